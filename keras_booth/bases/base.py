@@ -1,0 +1,134 @@
+"""The one interface of a Stable Diffusion model: what everything above `bases/` sees."""
+
+import contextlib
+import dataclasses
+
+import keras
+from keras import ops
+
+from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
+from keras_booth.bases.text_encoder import TextEncoderConfig, build_text_encoder
+from keras_booth.bases.unet import UNetConfig, build_unet
+from keras_booth.diffusion import NoiseSchedule
+
+
+@dataclasses.dataclass(frozen=True)
+class BaseConfig:
+    """A description that a base can be rebuilt from, without its weights and its vocabulary.
+
+    Args:
+        name: str. The preset's name.
+        image_size: (height, width) in pixels.
+        text_encoder, unet, autoencoder, schedule: the configs of the parts.
+        latent_scale: float. Latents of the autoencoder are multiplied by this before diffusion.
+        sampling_steps: int. Default number of sampling steps.
+        guidance_scale: float. Default guidance scale.
+    """
+
+    name: str
+    image_size: tuple[int, int]
+    text_encoder: TextEncoderConfig = TextEncoderConfig()
+    unet: UNetConfig = UNetConfig()
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    schedule: NoiseSchedule = NoiseSchedule()
+    latent_scale: float = 0.18215
+    sampling_steps: int = 50
+    guidance_scale: float = 7.5
+
+    def __post_init__(self):
+        size = (self.image_size,) * 2 if isinstance(self.image_size, int) else tuple(self.image_size)
+        object.__setattr__(self, "image_size", size)
+        multiple = self.autoencoder.factor * self.unet.latent_multiple
+        if len(size) != 2 or any(side < multiple or side % multiple for side in size):
+            raise ValueError(
+                f"Pictures of the base {self.name!r} need a height and a width that are multiples of {multiple} pixels. "
+                f"Received: image_size={self.image_size}"
+            )
+
+    @property
+    def latent_size(self):
+        """(height, width) of the latents."""
+        return tuple(side // self.autoencoder.factor for side in self.image_size)
+
+    def with_image_size(self, image_size):
+        """The same base for pictures of another size."""
+        return dataclasses.replace(self, image_size=image_size)
+
+    def to_dict(self):
+        """A JSON-serializable dict for `from_dict`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, config):
+        """The inverse of `to_dict`."""
+        parts = {
+            "text_encoder": TextEncoderConfig,
+            "unet": UNetConfig,
+            "autoencoder": AutoencoderConfig,
+            "schedule": NoiseSchedule,
+        }
+        return cls(**{key: parts[key](**value) if key in parts else value for key, value in config.items()})
+
+
+@contextlib.contextmanager
+def global_policy(policy):
+    """KerasCV's blocks give their sublayers no dtype: only the global policy while they are built counts."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class StableDiffusionBase:
+    """Tokenizer, text encoder, UNet, image encoder, decoder and noise schedule of one model.
+
+    Args:
+        config: `BaseConfig`.
+        tokenizer: `Tokenizer`, or `None` for a base that gets it later (a model being loaded).
+        dtype: dtype policy of the text encoder and the UNet. The autoencoder is always float32: in half precision
+            Stable Diffusion's overflows.
+    """
+
+    def __init__(self, config, tokenizer=None, dtype=None):
+        self.config = config
+        self.tokenizer = tokenizer
+        self.schedule = config.schedule
+        with global_policy(dtype or keras.config.dtype_policy()):
+            self.text_encoder = build_text_encoder(config.text_encoder)
+            self.unet = build_unet(config.unet, config.latent_size, config.text_encoder.max_length)
+        with global_policy("float32"):
+            self.image_encoder = build_image_encoder(config.autoencoder)
+            self.decoder = build_decoder(config.autoencoder)
+
+    @property
+    def latent_shape(self):
+        """(height, width, channels) of the latents of one picture."""
+        return (*self.config.latent_size, self.config.unet.latent_channels)
+
+    @property
+    def components(self):
+        """dict of the four `keras.Model`s by name."""
+        return {name: getattr(self, name) for name in ("text_encoder", "unet", "image_encoder", "decoder")}
+
+    def encode(self, pictures, noise=None):
+        """Pictures -> scaled latents.
+
+        Args:
+            pictures: float `(batch, H, W, 3)` in `[-1, 1]`.
+            noise: float array of the shape of the latents, standard normal, to sample from the posterior; `None` for
+                its mean.
+
+        Returns:
+            float32 `(batch, *latent_shape)`.
+        """
+        mean, log_variance = ops.split(self.image_encoder(pictures, training=False), 2, axis=-1)
+        if noise is not None:
+            # Stable Diffusion clips the log-variance, whose tails would overflow the exponential.
+            mean = mean + ops.exp(0.5 * ops.clip(log_variance, -30.0, 20.0)) * noise
+        return mean * self.config.latent_scale
+
+    def decode(self, latents):
+        """Scaled latents -> float32 pictures `(batch, H, W, 3)` in `[-1, 1]`."""
+        return ops.clip(self.decoder(latents / self.config.latent_scale, training=False), -1.0, 1.0)

@@ -1,0 +1,40 @@
+"""What KerasCV publishes for Stable Diffusion 1.4: weights and vocabulary, fetched by Keras's own mechanism."""
+
+import pathlib
+
+import keras
+
+ROOT = "https://huggingface.co/fchollet/stable-diffusion/resolve/main/"
+# component -> (file, SHA-256), as in KerasCV's sources
+WEIGHTS = {
+    "text_encoder": ("kcv_encoder.h5", "4789e63e07c0e54d6a34a29b45ce81ece27060c499a709d556c7755b42bb0dc4"),
+    "unet": ("kcv_diffusion_model.h5", "8799ff9763de13d7f30a683d653018e114ed24a6a819667da4f5ee10f9e805fe"),
+    "image_encoder": ("vae_encoder.h5", "c60fb220a40d090e0f86a6ab4c312d113e115c87c40ff75d11ffcf380aab7ebb"),
+    "decoder": ("kcv_decoder.h5", "ad350a65cc8bc4a80c8103367e039a3329b4231c2469a1093869a345f55b1962"),
+}
+VOCABULARY = (
+    "https://github.com/openai/CLIP/blob/main/clip/bpe_simple_vocab_16e6.txt.gz?raw=true",
+    "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a",
+)
+
+
+def _fetch(name, origin, digest):
+    try:
+        return keras.utils.get_file(name, origin, file_hash=digest)
+    # `get_file` wraps whatever the connection raised in a bare Exception.
+    except Exception as error:
+        raise ValueError(
+            f"{name} could not be fetched: connect to the network, or put the file into ~/.keras/datasets. "
+            f"Received: {origin} ({error})"
+        ) from error
+
+
+def clip_vocabulary():
+    """CLIP's vocabulary: bytes of a gzipped BPE merge list."""
+    return pathlib.Path(_fetch("bpe_simple_vocab_16e6.txt.gz", *VOCABULARY)).read_bytes()
+
+
+def load_kerascv_weights(base):
+    """Load KerasCV's Stable Diffusion 1.4 files into a base of that size."""
+    for component, (name, digest) in WEIGHTS.items():
+        base.components[component].load_weights(_fetch(name, ROOT + name, digest))

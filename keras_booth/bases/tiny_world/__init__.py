@@ -1,0 +1,1 @@
+"""A small illustrated world and the base that knows it."""

@@ -1,0 +1,136 @@
+"""The two models that are trained from nothing: the autoencoder, and the denoiser with its text encoder."""
+
+import keras
+import numpy as np
+from keras import ops
+
+EMPTY_CAPTION_RATE = 0.1  # for classifier-free guidance (arXiv:2207.12598, algorithm 1)
+KL_WEIGHT = 1e-4
+SNR_GAMMA = 5.0
+
+
+class AutoencoderTraining(keras.Model):
+    """Reconstruction plus a light Kullback-Leibler term (LDM, arXiv:2112.10752, section 3.1).
+
+    Args:
+        image_encoder: `keras.Model`, pictures -> moments.
+        decoder: `keras.Model`, latents -> pictures.
+        seed: int.
+    """
+
+    def __init__(self, image_encoder, decoder, seed=0):
+        super().__init__(name="autoencoder_training", dtype="float32", autocast=False)
+        self.image_encoder = image_encoder
+        self.decoder = decoder
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.psnr = keras.metrics.Mean(name="psnr")
+        self.kl = keras.metrics.Mean(name="kl")
+
+    def call(self, pictures):
+        moments = ops.cast(self.image_encoder(pictures), "float32")
+        mean, log_variance = ops.split(moments, 2, axis=-1)
+        log_variance = ops.clip(log_variance, -30.0, 20.0)
+        noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
+        latents = mean + ops.exp(0.5 * log_variance) * noise
+        divergence = 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)
+        return {"pictures": ops.cast(self.decoder(latents), "float32"), "kl": divergence}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        kl = ops.mean(y_pred["kl"])
+        self.kl.update_state(kl)
+        return reconstruction_loss(y_pred["pictures"] - x, self.psnr) + KL_WEIGHT * kl
+
+
+def normalize_latents(image_encoder, decoder, mean, deviation):
+    """Fold an affine map into the 1x1 convolutions around the latents, so that each channel has mean 0, variance 1.
+
+    The autoencoder computes the same pictures as before.
+
+    Args:
+        mean, deviation: float arrays `(channels,)`, the statistics of the unnormalized latents.
+    """
+    channels = len(mean)
+    out = image_encoder.layers[-1].conv2d
+    kernel, bias = (np.array(variable) for variable in (out.kernel, out.bias))
+    kernel[..., :channels] /= deviation
+    bias[:channels] = (bias[:channels] - mean) / deviation
+    bias[channels:] -= 2.0 * np.log(deviation)
+    out.kernel.assign(kernel)
+    out.bias.assign(bias)
+    into = decoder.layers[1].conv2d
+    kernel, bias = (np.array(variable) for variable in (into.kernel, into.bias))
+    into.kernel.assign(kernel * deviation[:, None])
+    into.bias.assign(bias + mean @ kernel[0, 0])
+
+
+class DecoderTraining(keras.Model):
+    """The decoder alone, on latents that stay as they are, so that a trained denoiser keeps its meaning.
+
+    Args:
+        decoder: `keras.Model`, latents -> pictures.
+        noise: float. Standard deviation of noise added to the latents: the decoder must forgive a denoiser's errors.
+        seed: int.
+    """
+
+    def __init__(self, decoder, noise=0.05, seed=0):
+        super().__init__(name="decoder_training", dtype="float32", autocast=False)
+        self.decoder = decoder
+        self.noise = noise
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.psnr = keras.metrics.Mean(name="psnr")
+
+    def call(self, batch):
+        latents = batch["latents"]
+        latents = latents + self.noise * keras.random.normal(ops.shape(latents), seed=self.seed_generator)
+        return ops.cast(self.decoder(latents), "float32")
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return reconstruction_loss(y_pred - x["pictures"], self.psnr)
+
+
+def reconstruction_loss(error, psnr):
+    """Absolute plus squared error; also updates a PSNR metric, in decibels for the range [-1, 1]."""
+    squared = ops.mean(ops.square(error))
+    psnr.update_state(10.0 * ops.log10(4.0 / squared))
+    return ops.mean(ops.abs(error)) + 2.0 * squared
+
+
+class DenoiserTraining(keras.Model):
+    """Text encoder and UNet trained together.
+
+    An error of z_0 weighs SNR at a timestep, kept within [1, SNR_GAMMA]: capped as in min-SNR (arXiv:2303.09556,
+    section 3.4), and not below 1 (arXiv:2202.00512, section 4), because class, colors and setting are decided where
+    there is nearly only noise.
+
+    Args:
+        base: `StableDiffusionBase`, whose text encoder and UNet are trained.
+        seed: int.
+    """
+
+    def __init__(self, base, seed=0):
+        super().__init__(name="denoiser_training", dtype="float32", autocast=False)
+        self.text_encoder = base.text_encoder
+        self.unet = base.unet
+        self.schedule = base.schedule
+        self.empty_tokens = base.tokenizer([""])
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, batch):
+        latents, tokens = batch["latents"], batch["tokens"]
+        size = ops.shape(latents)[0]
+        keep = keras.random.uniform((size, 1), seed=self.seed_generator) >= EMPTY_CAPTION_RATE
+        tokens = ops.where(keep, tokens, self.empty_tokens)
+        timesteps = keras.random.randint((size,), 0, self.schedule.steps, seed=self.seed_generator)
+        noise = keras.random.normal(ops.shape(latents), seed=self.seed_generator)
+        noisy = self.schedule.add_noise(latents, noise, timesteps)
+        prediction = self.unet([noisy, timesteps, self.text_encoder(tokens)])
+        error = ops.square(ops.cast(prediction, "float32") - self.schedule.target(latents, noise, timesteps))
+        return ops.mean(error, axis=(1, 2, 3)), timesteps
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        losses, timesteps = y_pred
+        signal, sigma = self.schedule.rates(timesteps, rank=1)
+        snr = ops.square(signal / sigma)
+        # A v-prediction error is an error of z_0 times (SNR + 1) (arXiv:2303.09556, equation 9).
+        inherent = snr + 1.0 if self.schedule.prediction_type == "v_prediction" else snr
+        return ops.mean(ops.clip(snr, 1.0, SNR_GAMMA) / inherent * losses)

@@ -1,0 +1,125 @@
+"""One UNet of KerasCV's blocks for every size, described by a config."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+from keras import ops
+from keras_cv.src.models.stable_diffusion.diffusion_model import ResBlock, Upsample
+from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D
+
+from keras_booth.bases.corrections import SpatialTransformer
+
+
+@dataclasses.dataclass(frozen=True)
+class UNetConfig:
+    """Sizes of a Stable Diffusion UNet; the defaults are Stable Diffusion 1.x.
+
+    Args:
+        latent_channels: int. Channels of the latents, in and out.
+        widths: tuple of int, one a resolution level; multiples of 32.
+        heads: tuple of int, attention heads of each level; 0 for a level without attention.
+        context_width: int. Width of the text embeddings.
+        blocks_per_level: int. Residual blocks of a level on the way down; one more on the way up.
+        time_features: int, even. Number of sinusoidal features of the timestep.
+        linear_projection: bool. Dense instead of 1x1 convolutions around the attention (Stable Diffusion 2.x).
+    """
+
+    latent_channels: int = 4
+    widths: tuple[int, ...] = (320, 640, 1280, 1280)
+    heads: tuple[int, ...] = (8, 8, 8, 0)
+    context_width: int = 768
+    blocks_per_level: int = 2
+    time_features: int = 320
+    linear_projection: bool = False
+
+    def __post_init__(self):
+        # Lists arrive from JSON.
+        object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "heads", tuple(self.heads))
+
+    @property
+    def latent_multiple(self):
+        """Latent height and width must be multiples of this."""
+        return 2 ** (len(self.widths) - 1)
+
+
+class TimestepFeatures(keras.layers.Layer):
+    """Sinusoidal features of integer timesteps, cosines first, as Stable Diffusion orders them.
+
+    int `(batch,)` -> float `(batch, features)`.
+    """
+
+    def __init__(self, features, **kwargs):
+        super().__init__(**kwargs)
+        half = features // 2
+        self.frequencies = np.exp(-math.log(10000) * np.arange(half) / half).astype("float32")
+
+    def call(self, timesteps):
+        # In float32 whatever the policy: bfloat16 cannot tell timestep 997 from 999.
+        angles = ops.cast(timesteps, "float32")[:, None] * self.frequencies[None]
+        return ops.cast(ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1), self.compute_dtype)
+
+
+def build_unet(config, latent_size, max_length, name="unet"):
+    """Build the denoiser.
+
+    Weights come in the order of KerasCV's `DiffusionModel`, for whose sizes `UNetConfig()` stands.
+
+    Args:
+        config: `UNetConfig`.
+        latent_size: (height, width) of the latents.
+        max_length: int. Number of tokens of a prompt.
+
+    Returns:
+        `keras.Model` from `[latents (batch, h, w, c), timesteps int (batch,), context (batch, length, width)]`
+        to a prediction of the shape of the latents.
+    """
+    # === Layers ===
+    latents = keras.Input((*latent_size, config.latent_channels), name="latents")
+    timesteps = keras.Input((), dtype="int32", name="timesteps")
+    context = keras.Input((max_length, config.context_width), name="context")
+
+    def block(x, level):
+        x = ResBlock(config.widths[level])([x, embedding])
+        return attend(x, level) if config.heads[level] else x
+
+    def attend(x, level):
+        heads = config.heads[level] or config.heads[level - 1]  # the middle block of a level without
+        transformer = SpatialTransformer(heads, config.widths[level] // heads, config.linear_projection)
+        return transformer([x, context])
+
+    # === Functional Model ===
+    embedding = TimestepFeatures(config.time_features)(timesteps)
+    embedding = keras.layers.Dense(config.widths[0] * 4)(embedding)
+    embedding = keras.layers.Activation("swish")(embedding)
+    embedding = keras.layers.Dense(config.widths[0] * 4)(embedding)
+
+    last = len(config.widths) - 1
+    x = PaddedConv2D(config.widths[0], 3, padding=1)(latents)
+    skips = [x]
+    for level, width in enumerate(config.widths):
+        for _ in range(config.blocks_per_level):
+            x = block(x, level)
+            skips.append(x)
+        if level < last:
+            x = PaddedConv2D(width, 3, strides=2, padding=1)(x)
+            skips.append(x)
+
+    x = ResBlock(config.widths[last])([x, embedding])
+    x = attend(x, last)
+    x = ResBlock(config.widths[last])([x, embedding])
+
+    for level in range(last, -1, -1):
+        for _ in range(config.blocks_per_level + 1):
+            x = keras.layers.Concatenate()([x, skips.pop()])
+            x = block(x, level)
+        if level > 0:
+            x = Upsample(config.widths[level])(x)
+
+    x = keras.layers.GroupNormalization(epsilon=1e-5)(x)
+    x = keras.layers.Activation("swish")(x)
+    # The prediction leaves in float32, where the loss and the sampler work.
+    x = PaddedConv2D(config.latent_channels, 3, padding=1)(x)
+    return keras.Model([latents, timesteps, context], x, name=name)

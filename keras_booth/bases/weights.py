@@ -1,0 +1,63 @@
+"""Weights of named models <-> one `.safetensors` file."""
+
+import os
+import pathlib
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+
+def named_variables(models):
+    """dict of variables by `model/index/shape-free path`, stable whatever the auto-generated layer names.
+
+    Args:
+        models: dict of `keras.Model` by name.
+    """
+    return {
+        f"{name}/{index:04d}/{variable.name}": variable
+        for name, model in models.items()
+        for index, variable in enumerate(model.weights)
+    }
+
+
+def save_weights(models, path, dtype="float32"):
+    """Write weights to a temporary name, then rename.
+
+    Args:
+        models: dict of `keras.Model` by name.
+        path: the file; `.safetensors` is the usual ending.
+        dtype: `"float32"` or `"float16"`, in which the values are stored.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: np.asarray(variable.numpy(), dtype) for name, variable in named_variables(models).items()}
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    save_file(tensors, part)
+    part.replace(path)
+
+
+def load_weights(models, path):
+    """Read weights that `save_weights` wrote, all or none.
+
+    Raises:
+        ValueError: if the file is missing, damaged, or of other models.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"The weight file is missing. Received: {path}")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"The weight file cannot be read ({error}). Received: {path}") from error
+    variables = named_variables(models)
+    if tensors.keys() != variables.keys():
+        odd = sorted(tensors.keys() ^ variables.keys())
+        raise ValueError(f"The weight file is of another model: {odd[0]!r} is missing or left over. Received: {path}")
+    for name, variable in variables.items():
+        if tensors[name].shape != tuple(variable.shape):
+            raise ValueError(
+                f"{name!r} has the shape {tensors[name].shape}, not {tuple(variable.shape)}. Received: {path}"
+            )
+    for name, variable in variables.items():
+        variable.assign(tensors[name])

@@ -1,0 +1,250 @@
+"""Instance photographs and class images -> one `tf.data.Dataset` of batches."""
+
+import math
+import operator
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from keras_booth.data.errors import PhotoError
+from keras_booth.data.geometry import as_pair, flip_left_right, random_crop
+from keras_booth.data.order import AUGMENT, INSTANCE, PRIOR, SampleOrder
+from keras_booth.data.photo_set import PhotoSet
+from keras_booth.data.prepared import PreparedPhotos
+
+CROPS = ("center", "random")
+
+
+def photo_dataset(
+    instance,
+    prior,
+    booth,
+    *,
+    batch_size=2,
+    prior_ratio=1.0,
+    steps_per_epoch=None,
+    crop="center",
+    flip=False,
+    seed=0,
+    shuffle=True,
+    start_step=0,
+):
+    """Makes the dataset that `fit` trains on.
+
+    Every element is one dict of arrays:
+
+    - `images`: float32 of shape `(batch_size, height, width, 3)`, in `[-1, 1]`.
+    - `tokens`: int32 of shape `(batch_size, length)`, the prompt of each image.
+    - `is_prior`: bool of shape `(batch_size,)`, `True` for class images.
+    - `sample_weight`: float32 of shape `(batch_size,)`. With a ratio r of class images it is `1 + r` for instance
+      images and `(1 + r) / r` for class images, so that the mean of weight times loss over a batch of exactly that
+      ratio is the mean instance loss plus the mean prior loss. Without class images it is 1.
+
+    Instance photographs and class images are merged in the ratio, as evenly as it goes; each stream shows all its
+    images before it repeats one. Iterating again continues with the next epoch, which has another order. What is at
+    step k of a run depends on `seed` and k alone. Only an epoch that was taken to its last batch counts: looking at
+    a few batches does not change the training that follows.
+
+    All photographs are opened once, here; nothing can turn out broken later.
+
+    Args:
+        instance: Folder (string or `Path`) with the photographs of the subject, which get `booth.instance_prompt`;
+            or a `PhotoSet`, which brings its own prompt.
+        prior: `None`, or the class images for prior preservation: a folder, which gets `booth.class_prompt`, or a
+            `PhotoSet`.
+        booth: What is to be trained: any object with `instance_prompt`, `class_prompt`, `image_size` (int or
+            `(height, width)`) and `tokenize(list of strings)`, which returns an int array `(count, length)`.
+        batch_size: Int, samples of both kinds in a batch.
+        prior_ratio: Number >= 0, class images per instance image. 0 leaves `prior` out.
+        steps_per_epoch: Int, or `None` for as many steps as it takes to see every image of both streams.
+        crop: `"center"` or `"random"` (along the long side). The short side always fits.
+        flip: Boolean, whether to mirror each image with probability one half.
+        seed: Int >= 0 of order, crop and flip.
+        shuffle: Boolean, whether to shuffle each stream anew each time it begins again.
+        start_step: Int, steps to skip: the first element is the one at this step of the run. To resume before epoch
+            k, give k times the steps of an epoch.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality: the steps of one epoch.
+
+    Raises:
+        PhotoError: If a photograph, a folder or an argument cannot be used.
+
+    Example:
+
+    >>> data = photo_dataset("photos/my_dog", "photos/dogs", booth, batch_size=4)
+    >>> booth.fit(data, epochs=4)
+    """
+    batch_size = _check_int("batch_size", batch_size, minimum=1)
+    seed = _check_int("seed", seed, minimum=0)
+    start_step = _check_int("start_step", start_step, minimum=0)
+    ratio = _check_ratio(prior_ratio)
+    if crop not in CROPS:
+        raise PhotoError(f"`crop` must be 'center' or 'random'. Received: crop={crop!r}")
+    if steps_per_epoch is not None:
+        steps_per_epoch = _check_int("steps_per_epoch", steps_per_epoch, minimum=1)
+    if prior is None:
+        ratio = 0.0
+
+    sets = {INSTANCE: _instance_set(instance, booth)}
+    if ratio:
+        sets[PRIOR] = _prior_set(prior, booth)
+    counts = [len(photos.paths) for photos in sets.values()]
+    if batch_size > sum(counts):
+        raise PhotoError(
+            f"`batch_size` is larger than the data: lower it or add images. Received: batch_size={batch_size}, with "
+            f"{counts[0]} instance photos and {sum(counts[1:])} class images"
+        )
+
+    order = SampleOrder(counts[0], sum(counts[1:]), ratio, seed, shuffle)
+    batches = Batches(sets, order, booth, batch_size, ratio, crop, flip)
+    steps = steps_per_epoch or math.ceil(order.samples_to_see_all() / batch_size)
+    return _as_dataset(batches, steps, start_step)
+
+
+class Batches:
+    """The batches of a run as a function of the step: `batches(step)` returns the arrays named in `batches.spec`."""
+
+    def __init__(self, sets, order, booth, batch_size, ratio, crop, flip):
+        self.order = order
+        self.batch_size = batch_size
+        self.size = as_pair(booth.image_size)
+        self.crop = crop
+        self.flip = flip
+        self.tokens = dict(zip(sets, _tokenize(booth, [photos.prompt for photos in sets.values()]), strict=True))
+        self.weights = {INSTANCE: 1 + ratio, PRIOR: (1 + ratio) / ratio if ratio else 0.0}
+        self.photos = {stream: PreparedPhotos(photos.paths, self.size, crop) for stream, photos in sets.items()}
+        self.spec = {
+            "images": tf.TensorSpec((batch_size, *self.size, 3), tf.float32),
+            "tokens": tf.TensorSpec((batch_size, len(self.tokens[INSTANCE])), tf.int32),
+            "is_prior": tf.TensorSpec((batch_size,), tf.bool),
+            "sample_weight": tf.TensorSpec((batch_size,), tf.float32),
+        }
+
+    def __call__(self, step):
+        first = int(step) * self.batch_size
+        samples = [(n, *self.order.sample(n)) for n in range(first, first + self.batch_size)]
+        images = np.stack([self._image(*sample) for sample in samples])
+        streams = [stream for _, stream, _ in samples]
+        return (
+            images.astype("float32") / np.float32(127.5) - np.float32(1),
+            np.stack([self.tokens[stream] for stream in streams]),
+            np.array([stream == PRIOR for stream in streams]),
+            np.array([self.weights[stream] for stream in streams], "float32"),
+        )
+
+    def _image(self, n, stream, index):
+        image = self.photos[stream][index]
+        if self.crop == "center" and not self.flip:
+            return image
+        rng = np.random.default_rng([self.order.seed, AUGMENT, n])
+        mirror = self.flip and rng.random() < 0.5
+        if self.crop == "random":
+            image = random_crop(image, self.size, rng)
+        return flip_left_right(image) if mirror else image
+
+
+class Position:
+    """Where the next epoch begins: after the last epoch whose final batch was delivered.
+
+    Begun epochs do not count, because Keras begins more of them than it trains: it looks at one batch to build a
+    model, and opens an iterator at the end of each epoch that it may not use.
+    """
+
+    def __init__(self, start, steps):
+        self.start = self.next = start
+        self.steps = steps
+
+    def epoch(self):
+        yield from range(self.next, self.next + self.steps)
+
+    def delivered(self, step):
+        if (step + 1 - self.start) % self.steps == 0:
+            self.next = max(self.next, int(step) + 1)
+
+
+def _as_dataset(batches, steps, start_step):
+    position = Position(start_step, steps)
+    names = list(batches.spec)
+    dtypes = [spec.dtype for spec in batches.spec.values()]
+
+    def make(step):
+        arrays = tf.numpy_function(batches, [step], dtypes)
+        arrays = [tf.ensure_shape(array, batches.spec[name].shape) for name, array in zip(names, arrays, strict=True)]
+        return step, dict(zip(names, arrays, strict=True))
+
+    def deliver(step, batch):
+        tf.numpy_function(position.delivered, [step], [])
+        return batch
+
+    dataset = tf.data.Dataset.from_generator(position.epoch, output_signature=tf.TensorSpec((), tf.int64))
+    dataset = dataset.map(make).prefetch(tf.data.AUTOTUNE).map(deliver)
+    options = tf.data.Options()
+    # tf.data would add a prefetch at the end, and batches that nobody took yet would count as delivered.
+    options.experimental_optimization.inject_prefetch = False
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).with_options(options)
+
+
+def _instance_set(instance, booth):
+    photos = _photo_set("instance", instance, getattr(booth, "instance_prompt", None))
+    if not photos.prompt:
+        raise PhotoError(
+            f"Instance photos need a prompt: give the booth an identifier and a class. "
+            f"Received: instance={_show(instance)}, instance_prompt={photos.prompt!r}"
+        )
+    return photos
+
+
+def _prior_set(prior, booth):
+    prompt = prior.prompt if isinstance(prior, PhotoSet) else getattr(booth, "class_prompt", None)
+    if not prompt:
+        raise PhotoError(
+            f"Class images were given without a class: give the booth a class, or pass prior=None. "
+            f"Received: prior={_show(prior)}, class_prompt={prompt!r}"
+        )
+    return _photo_set("prior", prior, prompt)
+
+
+def _photo_set(field, source, prompt):
+    if isinstance(source, PhotoSet):
+        return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise PhotoError(f"`{field}` must be a folder or a PhotoSet. Received: {field}={_show(source)}")
+    return PhotoSet.from_folder(source, prompt or "")
+
+
+def _show(source):
+    if isinstance(source, PhotoSet):
+        return f"PhotoSet of {len(source.paths)} photos"
+    return f"'{os.fspath(source)}'" if isinstance(source, (str, os.PathLike)) else repr(source)
+
+
+def _tokenize(booth, prompts):
+    tokens = np.asarray(booth.tokenize(prompts)).astype("int32")
+    if tokens.ndim != 2 or len(tokens) != len(prompts):
+        raise PhotoError(
+            f"`booth.tokenize` must return an array of shape ({len(prompts)}, length) for {len(prompts)} prompts. "
+            f"Received: shape {tokens.shape}"
+        )
+    return tokens
+
+
+def _check_int(name, value, minimum):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or number < minimum:
+        raise PhotoError(f"`{name}` must be an integer >= {minimum}. Received: {name}={value!r}")
+    return number
+
+
+def _check_ratio(value):
+    try:
+        ratio = float(value)
+    except (TypeError, ValueError):
+        ratio = math.nan
+    if isinstance(value, (bool, str)) or not 0 <= ratio < math.inf:
+        raise PhotoError(f"`prior_ratio` must be a number >= 0. Received: prior_ratio={value!r}")
+    return ratio

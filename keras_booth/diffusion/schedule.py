@@ -1,0 +1,130 @@
+"""The forward diffusion process: how noise is added, and what the network is asked to predict."""
+
+import dataclasses
+
+import numpy as np
+from keras import ops
+
+PREDICTION_TYPES = ("epsilon", "v_prediction")
+BETA_SCHEDULES = ("scaled_linear", "linear")
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseSchedule:
+    """Discrete variance-preserving noise schedule (DDPM, arXiv:2006.11239, section 2).
+
+    The defaults are those Stable Diffusion was trained with, which are also KerasCV's
+    `_ALPHAS_CUMPROD`. One object serves training and sampling, so the two cannot disagree.
+
+    Args:
+        steps: int >= 1. Number of training timesteps T; timesteps are integers in `[0, T)`.
+        beta_start: float in (0, 1). Variance added at timestep 0.
+        beta_end: float in (0, 1). Variance added at timestep T - 1.
+        beta_schedule: `"scaled_linear"` (linear in the square root of beta) or `"linear"`.
+        prediction_type: `"epsilon"` (the network predicts the noise) or `"v_prediction"`
+            (progressive distillation, arXiv:2202.00512, appendix D).
+
+    Raises:
+        ValueError: if a field is outside of its range.
+    """
+
+    steps: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    beta_schedule: str = "scaled_linear"
+    prediction_type: str = "epsilon"
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"`steps` must be >= 1. Received: steps={self.steps}")
+        if not 0 < self.beta_start <= self.beta_end < 1:
+            raise ValueError(
+                "The betas must satisfy 0 < beta_start <= beta_end < 1. "
+                f"Received: beta_start={self.beta_start}, beta_end={self.beta_end}"
+            )
+        if self.beta_schedule not in BETA_SCHEDULES:
+            raise ValueError(f"`beta_schedule` must be one of {BETA_SCHEDULES}. Received: {self.beta_schedule!r}")
+        if self.prediction_type not in PREDICTION_TYPES:
+            raise ValueError(f"`prediction_type` must be one of {PREDICTION_TYPES}. Received: {self.prediction_type!r}")
+
+    @property
+    def alphas_cumprod(self):
+        """float64 array `(steps,)`: the share of signal variance left at each timestep."""
+        if self.beta_schedule == "scaled_linear":
+            betas = np.linspace(self.beta_start**0.5, self.beta_end**0.5, self.steps) ** 2
+        else:
+            betas = np.linspace(self.beta_start, self.beta_end, self.steps)
+        return np.cumprod(1.0 - betas)
+
+    def rates(self, timesteps, rank=4):
+        """Signal and noise rates, sqrt(alpha_bar) and sqrt(1 - alpha_bar).
+
+        Args:
+            timesteps: int array `(batch,)` with values in `[0, steps)`.
+            rank: int. Rank of the arrays that the rates will multiply.
+
+        Returns:
+            Two float32 arrays of shape `(batch, 1, …)` with `rank` axes.
+        """
+        # Looked up in tables made in float64: 1 - alpha_bar in float32 loses digits at small timesteps.
+        cumulative = self.alphas_cumprod
+        shape = (-1,) + (1,) * (rank - 1)
+        tables = (np.sqrt(cumulative), np.sqrt(1.0 - cumulative))
+        return tuple(
+            ops.reshape(ops.take(ops.convert_to_tensor(table.astype("float32")), timesteps), shape) for table in tables
+        )
+
+    def add_noise(self, latents, noise, timesteps):
+        """z_t = sqrt(alpha_bar_t) z + sqrt(1 - alpha_bar_t) eps (arXiv:2006.11239, equation 4).
+
+        Args:
+            latents: float array `(batch, …)`.
+            noise: float array of the same shape, standard normal.
+            timesteps: int array `(batch,)`.
+        """
+        signal, sigma = self.rates(timesteps, len(latents.shape))
+        return signal * latents + sigma * noise
+
+    def target(self, latents, noise, timesteps):
+        """What the network is asked to predict at `timesteps`: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z."""
+        if self.prediction_type == "epsilon":
+            return noise
+        signal, sigma = self.rates(timesteps, len(latents.shape))
+        return signal * noise - sigma * latents
+
+    def split(self, noisy, prediction, timesteps):
+        """Read a prediction as a pair of estimates.
+
+        Args:
+            noisy: float array `(batch, …)`, z_t.
+            prediction: float array of the same shape, the network's output.
+            timesteps: int array `(batch,)`.
+
+        Returns:
+            `(latents, noise)`: the estimates of z_0 and of eps.
+        """
+        signal, sigma = self.rates(timesteps, len(noisy.shape))
+        if self.prediction_type == "epsilon":
+            return (noisy - sigma * prediction) / signal, prediction
+        return signal * noisy - sigma * prediction, sigma * noisy + signal * prediction
+
+    def sampling_timesteps(self, count, spacing="trailing"):
+        """The timesteps a sampler visits, from noisy to clean.
+
+        Args:
+            count: int in `[1, steps]`.
+            spacing: `"trailing"` starts at the last timestep (arXiv:2305.08891, table 2), `"leading"`
+                is Stable Diffusion's own (with its offset of 1).
+
+        Returns:
+            int32 array `(count,)`, strictly decreasing.
+        """
+        if not 1 <= count <= self.steps:
+            raise ValueError(f"The number of sampling steps must be in [1, {self.steps}]. Received: {count}")
+        if spacing == "trailing":
+            timesteps = np.round(np.arange(self.steps, 0, -self.steps / count)).astype("int32")[:count] - 1
+        elif spacing == "leading":
+            timesteps = np.arange(count)[::-1].astype("int32") * (self.steps // count) + 1
+        else:
+            raise ValueError(f"`spacing` must be 'trailing' or 'leading'. Received: {spacing!r}")
+        return np.clip(timesteps, 0, self.steps - 1)

@@ -1,0 +1,4 @@
+"""The paper: DreamBooth as a `keras.Model`."""
+
+from keras_booth.dreambooth.model import DreamBooth as DreamBooth
+from keras_booth.dreambooth.storage import load as load

@@ -1,0 +1,389 @@
+"""DreamBooth as a `keras.Model`: `compile`, `fit`, `generate`, `save`."""
+
+import keras
+from keras import ops
+
+from keras_booth.bases import BaseConfig, StableDiffusionBase, TextToImage, draw, load_base
+from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.dreambooth.loss import balance, prior_preservation_loss, squared_error
+from keras_booth.dreambooth.prior import draw_class_images
+from keras_booth.dreambooth.storage import save_archive
+
+VOCABULARY_FILE = "vocabulary.txt.gz"
+
+
+class Untracked:
+    """Holds objects that are views of the model, which Keras must neither save nor count as its layers."""
+
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
+
+
+@keras.saving.register_keras_serializable(package="keras_booth")
+class DreamBooth(keras.Model):
+    """Fine-tunes a Stable Diffusion base on a few photographs of one subject (DreamBooth, arXiv:2208.12242).
+
+    Trains the UNet, and by choice the text encoder; the autoencoder is frozen and always float32. The objective is
+
+        L = E ||e(z_t, c) - target||^2 + prior_loss_weight * E ||e(z'_t, c') - target'||^2
+
+    over instance photographs with the prompt c and class images with the prompt c'.
+
+    Args:
+        base: `StableDiffusionBase`.
+        identifier: str. The rare token that stands for the subject.
+        class_noun: str. What the subject is: `"dog"`.
+        instance_prompt: str. `None` for `"a photo of {identifier} {class_noun}"`.
+        class_prompt: str. `None` for `"a photo of a {class_noun}"`.
+        train_text_encoder: bool.
+        seed: int >= 0. Seed of noise and timesteps in training; its state is saved with the model.
+        dtype: dtype policy of text encoder and UNet; must be the base's.
+
+    Raises:
+        ValueError: for an empty identifier or class, or one that equals the other.
+
+    Example:
+
+    ```python
+    booth = keras_booth.DreamBooth.from_preset("tiny_world", identifier="sks", class_noun="dog")
+    data = keras_booth.data.photo_dataset("photos/orange_dog", booth.class_images(count=200), booth, batch_size=2)
+    booth.compile(optimizer=keras.optimizers.AdamW(5e-6, global_clipnorm=1.0), prior_loss_weight=1.0)
+    booth.fit(data, epochs=4)
+    pictures = booth.generate("a photo of sks dog in the snow", count=4)
+    booth.save("dog.keras")
+    ```
+    """
+
+    # === Construction ===
+
+    def __init__(
+        self,
+        base,
+        *,
+        identifier="sks",
+        class_noun="dog",
+        instance_prompt=None,
+        class_prompt=None,
+        train_text_encoder=False,
+        seed=0,
+        dtype=None,
+        **kwargs,
+    ):
+        # Without autocast: the float32 autoencoder must get float32 pictures under any policy.
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
+        self.identifier, self.class_noun = check_names(identifier, class_noun)
+        self.instance_prompt = instance_prompt or f"a photo of {self.identifier} {self.class_noun}"
+        self.class_prompt = class_prompt or f"a photo of {article(self.class_noun)} {self.class_noun}"
+        self.train_text_encoder = bool(train_text_encoder)
+        self.seed = seed
+        self.prior_loss_weight = 1.0
+        self._views = Untracked(base=base, samplers={})
+        self.text_encoder = base.text_encoder
+        self.unet = base.unet
+        self.image_encoder = base.image_encoder
+        self.decoder = base.decoder
+        self.text_encoder.trainable = self.train_text_encoder
+        self.image_encoder.trainable = self.decoder.trainable = False
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.instance_tracker = keras.metrics.Mean(name="instance_loss")
+        self.prior_tracker = keras.metrics.Mean(name="prior_loss")
+        # Every part is built, and nothing else here has weights.
+        self.built = True
+
+    @classmethod
+    def from_preset(
+        cls, preset, *, weights="pretrained", image_size=None, dtype=None, vocabulary=None, seed=0, **kwargs
+    ):
+        """Start from a base by name.
+
+        Args:
+            preset: str, `"tiny_world"` or `"stable_diffusion_1.4"`.
+            weights: `"pretrained"`, or `None` for random ones.
+            image_size: int or (height, width) in pixels; `None` for the base's own.
+            dtype: dtype policy of text encoder and UNet, e.g. `"mixed_bfloat16"`; `None` for the global one.
+            vocabulary: path of a gzipped BPE merge list; `None` for the base's own.
+            seed: int >= 0.
+            **kwargs: see `DreamBooth`.
+        """
+        check_names(kwargs.get("identifier", "sks"), kwargs.get("class_noun", "dog"))
+        dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
+        base_seed = seed if weights is None else None
+        base = load_base(
+            preset, weights=weights, image_size=image_size, dtype=dtype, vocabulary=vocabulary, seed=base_seed
+        )
+        return cls(base, seed=seed, dtype=dtype, **kwargs)
+
+    @property
+    def base(self):
+        """The `StableDiffusionBase` whose parts are trained."""
+        return self._views.base
+
+    @property
+    def image_size(self):
+        """(height, width) of the pictures, in pixels."""
+        return self.base.config.image_size
+
+    def tokenize(self, prompts):
+        """list of str -> int32 `(len(prompts), length)`."""
+        return self.base.tokenizer(prompts)
+
+    # === Training ===
+
+    def compile(self, optimizer="adamw", prior_loss_weight=1.0, jit_compile=None, **kwargs):
+        """Configure training.
+
+        Args:
+            optimizer: `keras.optimizers.Optimizer`, name or config.
+            prior_loss_weight: float >= 0, lambda in the objective. 0 is training without prior preservation.
+            jit_compile: bool or `"auto"`; `None` for the faster one: no XLA on TensorFlow without a GPU.
+            **kwargs: further arguments of `keras.Model.compile`.
+        """
+        if not prior_loss_weight >= 0:
+            raise ValueError(f"`prior_loss_weight` must be >= 0. Received: prior_loss_weight={prior_loss_weight}")
+        self.prior_loss_weight = float(prior_loss_weight)
+        super().compile(
+            optimizer=optimizer, jit_compile=default_jit() if jit_compile is None else jit_compile, **kwargs
+        )
+
+    def call(self, batch, training=False):
+        """Noise the pictures of a batch and predict what was added.
+
+        Args:
+            batch: dict of `images` float `(batch, H, W, 3)` in `[-1, 1]` and `tokens` int `(batch, length)`. To fix
+                what is otherwise drawn at random it may hold `posterior_noise` and `noise`, float arrays of the
+                latents' shape, and `timesteps`, int `(batch,)`.
+
+        Returns:
+            dict of float32 arrays of the latents' shape: `prediction` and `target`.
+        """
+        base = self.base
+        images, tokens = batch["images"], batch["tokens"]
+        size = ops.shape(images)[0]
+        shape = (size, *base.latent_shape)
+
+        def normal(key):
+            return batch[key] if key in batch else keras.random.normal(shape, seed=self.seed_generator)
+
+        latents = base.encode(ops.cast(images, "float32"), normal("posterior_noise"))
+        noise = normal("noise")
+        if "timesteps" in batch:
+            timesteps = batch["timesteps"]
+        else:
+            timesteps = keras.random.randint((size,), 0, base.schedule.steps, seed=self.seed_generator)
+        noisy = base.schedule.add_noise(latents, noise, timesteps)
+        context = base.text_encoder(tokens, training=training)
+        prediction = base.unet([noisy, timesteps, context], training=training)
+        return {
+            "prediction": ops.cast(prediction, "float32"),
+            "target": base.schedule.target(latents, noise, timesteps),
+        }
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The objective of a batch, a float32 scalar; see `keras_booth.dreambooth.loss`."""
+        losses = squared_error(y_pred["prediction"], y_pred["target"])
+        instance, prior = prior_preservation_loss(losses, x["is_prior"], x["sample_weight"])
+        self.instance_tracker.update_state(instance)
+        self.prior_tracker.update_state(prior)
+        return instance + self.prior_loss_weight * prior
+
+    # On TensorFlow the arguments are `(data,)`, on JAX `(state, data)`: the last one is the batch everywhere.
+
+    def train_step(self, *args):
+        """One optimizer step on a batch dict, on any backend."""
+        return super().train_step(*args[:-1], self._prepare(args[-1]))
+
+    def test_step(self, *args):
+        """The objective on a batch dict, on any backend."""
+        return super().test_step(*args[:-1], self._prepare(args[-1]))
+
+    def _prepare(self, data):
+        """Fill in what a hand-made batch may lack: all instance photographs, and balanced weights."""
+        batch = dict(keras.utils.unpack_x_y_sample_weight(data)[0])
+        if "is_prior" not in batch:
+            batch["is_prior"] = ops.zeros(ops.shape(batch["images"])[:1], dtype="bool")
+        if "sample_weight" not in batch:
+            batch["sample_weight"] = balance(batch["is_prior"])
+        return (batch, None, None)
+
+    @property
+    def trained_steps(self):
+        """int: optimizer steps since this object was made or loaded."""
+        return int(self.optimizer.iterations) if getattr(self, "optimizer", None) is not None else 0
+
+    # === Drawing ===
+
+    def class_images(
+        self, count=200, *, folder=None, seed=0, batch_size=8, steps=None, guidance_scale=None, progress=True
+    ):
+        """Class images of the base, drawn once and found again by later runs (arXiv:2208.12242, section 3.2).
+
+        Args:
+            count: int >= 1.
+            folder: path under which the set is kept; `None` for `$KERAS_BOOTH_CACHE/class_images`, or
+                `~/.cache/keras_booth/class_images`. Sets of other bases, weights, prompts, sizes or sampling settings
+                lie beside each other and are never mixed.
+            seed: int >= 0.
+            batch_size: int. Pictures drawn at once.
+            steps: int. Sampling steps; `None` for the base's default.
+            guidance_scale: float; `None` for the base's default.
+            progress: bool. Whether to show a progress bar.
+
+        Returns:
+            `keras_booth.data.PhotoSet`.
+
+        Raises:
+            ValueError: if the model has been trained already: class images come from the frozen base.
+        """
+        if count < 1:
+            raise ValueError(f"`count` must be >= 1. Received: count={count}")
+        if self.trained_steps:
+            raise ValueError(
+                "Class images must be drawn before training, by the frozen base: call `class_images` first. "
+                f"Received: a model after {self.trained_steps} training steps"
+            )
+        steps, guidance_scale = self._sampling(steps, guidance_scale)
+        return draw_class_images(self, count, folder, seed, batch_size, steps, guidance_scale, progress)
+
+    def generate(
+        self,
+        prompt,
+        count=1,
+        *,
+        seed=0,
+        steps=None,
+        guidance_scale=None,
+        negative_prompt="",
+        batch_size=8,
+        on_batch=None,
+    ):
+        """Draw pictures.
+
+        Args:
+            prompt: str, or list of str.
+            count: int >= 1. Pictures of each prompt.
+            seed: int >= 0. Picture i of a call is a function of the seed, i, and its prompt.
+            steps: int. Sampling steps; `None` for the base's default.
+            guidance_scale: float. 1 is no guidance; `None` for the base's default.
+            negative_prompt: str. What the guidance leads away from.
+            batch_size: int. Pictures drawn at once.
+            on_batch: callable given the number of pictures finished, after each batch.
+
+        Returns:
+            uint8 array `(prompts * count, H, W, 3)`, all pictures of the first prompt first.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if not prompts or not all(isinstance(text, str) and text.strip() for text in prompts):
+            raise ValueError(f"`prompt` must be a text, or a list of texts. Received: prompt={prompt!r}")
+        if count < 1:
+            raise ValueError(f"`count` must be >= 1. Received: count={count}")
+        steps, guidance_scale = self._sampling(steps, guidance_scale)
+        rows = [text for text in prompts for _ in range(count)]
+        options = {"negative_prompt": negative_prompt, "batch_size": batch_size, "on_batch": on_batch}
+        return draw(self._sampler(steps), rows, range(len(rows)), seed, guidance_scale, **options)
+
+    def generate_indices(self, prompt, indices, *, seed, steps, guidance_scale, batch_size):
+        """Draw the pictures with these indices in the series of a seed: uint8 `(len(indices), H, W, 3)`."""
+        prompts = [prompt] * len(indices)
+        return draw(self._sampler(steps), prompts, indices, seed, guidance_scale, batch_size=batch_size)
+
+    def _sampling(self, steps, guidance_scale):
+        config = self.base.config
+        steps = config.sampling_steps if steps is None else steps
+        guidance_scale = config.guidance_scale if guidance_scale is None else guidance_scale
+        if not guidance_scale >= 0:
+            raise ValueError(f"`guidance_scale` must be >= 0. Received: guidance_scale={guidance_scale}")
+        return steps, float(guidance_scale)
+
+    def _sampler(self, steps):
+        samplers = self._views.samplers
+        if steps not in samplers:
+            samplers[steps] = TextToImage(self.base, steps)
+        return samplers[steps]
+
+    # === Config and saving ===
+
+    def get_config(self):
+        """A description from which `from_config` rebuilds the model, except for weights and vocabulary."""
+        return {
+            "base": self.base.config.to_dict(),
+            "identifier": self.identifier,
+            "class_noun": self.class_noun,
+            "instance_prompt": self.instance_prompt,
+            "class_prompt": self.class_prompt,
+            "train_text_encoder": self.train_text_encoder,
+            "seed": self.seed,
+            "dtype": self.dtype_policy.name,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The inverse of `get_config`; the vocabulary follows with the archive's assets."""
+        config = dict(config)
+        base = StableDiffusionBase(BaseConfig.from_dict(config.pop("base")), dtype=config["dtype"])
+        return cls(base, **config)
+
+    def save_assets(self, folder):
+        """Write the vocabulary into a `.keras` archive."""
+        with open(f"{folder}/{VOCABULARY_FILE}", "wb") as file:
+            file.write(self.base.tokenizer.vocabulary)
+
+    def load_assets(self, folder):
+        """Read the vocabulary from a `.keras` archive."""
+        with open(f"{folder}/{VOCABULARY_FILE}", "rb") as file:
+            self.base.tokenizer = Tokenizer(file.read(), self.base.config.text_encoder.max_length)
+
+    def get_compile_config(self):
+        """What `compile` was given."""
+        if not self.compiled:
+            return None
+        optimizer = keras.optimizers.serialize(self.optimizer)
+        return {"optimizer": optimizer, "prior_loss_weight": self.prior_loss_weight}
+
+    def compile_from_config(self, config):
+        """Compile a loaded model; its optimizer's state follows with the weights."""
+        self.compile(keras.optimizers.deserialize(config["optimizer"]), config["prior_loss_weight"])
+        self.optimizer.build(self.trainable_variables)
+
+    def save(self, filepath, overwrite=True, *, dtype="float32", include_optimizer=False):
+        """Save one self-contained `.keras` file: weights, vocabulary, schedule, prompts, settings.
+
+        `keras.saving.load_model` opens it with no network, and draws bit-equal pictures.
+
+        Args:
+            filepath: path that ends in `.keras`.
+            overwrite: bool. Whether an existing file may be replaced.
+            dtype: `"float32"`, or `"float16"` for half the size (the pictures then differ slightly).
+            include_optimizer: bool. Whether to keep the optimizer and its state, twice the size of the trained
+                weights.
+        """
+        save_archive(self, filepath, overwrite, dtype, include_optimizer)
+
+
+def check_names(identifier, class_noun):
+    """Strip the identifier and the class noun; refuse what cannot name a subject."""
+    names = []
+    for field, name in (("identifier", identifier), ("class_noun", class_noun)):
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"`{field}` must be a word. Received: {field}={name!r}")
+        names.append(name.strip())
+    if names[0].lower() == names[1].lower():
+        raise ValueError(
+            "`identifier` must differ from `class_noun`: it has to be a rare word that stands for the subject alone. "
+            f"Received: identifier={identifier!r}, class_noun={class_noun!r}"
+        )
+    return names
+
+
+def article(noun):
+    """ "a" or "an"."""
+    return "an" if noun[:1].lower() in "aeiou" else "a"
+
+
+def default_jit():
+    """XLA where it was measured to be faster: everywhere but on TensorFlow without a GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    import tensorflow as tf
+
+    return "auto" if tf.config.list_physical_devices("GPU") else False

@@ -1,0 +1,101 @@
+"""One `.keras` file: written whole or not at all, refused with a sentence when it is not ours."""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import zipfile
+
+import h5py
+import keras
+
+WEIGHTS_FILE = "model.weights.h5"
+CONFIG_FILE = "config.json"
+CLASS = "keras_booth>DreamBooth"
+DTYPES = ("float32", "float16")
+
+
+def save_archive(booth, path, overwrite=True, dtype="float32", include_optimizer=False):
+    """Write a `.keras` archive under a temporary name, then rename; see `DreamBooth.save`."""
+    path = pathlib.Path(path)
+    if path.suffix != ".keras":
+        raise ValueError(f"The file must end in '.keras'. Received: filepath={path}")
+    if dtype not in DTYPES:
+        raise ValueError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+    if path.exists() and not overwrite:
+        raise ValueError(f"The file is there already; pass overwrite=True to replace it. Received: filepath={path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"The folder of the file does not exist. Received: filepath={path}")
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part.keras")
+    optimizer = booth.optimizer if booth.compiled else None
+    compiled = booth.compiled
+    try:
+        if not include_optimizer:
+            booth.optimizer, booth.compiled = None, False
+        keras.saving.save_model(booth, part)
+        if dtype == "float16":
+            _halve(part)
+        part.replace(path)
+    finally:
+        booth.optimizer, booth.compiled = optimizer, compiled
+        part.unlink(missing_ok=True)
+
+
+def _halve(path):
+    """Rewrite an archive with its float32 weights as float16; Keras casts them back when it loads."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        folder = pathlib.Path(folder)
+        with zipfile.ZipFile(path) as archive:
+            archive.extract(WEIGHTS_FILE, folder)
+            with h5py.File(folder / WEIGHTS_FILE) as source, h5py.File(folder / "half.h5", "w") as target:
+                _copy_halved(source, target)
+            with zipfile.ZipFile(folder / "half.keras", "w") as smaller:
+                for item in archive.infolist():
+                    if item.filename != WEIGHTS_FILE:
+                        smaller.writestr(item, archive.read(item))
+                smaller.write(folder / "half.h5", WEIGHTS_FILE)
+        shutil.move(folder / "half.keras", path)
+
+
+def _copy_halved(source, target):
+    target.attrs.update(source.attrs)
+    for name, item in source.items():
+        if isinstance(item, h5py.Group):
+            _copy_halved(item, target.create_group(name))
+        else:
+            copy = target.create_dataset(name, data=item[()].astype("float16") if item.dtype == "float32" else item[()])
+            copy.attrs.update(item.attrs)
+
+
+def load(path):
+    """Open a `.keras` file that `DreamBooth.save` wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        `DreamBooth`.
+
+    Raises:
+        ValueError: if the file is missing, damaged, or holds something else.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no such file; give the `.keras` file that training wrote. Received: {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            if damaged:
+                raise zipfile.BadZipFile(f"{damaged} in it is damaged")
+            config = json.loads(archive.read(CONFIG_FILE))
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"The file is damaged or truncated, or no `.keras` file: {error}. Received: {path}") from error
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"The file is no `.keras` file: it lacks a readable {CONFIG_FILE}. Received: {path}"
+        ) from error
+    if config.get("registered_name") != CLASS:
+        kind = config.get("class_name", "something else")
+        raise ValueError(f"The file holds a {kind}, not a DreamBooth that keras_booth saved. Received: {path}")
+    return keras.saving.load_model(path)

@@ -1,0 +1,239 @@
+"""The one description of a run."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from keras_booth.workflow.errors import require, require_guidance
+
+# From the prompts of the DreamBooth data set (arXiv:2208.12242).
+SETTINGS = (
+    "in the snow",
+    "on the beach",
+    "in the jungle",
+    "with a city in the background",
+    "on top of a wooden floor",
+    "with a mountain in the background",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseOptions:
+    """The base that is fine-tuned.
+
+    Args:
+        preset: Name of the base, "tiny_world" or "stable_diffusion_1.4".
+        weights: "pretrained", or null for random ones.
+        image_size: Side of the pictures in pixels, or [height, width]; null for the base's own.
+        dtype: Precision of text encoder and UNet; null for Keras's own, float32.
+        vocabulary: File with CLIP's merge list, gzipped; null for the base's own.
+    """
+
+    preset: str = "tiny_world"
+    weights: str | None = "pretrained"
+    image_size: int | tuple[int, int] | None = None
+    dtype: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
+    vocabulary: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectOptions:
+    """The subject and its photographs.
+
+    Args:
+        photos: Folder with the photographs of the subject; three to five are enough.
+        class_noun: What the subject is, "dog".
+        identifier: The rare word that shall stand for the subject.
+        instance_prompt: Prompt of the photographs; null for "a photo of IDENTIFIER CLASS".
+        class_prompt: Prompt of the class images; null for "a photo of a CLASS".
+        crop: What is cut to the shape of the pictures, the center or a random part.
+        flip: Whether to mirror pictures at random.
+    """
+
+    photos: str
+    class_noun: str
+    identifier: str = "sks"
+    instance_prompt: str | None = None
+    class_prompt: str | None = None
+    crop: Literal["center", "random"] = "center"
+    flip: bool = False
+
+    def __post_init__(self):
+        require(self.photos.strip(), "subject.photos", "a folder", self.photos)
+        require(self.class_noun.strip(), "subject.class_noun", "the word for what the subject is", self.class_noun)
+        require(self.identifier.strip(), "subject.identifier", "a rare word", self.identifier)
+        if self.identifier.strip().lower() == self.class_noun.strip().lower():
+            raise ValueError(
+                "subject.identifier must differ from subject.class_noun: it has to be a rare word that stands for the "
+                f"subject alone. Received: subject.identifier={self.identifier!r}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorOptions:
+    """Prior preservation: class images keep the class from turning into the subject.
+
+    Args:
+        loss_weight: Weight of the prior loss, the paper's lambda. 0 trains without class images.
+        count: Number of class images.
+        ratio: Class images per photograph in training.
+        folder: Your own class images; null to have the base draw them once and keep them in a cache.
+        seed: Seed of the drawn class images.
+        steps: Sampling steps of the drawn class images; null for the base's own.
+        guidance_scale: Guidance of the drawn class images; null for the base's own.
+    """
+
+    loss_weight: float = 1.0
+    count: int = 200
+    ratio: float = 1.0
+    folder: str | None = None
+    seed: int = 0
+    steps: int | None = None
+    guidance_scale: float | None = None
+
+    def __post_init__(self):
+        require(0 <= self.loss_weight < math.inf, "prior.loss_weight", ">= 0", self.loss_weight)
+        require(self.count >= 1, "prior.count", ">= 1", self.count)
+        require(0 <= self.ratio < math.inf, "prior.ratio", ">= 0", self.ratio)
+        require(self.folder != "", "prior.folder", "a folder or null", self.folder)
+        require(self.seed >= 0, "prior.seed", ">= 0", self.seed)
+        require(self.steps is None or self.steps >= 1, "prior.steps", ">= 1", self.steps)
+        require_guidance("prior.guidance_scale", self.guidance_scale)
+
+    @property
+    def wanted(self):
+        """Whether there are class images in this run at all."""
+        return self.loss_weight > 0 and self.ratio > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """The fit.
+
+    Args:
+        steps: Number of optimizer steps.
+        batch_size: Pictures in a step, photographs and class images together.
+        learning_rate: Learning rate, constant after the warm-up.
+        warmup_steps: Steps in which the learning rate grows from 0.
+        text_encoder: Whether to train the text encoder along with the UNet.
+        optimizer: Name of the Keras optimizer.
+        weight_decay: Decoupled weight decay.
+        global_clipnorm: Limit of the norm of all gradients together; null for none.
+        seed: Seed of noise, time steps and the order of the photographs.
+    """
+
+    steps: int = 800
+    batch_size: int = 2
+    learning_rate: float = 5e-6
+    warmup_steps: int = 0
+    text_encoder: bool = False
+    optimizer: Literal["adamw", "adam", "lion", "adafactor"] = "adamw"
+    weight_decay: float = 0.01
+    global_clipnorm: float | None = 1.0
+    seed: int = 0
+
+    def __post_init__(self):
+        require(self.steps >= 1, "training.steps", ">= 1", self.steps)
+        require(self.batch_size >= 1, "training.batch_size", ">= 1", self.batch_size)
+        require(0 < self.learning_rate < math.inf, "training.learning_rate", "> 0", self.learning_rate)
+        require(self.warmup_steps >= 0, "training.warmup_steps", ">= 0", self.warmup_steps)
+        require(0 <= self.weight_decay < math.inf, "training.weight_decay", ">= 0", self.weight_decay)
+        clipnorm = self.global_clipnorm
+        require(clipnorm is None or clipnorm > 0, "training.global_clipnorm", "> 0", clipnorm)
+        require(self.seed >= 0, "training.seed", ">= 0", self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """The sample pictures.
+
+    Args:
+        prompts: List of prompts; null for the subject in some settings, and its class alone.
+        count: Pictures of each prompt.
+        every: Training steps between two sheets of samples; 0 for one at the end only.
+        steps: Sampling steps; null for the base's own.
+        guidance_scale: Guidance; null for the base's own.
+        batch_size: Pictures drawn at once, class images included.
+        seed: Seed of the samples.
+    """
+
+    prompts: tuple[str, ...] | None = None
+    count: int = 4
+    every: int = 0
+    steps: int | None = None
+    guidance_scale: float | None = None
+    batch_size: int = 8
+    seed: int = 0
+
+    def __post_init__(self):
+        prompts = self.prompts
+        filled = prompts is None or (len(prompts) > 0 and all(prompt.strip() for prompt in prompts))
+        require(filled, "sampling.prompts", "a list of prompts, none empty", prompts)
+        require(self.count >= 1, "sampling.count", ">= 1", self.count)
+        require(self.every >= 0, "sampling.every", ">= 0", self.every)
+        require(self.steps is None or self.steps >= 1, "sampling.steps", ">= 1", self.steps)
+        require_guidance("sampling.guidance_scale", self.guidance_scale)
+        require(self.batch_size >= 1, "sampling.batch_size", ">= 1", self.batch_size)
+        require(self.seed >= 0, "sampling.seed", ">= 0", self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Where the results go.
+
+    Args:
+        folder: The run folder. If it is taken, the run goes to FOLDER-2, FOLDER-3 and so on.
+        dtype: Precision in which the model is stored; float16 halves the file.
+    """
+
+    folder: str = "runs/dreambooth"
+    dtype: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self):
+        require(self.folder.strip(), "output.folder", "a folder", self.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """All that a run depends on: the same config on the same machine gives the same pictures.
+
+    Args:
+        subject: `SubjectOptions`.
+        base: `BaseOptions`.
+        prior: `PriorOptions`.
+        training: `TrainingOptions`.
+        sampling: `SamplingOptions`.
+        output: `OutputOptions`.
+
+    Example:
+
+    ```python
+    config = RunConfig(subject=SubjectOptions(photos="photos/orange_dog", class_noun="dog"))
+    config = config.replace("training", steps=300)
+    ```
+    """
+
+    subject: SubjectOptions
+    base: BaseOptions = BaseOptions()
+    prior: PriorOptions = PriorOptions()
+    training: TrainingOptions = TrainingOptions()
+    sampling: SamplingOptions = SamplingOptions()
+    output: OutputOptions = OutputOptions()
+
+    def replace(self, group, **fields):
+        """A copy with other values for some fields of a group."""
+        return dataclasses.replace(self, **{group: dataclasses.replace(getattr(self, group), **fields)})
+
+    def to_dict(self):
+        """A dict of dicts, fit for YAML and JSON."""
+        groups = dataclasses.asdict(self)
+        return {
+            group: {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+            for group, fields in groups.items()
+        }
+
+
+def default_prompts(instance_prompt, class_prompt):
+    """The subject in some settings; last the class alone, where language drift would show."""
+    return (*(f"{instance_prompt} {setting}" for setting in SETTINGS), class_prompt)

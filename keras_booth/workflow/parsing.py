@@ -1,0 +1,116 @@
+"""Command line and YAML <-> `RunConfig`."""
+
+import argparse
+import dataclasses
+import difflib
+import re
+import types
+import typing
+
+import jsonargparse
+import yaml
+
+from keras_booth.workflow.config import RunConfig
+from keras_booth.workflow.errors import InputError, user_input
+
+GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig)}
+FIELDS = {f"{group}.{field.name}": field.type for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+
+
+def make_parser():
+    """The parser of `python -m keras_booth.train`: `--config`, and a flag for every field of `RunConfig`."""
+    parser = jsonargparse.ArgumentParser(
+        prog="python -m keras_booth.train",
+        description="Teaches a Stable Diffusion base one subject from a few photographs (DreamBooth).",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", action="config", help="YAML file with any of the fields below; later flags win.")
+    for group, kind in GROUPS.items():
+        parser.add_class_arguments(kind, group)
+    return parser
+
+
+def parse_config(flags):
+    """Makes a `RunConfig` of flags.
+
+    Args:
+        flags: List of str: `["--config", "configs/quickstart.yaml", "--training.steps", "10"]`. Later ones win.
+
+    Raises:
+        InputError: With one sentence, for an unknown field, a value of the wrong kind or an unreadable file.
+    """
+    parser = make_parser()
+    try:
+        values = parser.parse_args(list(flags))
+    except UnicodeDecodeError as error:
+        raise InputError(f"The config file is not text: {error}.") from error
+    except argparse.ArgumentError as error:
+        raise InputError(explain(str(error))) from error
+    for group in GROUPS:
+        if not isinstance(values[group], jsonargparse.Namespace):
+            raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
+    with user_input():
+        groups = parser.instantiate(values)
+        return RunConfig(**{group: groups[group] for group in GROUPS})
+
+
+def read_config(path, *flags):
+    """Makes a `RunConfig` of a YAML file, and of flags that override it."""
+    return parse_config(["--config", str(path), *flags])
+
+
+def to_yaml(config):
+    """A `RunConfig` as YAML text, for `read_config`."""
+    return yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True, width=120)
+
+
+def explain(message):
+    """jsonargparse's message as one sentence about the field that the user wrote."""
+    text = " ".join(message.split())
+    wrong = re.search(r'^Parser key "([\w.]+)":.*(?:Got|Given) value: (.*)$', text)
+    if wrong and wrong[1] in FIELDS:
+        return f"{wrong[1]} must be {describe(FIELDS[wrong[1]])}. Received: {wrong[1]}={wrong[2]}"
+    missing = re.search(r"^the following arguments are required: (.*)$", text)
+    if missing:
+        fields = missing[1].split(", ")
+        return f"{' and '.join(fields)} must be given, in the YAML file or as --{fields[0]} VALUE."
+    unknown = (
+        re.search(r"^Group '(?P<group>[\w.]+)' does not accept option '(?P<name>[^']*)'", text)
+        or re.search(r"^Option '(?P<name>[^']*)' is not accepted", text)
+        or re.search(r"^unrecognized arguments: (?P<name>\S+)", text)
+    )
+    if unknown:
+        parts = unknown.groupdict()
+        return _unknown(".".join(parts[key] for key in ("group", "name") if parts.get(key)))
+    about_file = re.search(r'^Parser key "[\w.]+": (.*)$', text) or re.search(r"^Problems parsing config: (.*)$", text)
+    if about_file:
+        return f"The config cannot be read: {about_file[1]}"
+    if text.startswith("Unexpected config:"):
+        return f"The config file must hold groups of fields: {', '.join(GROUPS)}. Received:{text.partition(':')[2]}"
+    return text
+
+
+def describe(kind):
+    """A field's type in words."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        choices = [choice for part in typing.get_args(kind) for choice in _choices(part)]
+        return ", ".join(choices[:-1]) + f" or {choices[-1]}"
+    return " or ".join(_choices(kind))
+
+
+def _choices(kind):
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return [str(part) for part in parts]
+    if origin is tuple:
+        return ["a list of texts" if parts[0] is str else f"a list of {len(parts)} whole numbers"]
+    return [WORDS[kind]]
+
+
+def _unknown(name):
+    name = name.lstrip("-").partition("=")[0]
+    close = difflib.get_close_matches(name, [*FIELDS, *GROUPS, "config"], n=1, cutoff=0.7)
+    hint = f"; did you mean {close[0]}?" if close else "; --help lists all."
+    return f"There is no field {name}{hint} Received: {name}"

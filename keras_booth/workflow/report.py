@@ -1,0 +1,147 @@
+"""Sheets of pictures and loss curves."""
+
+import csv
+import math
+import pathlib
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+TILE = (192, 384)  # smallest and largest height of a picture on a sheet, in pixels
+GAP = 6
+MARGIN = 16
+TEXT_SIZE = 17
+TITLE_SIZE = 22
+INK = (40, 40, 40)
+# Of the colour-blind safe palette of Okabe and Ito.
+COLORS = {"instance_loss": "#0072B2", "prior_loss": "#D55E00", "loss": "#009E73"}
+LABELS = {"instance_loss": "subject", "prior_loss": "class (prior)", "loss": "loss"}
+
+
+def image_grid(rows, captions, title=None):
+    """Lays pictures out as a sheet: one row for each caption.
+
+    Small pictures are enlarged, large ones reduced, so that the sheet is pleasant to look at.
+
+    Args:
+        rows: List of sequences of uint8 arrays `(H, W, 3)`.
+        captions: List of str, one for each row; written above it. An empty one takes no room.
+        title: str. Written above all.
+
+    Returns:
+        `PIL.Image.Image`.
+
+    Example:
+
+    >>> image_grid([booth.generate(prompt, count=4)], [prompt]).save("samples.png")
+    """
+    tiles = [[_tile(picture) for picture in row] for row in rows]
+    width = max(sum(tile.width + GAP for tile in row) - GAP for row in tiles)
+    blocks = [_text_lines(title, TITLE_SIZE, width)] if title else []
+    for row, caption in zip(tiles, captions, strict=True):
+        blocks += [_text_lines(caption, TEXT_SIZE, width)] if caption else []
+        blocks.append(_side_by_side(row, width))
+    sheet = Image.new("RGB", (width + 2 * MARGIN, sum(block.height for block in blocks) + 2 * MARGIN), "white")
+    top = MARGIN
+    for block in blocks:
+        sheet.paste(block, (MARGIN, top))
+        top += block.height
+    return sheet
+
+
+def rows_of(pictures, columns):
+    """Cuts a sequence of pictures into rows of at most `columns`."""
+    return [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
+
+
+def loss_curves(log):
+    """Draws the losses of a run: each step faintly, and smoothed.
+
+    Args:
+        log: str or `Path` of a `log.csv` that `StepLog` wrote.
+
+    Returns:
+        `matplotlib.figure.Figure`; `figure.savefig(path)` writes it.
+    """
+    steps, losses = read_log(log)
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for name in ("instance_loss", "prior_loss"):
+        values = losses[name]
+        if not np.any(values > 0):  # a run without class images has no prior loss
+            continue
+        known = ~np.isnan(values)
+        axes.plot(steps[known], values[known], color=COLORS[name], alpha=0.22, linewidth=0.8)
+        label = f"{LABELS[name]}: {smooth(values[known])[-1]:.3f} at the end"
+        axes.plot(steps[known], smooth(values[known]), color=COLORS[name], linewidth=2, label=label)
+    axes.set(xlabel="step", ylabel="loss", title="Loss at each step (faint) and smoothed")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.lines:
+        axes.legend(frameon=False)
+    return figure
+
+
+def read_log(path):
+    """Reads a `log.csv`.
+
+    Returns:
+        `(steps, losses)`: an int array, and a dict of float arrays by name; a loss that a step did not have is NaN.
+    """
+    with open(pathlib.Path(path), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in ("loss", "instance_loss", "prior_loss") if not rows or name in rows[0]]
+    losses = {name: np.array([float(row[name] or math.nan) for row in rows]) for name in names}
+    return np.array([int(row["step"]) for row in rows]), losses
+
+
+def smooth(values, share=0.05):
+    """Exponential moving average over about `share` of the series, without the usual pull towards 0 at its start."""
+    decay = 1.0 - 1.0 / max(1.0, share * len(values))
+    total, weight, smoothed = 0.0, 0.0, []
+    for value in values:
+        total, weight = decay * total + value, decay * weight + 1.0
+        smoothed.append(total / weight)
+    return np.array(smoothed)
+
+
+def _tile(picture):
+    image = Image.fromarray(np.asarray(picture))
+    height = min(max(image.height, TILE[0]), TILE[1])
+    if height == image.height:
+        return image
+    return image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS)
+
+
+def _side_by_side(tiles, width):
+    row = Image.new("RGB", (width, max(tile.height for tile in tiles) + 2 * GAP), "white")
+    left = 0
+    for tile in tiles:
+        row.paste(tile, (left, 0))
+        left += tile.width + GAP
+    return row
+
+
+def _text_lines(text, size, width):
+    # The font that matplotlib brings has more of the world's letters than Pillow's own.
+    font = ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+    lines = _wrap(text, font, width)
+    line_height = round(size * 1.35)
+    image = Image.new("RGB", (width, line_height * len(lines) + GAP), "white")
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(image).text((0, number * line_height), line, fill=INK, font=font)
+    return image
+
+
+def _wrap(text, font, width):
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines

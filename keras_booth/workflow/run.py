@@ -1,0 +1,233 @@
+"""One run: prior, data, fit, save, report."""
+
+import dataclasses
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import keras
+
+from keras_booth.data import PhotoSet, find_photos, photo_dataset, read_photo
+from keras_booth.data.geometry import center_crop, resize_short_side
+from keras_booth.dreambooth import DreamBooth
+from keras_booth.workflow.callbacks import SampleGrid, StepLog, TrainingProgress
+from keras_booth.workflow.config import default_prompts
+from keras_booth.workflow.errors import user_input
+from keras_booth.workflow.files import check_writable, fresh_folder, slug, whole_file
+from keras_booth.workflow.parsing import read_config, to_yaml
+from keras_booth.workflow.report import image_grid, loss_curves
+
+PACKAGES = ("keras-booth", "keras", "keras-cv", "tensorflow", "tensorflow-cpu", "jax", "numpy")
+
+
+def run(config):
+    """Trains as the config says.
+
+    Everything that can be wrong is found before the first file is written. The run folder then holds `config.yaml`
+    (with everything that was left open filled in), `log.csv`, `loss.png`, `samples.png`, `samples/` (when there are
+    samples during training) and the model, named after the class: `dog.keras`.
+
+    Args:
+        config: `RunConfig`.
+
+    Returns:
+        `Path` of the run folder.
+
+    Raises:
+        InputError: For a mistake in the config, the photographs or the folders.
+        KeyboardInterrupt: With a sentence on what is left of the run.
+
+    Example:
+
+    >>> folder = run(read_config("configs/quickstart.yaml"))
+    """
+    with user_input():
+        photos = check_photos(config)
+        check_writable(config.output.folder, "output.folder")
+        check_batch_size(config, photos)
+        booth = build_booth(config)
+        config = resolve(config, booth)
+        prior = gather_prior(config, booth)
+        data = build_dataset(config, booth, prior)
+        compile_booth(config, booth)
+        folder = fresh_folder(config.output.folder)
+    write_text(folder / "config.yaml", f"# {versions()}\n{to_yaml(config)}")
+    try:
+        samples = fit(config, booth, data, folder)
+        booth.save(folder / model_name(config), dtype=config.output.dtype)
+        report(config, booth, samples, photos, folder)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Stopped before the end; what there is of the run is in {folder}.") from None
+    return folder
+
+
+def check_photos(config):
+    """Opens every photograph. Returns their paths."""
+    photos = find_photos(config.subject.photos)
+    for photo in photos:
+        read_photo(photo)
+    return photos
+
+
+def build_booth(config):
+    """Makes the model of a run."""
+    base, subject, training = config.base, config.subject, config.training
+    return DreamBooth.from_preset(
+        **dataclasses.asdict(base),
+        identifier=subject.identifier,
+        class_noun=subject.class_noun,
+        instance_prompt=subject.instance_prompt,
+        class_prompt=subject.class_prompt,
+        train_text_encoder=training.text_encoder,
+        seed=training.seed,
+    )
+
+
+def resolve(config, booth):
+    """Fills in what the config leaves to the base, so that it says all that the run depends on."""
+    prompts = config.sampling.prompts or default_prompts(booth.instance_prompt, booth.class_prompt)
+    config = config.replace("base", image_size=tuple(booth.image_size), dtype=booth.dtype_policy.name)
+    config = config.replace("subject", instance_prompt=booth.instance_prompt, class_prompt=booth.class_prompt)
+    config = config.replace("sampling", prompts=tuple(prompts))
+    for group in ("prior", "sampling"):
+        options, base = getattr(config, group), booth.base.config
+        steps = base.sampling_steps if options.steps is None else options.steps
+        guidance_scale = base.guidance_scale if options.guidance_scale is None else options.guidance_scale
+        config = config.replace(group, steps=steps, guidance_scale=guidance_scale)
+    return config
+
+
+def check_batch_size(config, photos):
+    """Finds a batch larger than the data before class images are drawn in vain."""
+    class_images = config.prior.count if config.prior.wanted and config.prior.folder is None else 0
+    if class_images and config.training.batch_size > len(photos) + class_images:
+        raise ValueError(
+            f"training.batch_size must be at most the number of pictures: {len(photos)} photos and {class_images} "
+            f"class images. Received: training.batch_size={config.training.batch_size}"
+        )
+
+
+def gather_prior(config, booth):
+    """The class images: the user's own, or drawn by the base; `None` for a run without."""
+    prior = config.prior
+    if not prior.wanted:
+        return None
+    if prior.folder is not None:
+        return PhotoSet.from_folder(prior.folder, booth.class_prompt)
+    return booth.class_images(
+        prior.count,
+        seed=prior.seed,
+        steps=prior.steps,
+        guidance_scale=prior.guidance_scale,
+        batch_size=config.sampling.batch_size,
+    )
+
+
+def build_dataset(config, booth, prior):
+    """The batches of the run, all in one epoch."""
+    return photo_dataset(
+        config.subject.photos,
+        prior,
+        booth,
+        batch_size=config.training.batch_size,
+        prior_ratio=config.prior.ratio,
+        steps_per_epoch=config.training.steps,
+        crop=config.subject.crop,
+        flip=config.subject.flip,
+        seed=config.training.seed,
+    )
+
+
+def compile_booth(config, booth):
+    """Gives the model its optimizer."""
+    training = config.training
+    rate = training.learning_rate
+    if training.warmup_steps:
+        # From one step's share, not from 0, so that the first step is not lost; constant after the last.
+        first = rate / (training.warmup_steps + 1)
+        rate = keras.optimizers.schedules.PolynomialDecay(first, training.warmup_steps, end_learning_rate=rate)
+    options = {
+        "learning_rate": rate,
+        "weight_decay": training.weight_decay,
+        "global_clipnorm": training.global_clipnorm,
+    }
+    optimizer = keras.optimizers.get({"class_name": training.optimizer, "config": options})
+    booth.compile(optimizer=optimizer, prior_loss_weight=config.prior.loss_weight)
+
+
+def fit(config, booth, data, folder):
+    """Trains. Returns the `SampleGrid` of the run."""
+    samples = SampleGrid(
+        config.sampling.prompts,
+        count=config.sampling.count,
+        every=config.sampling.every,
+        folder=folder / "samples",
+        seed=config.sampling.seed,
+        steps=config.sampling.steps,
+        guidance_scale=config.sampling.guidance_scale,
+        batch_size=config.sampling.batch_size,
+    )
+    samples.set_model(booth)
+    progress = TrainingProgress(config.training.steps)
+    # Without `every` the only samples are those of the report, which come when the model is safely on disk.
+    callbacks = [StepLog(folder / "log.csv"), progress, *([samples] if config.sampling.every else [])]
+    try:
+        booth.fit(data, shuffle=False, verbose=0, callbacks=callbacks)
+    finally:
+        progress.close()
+    return samples
+
+
+def report(config, booth, samples, photos, folder):
+    """Writes the loss curves, and the sheet of photographs and final samples."""
+    with whole_file(folder / "loss.png") as part:
+        loss_curves(folder / "log.csv").savefig(part)
+    drawn = samples.pictures if samples.drawn_at == config.training.steps else samples.draw()
+    shown = [as_trained(photo, booth.image_size) for photo in photos[: max(config.sampling.count, 4)]]
+    sheet = image_grid([shown, *drawn], ["the photographs", *config.sampling.prompts])
+    with whole_file(folder / "samples.png") as part:
+        sheet.save(part, format="png")
+
+
+def as_trained(photo, size):
+    """A photograph in the shape in which the model saw it."""
+    return center_crop(resize_short_side(read_photo(photo), size), size)
+
+
+def model_name(config):
+    """Name of the model's file in the run folder."""
+    return f"{slug(config.subject.class_noun)}.keras"
+
+
+def summary(folder):
+    """What a run left in its folder, and what to do with it, as text."""
+    config = read_config(folder / "config.yaml")
+    model, prompt = folder / model_name(config), config.sampling.prompts[0]
+    return "\n".join(
+        [
+            f"The run is in {folder}:",
+            f"  {model.name:<12} the model",
+            "  samples.png  the photographs and what the model draws now",
+            "  loss.png     how the losses went; log.csv has the numbers",
+            "  config.yaml  all settings, to run it again",
+            "Draw more with:",
+            f'  python -m keras_booth.generate {model} "{prompt}" --count 4 --seed 0 --output {folder / "pictures"}',
+        ]
+    )
+
+
+def versions():
+    """The versions that a run depends on, on one line."""
+    found = [f"Python {platform.python_version()}", f"backend {keras.backend.backend()}"]
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def write_text(path, text):
+    """Writes a text file, whole or not at all."""
+    with whole_file(path) as part:
+        Path(part).write_text(text, encoding="utf-8")

@@ -1,0 +1,125 @@
+"""`python -m keras_booth.generate`."""
+
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from conftest import call, files
+from PIL import Image
+
+from keras_booth import generate
+
+PROMPT = "a photo of sks dog in the snow"
+NAME = "a-photo-of-sks-dog-in-the-snow-seed0"
+QUICK = ["--steps", "2", "--batch-size", "2"]
+
+
+@pytest.fixture(scope="session")
+def drawn(model, tmp_path_factory):
+    """`python -m keras_booth.generate`, done once."""
+    folder = tmp_path_factory.mktemp("drawn")
+    return call(folder, "generate", model, PROMPT, "--count", "3", "--output", "out/new", *QUICK)
+
+
+class TestPictures:
+    def test_pictures_and_a_sheet(self, drawn):
+        assert drawn.code == 0, drawn.err
+        names = [f"{NAME}-00.png", f"{NAME}-01.png", f"{NAME}-02.png", f"{NAME}-grid.png"]
+        assert files(drawn.folder / "out" / "new") == names
+        assert drawn.out.splitlines() == [f"out/new/{name}" for name in names]
+        pictures = [np.asarray(Image.open(drawn.folder / "out" / "new" / name)) for name in names]
+        assert [picture.shape for picture in pictures[:3]] == [(96, 96, 3)] * 3
+        assert pictures[3].shape[1] > 3 * 192
+        assert not np.array_equal(pictures[0], pictures[1])
+
+    def test_shows_progress_and_nothing_else(self, drawn):
+        lines = [line.strip() for line in drawn.err.replace("\r", "\n").splitlines() if line.strip()]
+        assert {line.partition(":")[0] for line in lines} == {"pictures"}
+        assert "3/3" in lines[-1]
+
+    def test_each_picture_says_how_it_was_made(self, drawn):
+        text = Image.open(drawn.folder / "out" / "new" / f"{NAME}-02.png").text
+        assert {key: text[key] for key in ("prompt", "seed", "index", "steps")} == {
+            "prompt": PROMPT,
+            "seed": "0",
+            "index": "2",
+            "steps": "2",
+        }
+        assert text["Software"].startswith("keras_booth")
+
+    def test_same_seed_same_pictures(self, drawn, model, tmp_path):
+        """In another process, in another number."""
+        arguments = [model, PROMPT, "--count", "2", "--seed", "0", "--output", tmp_path, *QUICK]
+        assert generate.main([str(argument) for argument in arguments]) == 0
+        for index in range(2):
+            name = f"{NAME}-{index:02d}.png"
+            one, two = (np.asarray(Image.open(folder / name)) for folder in (drawn.folder / "out" / "new", tmp_path))
+            np.testing.assert_array_equal(one, two)
+
+    def test_as_the_sheet_of_the_run_shows_it(self, trained, drawn):
+        """A row of samples is what `generate` draws with the run's seed."""
+        picture = Image.open(drawn.folder / "out" / "new" / f"{NAME}-01.png")
+        shown = np.asarray(picture.resize((192, 192), Image.Resampling.LANCZOS))
+        sheet = np.asarray(Image.open(trained.folder / "run" / "samples" / "step-0002.png"))
+        left = 16 + 192 + 6
+        tile = sheet[-(16 + 12 + 192) : -(16 + 12), left : left + 192]
+        np.testing.assert_array_equal(tile, shown)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        "arguments, sentence",
+        [
+            (["--count", "0"], "count must be >= 1. Received: count=0"),
+            (["--count", "many"], "argument --count: invalid int value: 'many'"),
+            (["--seed", "-1"], "seed must be >= 0. Received: seed=-1"),
+            (["--steps", "0"], "steps must be >= 1. Received: steps=0"),
+            (["--guidance-scale", "-1"], "guidance_scale must be >= 0. Received: guidance_scale=-1.0"),
+            (["--batch-size", "0"], "batch_size must be >= 1"),
+            (["--output", "photos/0.png"], "output must be a folder, but photos/0.png is a file"),
+            (["--colour", "red"], "unrecognized arguments: --colour red"),
+        ],
+    )
+    def test_flags(self, refuses, model, arguments, sentence):
+        assert refuses(generate.main, [model, PROMPT, *arguments]).startswith(sentence)
+
+    @pytest.mark.parametrize("prompt", ["", "  "])
+    def test_empty_prompt(self, refuses, model, prompt):
+        assert refuses(generate.main, [model, prompt]).startswith("prompt must be a text. Received: prompt=")
+
+    def test_no_prompt(self, refuses, model):
+        assert refuses(generate.main, [model]).startswith("the following arguments are required: prompt")
+
+    @pytest.mark.parametrize("name", ["none.keras", "photos", "photos/0.png"])
+    def test_no_model(self, refuses, name):
+        assert name in refuses(generate.main, [name, PROMPT])
+
+    @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
+    def test_truncated(self, refuses, model, workplace, share):
+        whole = model.read_bytes()
+        (workplace / "cut.keras").write_bytes(whole[: int(share * len(whole))])
+        assert refuses(generate.main, ["cut.keras", PROMPT]).startswith("The file is damaged or truncated")
+
+    def test_damaged_inside(self, refuses, model, workplace):
+        content = bytearray(model.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        (workplace / "bent.keras").write_bytes(content)
+        assert refuses(generate.main, ["bent.keras", PROMPT]).startswith("The file is damaged or truncated")
+
+    def test_not_ours(self, refuses, workplace):
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save("other.keras")
+        assert "not a DreamBooth" in refuses(generate.main, ["other.keras", PROMPT])
+
+    def test_some_zip(self, refuses, workplace):
+        with zipfile.ZipFile("some.keras", "w") as archive:
+            archive.writestr("readme.txt", "hello")
+        assert "some.keras" in refuses(generate.main, ["some.keras", PROMPT])
+
+    def test_as_a_user_calls_it(self, workplace):
+        before = files(workplace)
+        done = call(workplace, "generate", "none.keras", PROMPT)
+        assert done.code == 2
+        assert done.err.count("\n") == 1
+        assert "none.keras" in done.err
+        assert files(workplace) == before

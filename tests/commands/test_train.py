@@ -1,0 +1,141 @@
+"""`python -m keras_booth.train`."""
+
+import os
+import signal
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+from conftest import call, files, flags, write_photos
+from PIL import Image
+
+from keras_booth import train
+from keras_booth.workflow.parsing import read_config
+from keras_booth.workflow.report import read_log
+
+
+class TestRun:
+    def test_leaves_the_run_folder(self, trained):
+        assert trained.code == 0, trained.err
+        expected = ["config.yaml", "dog.keras", "log.csv", "loss.png", "samples", "samples.png"]
+        assert files(trained.folder / "run") == sorted([*expected, "samples/step-0002.png"])
+
+    def test_says_where_everything_is_and_what_comes_next(self, trained):
+        assert "The run is in run:" in trained.out
+        assert 'python -m keras_booth.generate run/dog.keras "a photo of sks dog in the snow"' in trained.out
+
+    def test_shows_progress_and_nothing_else(self, trained):
+        lines = [line.strip() for line in trained.err.replace("\r", "\n").splitlines() if line.strip()]
+        assert {line.partition(":")[0] for line in lines} == {"class images", "training"}
+        assert any("2/2" in line and "subject loss" in line and "class loss" in line for line in lines)
+
+    def test_config_is_resolved_and_can_be_run_again(self, trained):
+        config = read_config(trained.folder / "run" / "config.yaml")
+        assert config.subject.instance_prompt == "a photo of sks dog"
+        assert config.subject.class_prompt == "a photo of a dog"
+        assert config.base.image_size == (96, 96)
+        assert config.sampling.guidance_scale is not None
+        assert config.training.steps == 2
+
+    def test_log_has_the_losses_of_each_step(self, trained):
+        steps, losses = read_log(trained.folder / "run" / "log.csv")
+        assert list(steps) == [1, 2]
+        np.testing.assert_allclose(losses["loss"], losses["instance_loss"] + losses["prior_loss"], rtol=1e-4)
+        assert (losses["prior_loss"] > 0).all()
+
+    def test_pictures_can_be_looked_at(self, trained):
+        run = trained.folder / "run"
+        sheet = Image.open(run / "samples.png")
+        assert sheet.height > 2 * 192  # the photographs and a row of samples
+        assert Image.open(run / "loss.png").width > 600
+        assert Image.open(run / "samples" / "step-0002.png").height > 192
+
+    def test_class_images_are_kept(self, trained):
+        pictures = [name for name in files(trained.folder / "cache") if name.endswith(".png")]
+        assert len(pictures) == 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing")
+class TestInterrupt:
+    def test_the_log_stays(self, workplace, capsys, monkeypatch):
+        import tensorflow as tf
+
+        def press_ctrl_c():
+            log = workplace / "run" / "log.csv"
+            while not (log.exists() and log.read_text().count("\n") >= 2):
+                time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=press_ctrl_c, daemon=True).start()
+        tf.config.run_functions_eagerly(True)
+        try:
+            options = {"prior__loss_weight": "0", "training__steps": "1000", "training__batch_size": "1"}
+            code = train.main(flags(sampling__every="0", **options))
+        finally:
+            tf.config.run_functions_eagerly(False)
+        assert code == 130
+        assert capsys.readouterr().err.endswith("Stopped before the end; what there is of the run is in run.\n")
+        steps, losses = read_log(workplace / "run" / "log.csv")
+        assert steps[0] == 1
+        assert (losses["prior_loss"] == 0).all()
+        assert files(workplace / "run") == ["config.yaml", "log.csv"]
+        assert not (workplace / "cache").exists()
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        "options, sentence",
+        [
+            ({"subject.photos": "nowhere"}, "The photo folder does not exist"),
+            ({"subject.photos": "photos/0.png"}, "The photo folder is a file"),
+            ({"subject.photos": ""}, "subject.photos must be a folder"),
+            ({"subject.class_noun": ""}, "subject.class_noun must be the word for what the subject is"),
+            ({"subject.identifier": "dog"}, "subject.identifier must differ from subject.class_noun"),
+            ({"prior.loss_weight": "-1"}, "prior.loss_weight must be >= 0. Received: prior.loss_weight=-1"),
+            ({"prior.count": "0"}, "prior.count must be >= 1"),
+            ({"prior.folder": "nowhere"}, "The photo folder does not exist"),
+            ({"training.batch_size": "6"}, "training.batch_size must be at most the number of pictures"),
+            ({"training.batch_size": "4", "prior.loss_weight": "0"}, "`batch_size` is larger than the data"),
+            ({"training.steps": "0"}, "training.steps must be >= 1"),
+            ({"base.image_size": "100"}, "Pictures of the base 'tiny_world' need a height and a width that are"),
+            ({"base.image_size": "0"}, "Pictures of the base 'tiny_world' need a height and a width that are"),
+            ({"base.preset": "tiny"}, "`preset` must be one of"),
+            ({"base.weights": "mine"}, "`weights` must be 'pretrained' or None"),
+            ({"output.folder": "photos/0.png"}, "output.folder must be a folder, but photos/0.png is a file"),
+            ({"output.folder": "photos/0.png/run"}, "output.folder must be a folder, but"),
+            ({"config": "nowhere.yaml"}, "The config cannot be read: File does not exist"),
+            ({"training.colour": "red"}, "There is no field training.colour"),
+        ],
+    )
+    def test_one_sentence_and_nothing_written(self, refuses, options, sentence):
+        assert refuses(train.main, flags(**options)).startswith(sentence)
+
+    def test_no_photos(self, refuses, workplace):
+        (workplace / "empty").mkdir()
+        assert refuses(train.main, flags(subject__photos="empty")).startswith("There is no photo in the folder")
+
+    @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n cut"])
+    def test_unreadable_photo(self, refuses, workplace, content):
+        (workplace / "photos" / "9.png").write_bytes(content)
+        sentence = refuses(train.main, flags())
+        assert sentence.startswith("The photo cannot be read")
+        assert "9.png" in sentence
+
+    def test_unreadable_class_image(self, refuses, workplace):
+        (write_photos(workplace / "dogs") / "1.png").write_bytes(b"cut")
+        assert refuses(train.main, flags(prior__folder="dogs")).startswith("The photo cannot be read")
+
+    def test_as_a_user_calls_it(self, workplace):
+        before = files(workplace)
+        done = call(workplace, "train", *flags(prior__loss_weight="-1"))
+        assert done.code == 2
+        assert done.err == "prior.loss_weight must be >= 0. Received: prior.loss_weight=-1.0\n"
+        assert files(workplace) == before
+
+    def test_help(self, capsys):
+        with pytest.raises(SystemExit) as exit:
+            train.main(["--help"])
+        assert exit.value.code == 0
+        assert "--training.learning_rate" in capsys.readouterr().out

@@ -1,0 +1,176 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from keras_booth.workflow.config import (
+    OutputOptions,
+    PriorOptions,
+    RunConfig,
+    SamplingOptions,
+    SubjectOptions,
+    TrainingOptions,
+    default_prompts,
+)
+from keras_booth.workflow.errors import InputError
+from keras_booth.workflow.parsing import FIELDS, describe, make_parser, parse_config, read_config, to_yaml
+
+REQUIRED = ["--subject.photos", "photos", "--subject.class_noun", "dog"]
+
+
+class TestRunConfig:
+    def test_defaults(self):
+        config = RunConfig(subject=SubjectOptions(photos="photos", class_noun="dog"))
+        assert config.base.preset == "tiny_world"
+        assert config.prior.loss_weight == 1.0
+        assert config.training.global_clipnorm == 1.0
+        assert parse_config(REQUIRED) == config
+
+    def test_replace(self):
+        config = parse_config(REQUIRED).replace("training", steps=7)
+        assert config.training.steps == 7
+        with pytest.raises(ValueError, match="training.steps must be >= 1. Received: training.steps=0"):
+            config.replace("training", steps=0)
+
+    def test_frozen(self):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            parse_config(REQUIRED).training.steps = 3
+
+    @pytest.mark.parametrize(
+        "options, fields, message",
+        [
+            (PriorOptions, {"loss_weight": -1.0}, "prior.loss_weight must be >= 0. Received: prior.loss_weight=-1.0"),
+            (PriorOptions, {"loss_weight": float("nan")}, "prior.loss_weight must be >= 0"),
+            (PriorOptions, {"count": 0}, "prior.count must be >= 1"),
+            (PriorOptions, {"ratio": -0.5}, "prior.ratio must be >= 0"),
+            (PriorOptions, {"folder": ""}, "prior.folder must be a folder or null"),
+            (PriorOptions, {"guidance_scale": -2.0}, "prior.guidance_scale must be >= 0"),
+            (TrainingOptions, {"steps": 0}, "training.steps must be >= 1"),
+            (TrainingOptions, {"batch_size": 0}, "training.batch_size must be >= 1"),
+            (TrainingOptions, {"learning_rate": 0.0}, "training.learning_rate must be > 0"),
+            (TrainingOptions, {"global_clipnorm": 0.0}, "training.global_clipnorm must be > 0"),
+            (TrainingOptions, {"seed": -1}, "training.seed must be >= 0"),
+            (SamplingOptions, {"count": 0}, "sampling.count must be >= 1"),
+            (SamplingOptions, {"prompts": ()}, "sampling.prompts must be a list of prompts, none empty"),
+            (SamplingOptions, {"prompts": ("a", " ")}, "sampling.prompts must be a list of prompts, none empty"),
+            (SamplingOptions, {"steps": 0}, "sampling.steps must be >= 1"),
+            (OutputOptions, {"folder": " "}, "output.folder must be a folder"),
+        ],
+    )
+    def test_refuses(self, options, fields, message):
+        with pytest.raises(ValueError) as error:
+            options(**fields)
+        assert str(error.value).startswith(message)
+        assert f"Received: {message.split()[0]}=" in str(error.value)
+
+    @pytest.mark.parametrize("identifier", ["dog", " Dog "])
+    def test_identifier_must_differ_from_class(self, identifier):
+        with pytest.raises(ValueError, match="subject.identifier must differ from subject.class_noun"):
+            SubjectOptions(photos="photos", class_noun="dog", identifier=identifier)
+
+    @pytest.mark.parametrize("fields", [{"loss_weight": 0.0}, {"ratio": 0.0}])
+    def test_prior_can_be_left_out(self, fields):
+        assert PriorOptions().wanted
+        assert not PriorOptions(**fields).wanted
+
+    def test_default_prompts_end_with_the_class(self):
+        prompts = default_prompts("a photo of sks dog", "a photo of a dog")
+        assert prompts[0] == "a photo of sks dog in the snow"
+        assert prompts[-1] == "a photo of a dog"
+
+
+class TestParsing:
+    def test_yaml_round_trip(self, tmp_path):
+        flags = ["--base.image_size", "[96, 128]", "--sampling.prompts", '["a dog, wet", "ein Hündchen"]']
+        config = parse_config([*REQUIRED, *flags, "--training.learning_rate", "1e-4"])
+        (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+        assert read_config(tmp_path / "config.yaml") == config
+        assert config.base.image_size == (96, 128)
+        assert config.sampling.prompts == ("a dog, wet", "ein Hündchen")
+        assert config.training.learning_rate == 1e-4
+
+    def test_later_flags_win(self, tmp_path):
+        path = tmp_path / "config.yaml"
+        path.write_text("subject: {photos: a, class_noun: cat}\ntraining: {steps: 5, learning_rate: 1e-3}\n")
+        config = read_config(path, "--training.steps", "6", "--base.weights", "null", "--training.steps", "7")
+        assert config.training.steps == 7
+        assert config.training.learning_rate == 1e-3  # which plain YAML takes for text
+        assert config.base.weights is None
+        assert config.subject.class_noun == "cat"
+
+    @pytest.mark.parametrize("name", ["quickstart", "stable_diffusion_1.4"])
+    def test_shipped_configs(self, name, pytestconfig):
+        read_config(pytestconfig.rootpath / "configs" / f"{name}.yaml")
+
+    def test_every_field_is_documented(self):
+        text = " ".join(make_parser().format_help().split())
+        for name in FIELDS:
+            start = text.index(f"--{name} ", text.index("options:"))
+            documented = text[start:].partition(" (")[0]
+            assert len(documented.split()) > 3, name
+
+    def test_describes_every_type(self):
+        for kind in FIELDS.values():
+            assert describe(kind)
+        assert describe(FIELDS["base.image_size"]) == "a whole number, a list of 2 whole numbers or null"
+
+    @pytest.mark.parametrize(
+        "flags, message",
+        [
+            (["--training.steps", "many"], "training.steps must be a whole number. Received: training.steps=many"),
+            (["--training.steps", "1.5"], "training.steps must be a whole number. Received: training.steps=1.5"),
+            (["--training.step", "3"], "There is no field training.step; did you mean training.steps? "),
+            (["--colour", "red"], "There is no field colour; --help lists all. Received: colour"),
+            (["--training.steps"], "argument --training.steps: expected one argument"),
+            (["stray"], "There is no field stray"),
+            (["--base.dtype", "half"], "base.dtype must be float32, mixed_bfloat16, mixed_float16 or null. Received: "),
+            (["--base.image_size", "[1, 2, 3]"], "base.image_size must be a whole number, a list of 2 whole numbers"),
+            (["--sampling.prompts", "a dog"], "sampling.prompts must be a list of texts or null. Received: "),
+            (["--subject.flip", "maybe"], "subject.flip must be true or false. Received: subject.flip=maybe"),
+            (["--prior.loss_weight", "-1"], "prior.loss_weight must be >= 0. Received: prior.loss_weight=-1.0"),
+            (["--config", "none.yaml"], "The config cannot be read: File does not exist: "),
+            (["--config", "."], "The config cannot be read: Path is not a file: "),
+        ],
+    )
+    def test_bad_flags(self, flags, message):
+        with pytest.raises(InputError) as error:
+            parse_config([*REQUIRED, *flags])
+        assert str(error.value).startswith(message)
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        "content, message",
+        [
+            (b"", "The config file must hold groups of fields: "),
+            (b"only text", "The config file must hold groups of fields: "),
+            (b"training: [1, 2\n", "The config cannot be read: "),
+            (b"training: 3\n", "training must be a group of fields. Received: training=3"),
+            (b"training: {step: 3}\n", "There is no field training.step; did you mean training.steps? "),
+            (b"trainin: {steps: 3}\n", "There is no field trainin.steps; did you mean training.steps? "),
+            (b"subject: {class_noun: null}\n", "subject.class_noun must be given"),
+            (b"\xff\xfe\x00", "The config file is not text: "),
+        ],
+    )
+    def test_bad_files(self, tmp_path, content, message):
+        path = tmp_path / "config.yaml"
+        path.write_bytes(content)
+        with pytest.raises(InputError) as error:
+            parse_config([*REQUIRED, "--config", str(path)])
+        assert str(error.value).startswith(message)
+        assert "\n" not in str(error.value)
+
+    def test_missing_fields(self):
+        with pytest.raises(InputError, match="subject.photos and subject.class_noun must be given"):
+            parse_config([])
+
+    def test_needs_no_backend(self):
+        code = (
+            "import sys, keras_booth.workflow.parsing as p; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
+        )
+        # The package's own __init__ is of the ground floor; only what is imported here counts.
+        shell = "import sys, types; m = types.ModuleType('keras_booth'); m.__path__ = [sys.argv[1]]; "
+        shell += "sys.modules['keras_booth'] = m; " + code
+        folder = make_parser.__globals__["__file__"].rpartition("/workflow/")[0]
+        done = subprocess.run([sys.executable, "-c", shell, folder], capture_output=True, text=True, check=True)
+        assert done.stdout == "[]\n"
