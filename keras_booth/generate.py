@@ -1,17 +1,9 @@
 """Draw with a trained model: `python -m keras_booth.generate dog.keras "a photo of sks dog in the snow"`."""
 
-import argparse
 import sys
 
-from keras_booth.workflow.errors import InputError, command
+from keras_booth.workflow.errors import Parser, command
 from keras_booth.workflow.quiet import quiet_import
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one sentence, without the usage."""
-
-    def error(self, message):
-        raise InputError(f"{message}; see --help.")
 
 
 def make_parser():

@@ -41,8 +41,8 @@ class BaseConfig:
         multiple = self.autoencoder.factor * self.unet.latent_multiple
         if len(size) != 2 or any(side < multiple or side % multiple for side in size):
             raise ValueError(
-                f"Pictures of the base {self.name!r} need a height and a width that are multiples of {multiple} pixels. "
-                f"Received: image_size={self.image_size}"
+                f"Pictures of the base {self.name!r} need a height and a width that are multiples of {multiple} "
+                f"pixels. Received: image_size={self.image_size}"
             )
 
     @property

@@ -86,7 +86,7 @@ class NoiseSchedule:
         return signal * latents + sigma * noise
 
     def target(self, latents, noise, timesteps):
-        """What the network is asked to predict at `timesteps`: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z."""
+        """What the network is asked to predict: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z."""
         if self.prediction_type == "epsilon":
             return noise
         signal, sigma = self.rates(timesteps, len(latents.shape))

@@ -1,4 +1,4 @@
-"""Class images: what the frozen base draws of the class, so that it is not forgotten (arXiv:2208.12242, section 3.2)."""
+"""Class images: what the frozen base draws of the class, so that it is kept (arXiv:2208.12242, section 3.2)."""
 
 import hashlib
 import json

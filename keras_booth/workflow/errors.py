@@ -1,5 +1,6 @@
 """Mistakes of the user: one sentence, no traceback."""
 
+import argparse
 import contextlib
 import functools
 import math
@@ -37,6 +38,13 @@ def sentence(error):
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}. Received: {error.filename}" if error.filename else f"{error.strerror}."
     return " ".join(str(error).split()) or type(error).__name__
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence, without the usage."""
+
+    def error(self, message):
+        raise InputError(f"{message}; see --help.")
 
 
 @contextlib.contextmanager

@@ -6,10 +6,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from keras_booth.dreambooth import load
+from keras_booth.version import __version__
 from keras_booth.workflow.errors import require, require_guidance, user_input
 from keras_booth.workflow.files import check_writable, slug, whole_file
 from keras_booth.workflow.progress import progress_bar
 from keras_booth.workflow.report import image_grid, rows_of
+
+SOFTWARE = f"keras_booth {__version__}"
 
 
 def draw_pictures(
@@ -67,7 +70,7 @@ def draw_pictures(
     name = f"{slug(prompt)}-seed{seed}"
     paths = []
     for index, picture in enumerate(pictures):
-        text = {"prompt": prompt, "seed": seed, "index": index, **sampling, "model": model, "Software": "keras_booth"}
+        text = {"prompt": prompt, "seed": seed, "index": index, **sampling, "model": model, "Software": SOFTWARE}
         paths.append(write_picture(folder / f"{name}-{index:02d}.png", Image.fromarray(picture), text))
     if count > 1:
         rows = rows_of(pictures, columns=4 if count <= 16 else 8)

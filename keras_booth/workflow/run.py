@@ -10,6 +10,7 @@ import keras
 from keras_booth.data import PhotoSet, find_photos, photo_dataset, read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.dreambooth import DreamBooth
+from keras_booth.version import __version__
 from keras_booth.workflow.callbacks import SampleGrid, StepLog, TrainingProgress
 from keras_booth.workflow.config import default_prompts
 from keras_booth.workflow.errors import user_input
@@ -17,7 +18,7 @@ from keras_booth.workflow.files import check_writable, fresh_folder, slug, whole
 from keras_booth.workflow.parsing import read_config, to_yaml
 from keras_booth.workflow.report import image_grid, loss_curves
 
-PACKAGES = ("keras-booth", "keras", "keras-cv", "tensorflow", "tensorflow-cpu", "jax", "numpy")
+PACKAGES = ("keras", "keras-cv", "tensorflow", "tensorflow-cpu", "jax", "numpy")
 
 
 def run(config):
@@ -43,12 +44,13 @@ def run(config):
     """
     with user_input():
         photos = check_photos(config)
+        own_images = find_class_images(config)
+        check_batch_size(config, len(photos), len(own_images))
         check_writable(config.output.folder, "output.folder")
-        check_batch_size(config, photos)
         booth = build_booth(config)
         config = resolve(config, booth)
-        prior = gather_prior(config, booth)
-        data = build_dataset(config, booth, prior)
+        prior = gather_prior(config, booth, own_images)
+        data = build_dataset(config, booth, photos, prior)
         compile_booth(config, booth)
         folder = fresh_folder(config.output.folder)
     write_text(folder / "config.yaml", f"# {versions()}\n{to_yaml(config)}")
@@ -67,6 +69,28 @@ def check_photos(config):
     for photo in photos:
         read_photo(photo)
     return photos
+
+
+def find_class_images(config):
+    """Paths of the user's own class images; none when the base is to draw them, or when they are not wanted."""
+    prior = config.prior
+    return find_photos(prior.folder) if prior.wanted and prior.folder is not None else []
+
+
+def check_batch_size(config, photos, own_images):
+    """Finds a batch larger than the data before class images are drawn in vain.
+
+    Args:
+        config: `RunConfig`.
+        photos: int. Number of photographs.
+        own_images: int. Number of the user's own class images.
+    """
+    class_images = own_images or (config.prior.count if config.prior.wanted else 0)
+    if config.training.batch_size > photos + class_images:
+        raise ValueError(
+            f"training.batch_size must be at most the number of pictures: {photos} photos and {class_images} class "
+            f"images. Received: training.batch_size={config.training.batch_size}"
+        )
 
 
 def build_booth(config):
@@ -97,23 +121,13 @@ def resolve(config, booth):
     return config
 
 
-def check_batch_size(config, photos):
-    """Finds a batch larger than the data before class images are drawn in vain."""
-    class_images = config.prior.count if config.prior.wanted and config.prior.folder is None else 0
-    if class_images and config.training.batch_size > len(photos) + class_images:
-        raise ValueError(
-            f"training.batch_size must be at most the number of pictures: {len(photos)} photos and {class_images} "
-            f"class images. Received: training.batch_size={config.training.batch_size}"
-        )
-
-
-def gather_prior(config, booth):
+def gather_prior(config, booth, own_images):
     """The class images: the user's own, or drawn by the base; `None` for a run without."""
     prior = config.prior
     if not prior.wanted:
         return None
-    if prior.folder is not None:
-        return PhotoSet.from_folder(prior.folder, booth.class_prompt)
+    if own_images:
+        return PhotoSet(tuple(own_images), booth.class_prompt)
     return booth.class_images(
         prior.count,
         seed=prior.seed,
@@ -123,10 +137,10 @@ def gather_prior(config, booth):
     )
 
 
-def build_dataset(config, booth, prior):
+def build_dataset(config, booth, photos, prior):
     """The batches of the run, all in one epoch."""
     return photo_dataset(
-        config.subject.photos,
+        PhotoSet(tuple(photos), booth.instance_prompt),
         prior,
         booth,
         batch_size=config.training.batch_size,
@@ -218,7 +232,7 @@ def summary(folder):
 
 def versions():
     """The versions that a run depends on, on one line."""
-    found = [f"Python {platform.python_version()}", f"backend {keras.backend.backend()}"]
+    found = [f"keras_booth {__version__}", f"Python {platform.python_version()}", f"backend {keras.backend.backend()}"]
     for package in PACKAGES:
         try:
             found.append(f"{package} {metadata.version(package)}")

@@ -1,74 +1,8 @@
-"""Photographs, and one tiny run through the command line that all tests of the trained model share."""
+"""One tiny run through the command line, which all tests of the trained model share."""
 
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 import pytest
-from PIL import Image
 
-ROOT = Path(__file__).parents[2]
-# Random weights: nothing is learned, but everything happens.
-TINY = {
-    "base.weights": "null",
-    "subject.class_noun": "dog",
-    "prior.count": "2",
-    "prior.steps": "2",
-    "training.steps": "2",
-    "training.batch_size": "2",
-    "sampling.prompts": '["a photo of sks dog in the snow"]',
-    "sampling.count": "2",
-    "sampling.steps": "2",
-    "sampling.batch_size": "2",
-    "sampling.every": "2",
-    "output.folder": "run",
-}
-
-
-@dataclass
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-    folder: Path
-
-
-def write_photos(folder, count=3):
-    """Writes some pictures of noise into a folder."""
-    folder.mkdir(parents=True)
-    for index in range(count):
-        pixels = np.random.default_rng(index).integers(0, 256, (100, 120, 3), "uint8")
-        Image.fromarray(pixels).save(folder / f"{index}.png")
-    return folder
-
-
-def flags(**options):
-    """Flags of a tiny training run; fields are written with `__` for the dot."""
-    given = TINY | {"subject.photos": "photos"} | {name.replace("__", "."): value for name, value in options.items()}
-    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
-
-
-def environment(folder):
-    """The environment of a user's shell, with the class images kept in `folder`."""
-    kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    return kept | {"KERAS_BOOTH_CACHE": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
-
-
-def call(folder, command, *arguments):
-    """Runs `python -m keras_booth.COMMAND` in a folder, as a user does."""
-    line = [sys.executable, "-m", f"keras_booth.{command}", *map(str, arguments)]
-    done = subprocess.run(line, cwd=folder, env=environment(folder), capture_output=True, text=True)
-    return Done(done.returncode, done.stdout, done.stderr, folder)
-
-
-def files(folder):
-    """All paths under a folder."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+from tests.commands.helpers import call, files, flags, write_photos
 
 
 @pytest.fixture(scope="session")

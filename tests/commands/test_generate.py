@@ -5,10 +5,10 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from conftest import call, files
 from PIL import Image
 
 from keras_booth import generate
+from tests.commands.helpers import call, files
 
 PROMPT = "a photo of sks dog in the snow"
 NAME = "a-photo-of-sks-dog-in-the-snow-seed0"

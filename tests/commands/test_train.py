@@ -8,12 +8,12 @@ import time
 import keras
 import numpy as np
 import pytest
-from conftest import call, files, flags, write_photos
 from PIL import Image
 
 from keras_booth import train
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.report import read_log
+from tests.commands.helpers import call, files, flags, write_photos
 
 
 class TestRun:
@@ -97,7 +97,8 @@ class TestBadInput:
             ({"prior.count": "0"}, "prior.count must be >= 1"),
             ({"prior.folder": "nowhere"}, "The photo folder does not exist"),
             ({"training.batch_size": "6"}, "training.batch_size must be at most the number of pictures"),
-            ({"training.batch_size": "4", "prior.loss_weight": "0"}, "`batch_size` is larger than the data"),
+            ({"training.batch_size": "4", "prior.loss_weight": "0"}, "training.batch_size must be at most the number"),
+            ({"training.batch_size": "7", "prior.folder": "photos"}, "training.batch_size must be at most the number"),
             ({"training.steps": "0"}, "training.steps must be >= 1"),
             ({"base.image_size": "100"}, "Pictures of the base 'tiny_world' need a height and a width that are"),
             ({"base.image_size": "0"}, "Pictures of the base 'tiny_world' need a height and a width that are"),

@@ -7,9 +7,9 @@ import numpy as np
 from keras import layers
 from safetensors.numpy import load_file, save_file
 
+from keras_booth.bases.tiny_world.config import IMAGE_SIZE
 from keras_booth.bases.tiny_world.scenes import ATTRIBUTES
 
-IMAGE_SIZE = 96
 JUDGE_PATH = Path(__file__).parent / "assets" / "judge.safetensors"
 WIDTHS = (32, 48, 80, 112)
 
@@ -21,7 +21,7 @@ def build_judge_model(seed=0):
         seed: Integer that fixes the initial weights.
 
     Returns:
-        A `keras.Model` from pictures in [0, 255], of shape `(batch, 96, 96, 3)`, to a dict of probabilities.
+        A `keras.Model` from pictures in [0, 255], of shape `(batch, 64, 64, 3)`, to a dict of probabilities.
     """
     seeds = iter(range(100 * seed, 100 * seed + 100))
 
@@ -100,7 +100,7 @@ class Judge:
         """Returns for each attribute an array of shape `(batch, values)`.
 
         Args:
-            images: Array of shape `(batch, 96, 96, 3)` with values in [0, 255].
+            images: Array of shape `(batch, 64, 64, 3)` with values in [0, 255].
             batch_size: Pictures at a time.
         """
         images = np.asarray(images)
@@ -123,7 +123,7 @@ class Judge:
         """Returns for each attribute the share of pictures that are read right.
 
         Args:
-            images: Array of shape `(batch, 96, 96, 3)` with values in [0, 255].
+            images: Array of shape `(batch, 64, 64, 3)` with values in [0, 255].
             labels: Dict from attribute to an integer array of shape `(batch,)`.
         """
         probabilities = self.probabilities(images)
@@ -134,7 +134,7 @@ def train_judge(images, labels, steps=3000, batch_size=64, learning_rate=2e-3, s
     """Trains a judge.
 
     Args:
-        images: uint8 array of shape `(count, 96, 96, 3)`: renders, best after they went through the VAE.
+        images: uint8 array of shape `(count, 64, 64, 3)`: renders, best after they went through the VAE.
         labels: Dict from attribute to an integer array of shape `(count,)`, see `scenes.labels`.
         steps: Number of batches.
         batch_size: Pictures in a batch.

@@ -1,7 +1,8 @@
 """Make the weights of `tiny_world` from nothing: `python -m keras_booth.bases.tiny_world.pretrain`.
 
 Six stages, each of which can be interrupted and run again: corpus (captioned renders), autoencoder, denoiser (text
-encoder and UNet), decoder (refined on the latents as they are), judge, and export into the package data. On two CPU cores they take a few hours, on a GPU minutes (`KERAS_BACKEND=jax` works too).
+encoder and UNet), decoder (refined on the latents as they are), judge, and export into the package data. On two CPU
+cores they take a few hours, on a GPU minutes (`KERAS_BACKEND=jax` works too).
 """
 
 import argparse
@@ -27,6 +28,7 @@ from keras_booth.bases.weights import load_weights, save_weights
 
 STAGES = ("corpus", "autoencoder", "denoiser", "decoder", "judge", "export")
 EPOCH_STEPS = 250
+WARMUP = 100
 HELD_OUT = 1000  # scenes at the end of the corpus that no stage trains on
 
 
@@ -54,10 +56,10 @@ class Batches(keras.utils.PyDataset):
         return (self.pick(self.arrays, rng.integers(count, size=self.batch_size), rng),)
 
 
-def train(model, batches, steps, learning_rate, work, ema=None):
+def train(model, batches, steps, learning_rate, work, ema):
     """Fit with warm-up, cosine decay and a backup after every epoch, from which a later call goes on."""
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(steps - 500, 1), warmup_target=learning_rate, warmup_steps=min(500, steps), alpha=0.01
+        0.0, max(steps - WARMUP, 1), warmup_target=learning_rate, warmup_steps=min(WARMUP, steps), alpha=0.01
     )
     model.compile(
         optimizer=keras.optimizers.AdamW(
@@ -65,8 +67,8 @@ def train(model, batches, steps, learning_rate, work, ema=None):
             weight_decay=0.01,
             beta_2=0.99,
             global_clipnorm=1.0,
-            use_ema=ema is not None,
-            ema_momentum=ema or 0,
+            use_ema=True,
+            ema_momentum=ema,
         ),
         jit_compile=keras.backend.backend() != "tensorflow",
     )
@@ -74,18 +76,17 @@ def train(model, batches, steps, learning_rate, work, ema=None):
     def follow(epoch, logs=None):
         batches.epoch = epoch
 
+    def keep(epoch, logs=None):
+        save_weights(model_parts(model), work / "parts.safetensors")
+
     callbacks = [
         keras.callbacks.BackupAndRestore(work / "backup", delete_checkpoint=False),
         keras.callbacks.LambdaCallback(on_epoch_begin=follow),
         keras.callbacks.CSVLogger(work / "log.csv", append=True),
+        # What follows the swap sees the averaged weights, which are those to keep for the next stage.
+        keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+        keras.callbacks.LambdaCallback(on_epoch_end=keep),
     ]
-    if ema is not None:
-        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    callbacks.append(
-        keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: save_weights(model_parts(model), work / "parts.safetensors")
-        )
-    )
     work.mkdir(parents=True, exist_ok=True)
     model(batches[0][0])  # the backup wants a model that has been called
     model.fit(batches, epochs=-(-steps // EPOCH_STEPS), callbacks=callbacks, verbose=2)
@@ -119,8 +120,8 @@ def run_autoencoder(work, args):
     def pick(arrays, rows, rng):
         return arrays["pictures"][rows].astype("float32") / 127.5 - 1.0
 
-    batches = Batches({"pictures": pictures[:-HELD_OUT]}, 8, args.seed, pick)
-    train(model, batches, args.autoencoder_steps, 1e-3, work / "autoencoder", ema=0.998)
+    batches = Batches({"pictures": pictures[:-HELD_OUT]}, 16, args.seed, pick)
+    train(model, batches, args.autoencoder_steps, 2e-3, work / "autoencoder", ema=0.998)
     with global_policy("float32"):
         encoder, decoder = build_image_encoder(config), build_decoder(config)
     encoder.set_weights(model.image_encoder.get_weights())
@@ -192,7 +193,7 @@ def run_decoder(work, args):
         return {"latents": mean, "pictures": arrays["pictures"][rows].astype("float32") / 127.5 - 1.0}
 
     arrays = {"moments": np.load(work / "latents.npy"), "pictures": pictures[:-HELD_OUT]}
-    train(model, Batches(arrays, 8, args.seed + 2, pick), args.decoder_steps, 5e-4, work / "decoder", ema=0.998)
+    train(model, Batches(arrays, 16, args.seed + 2, pick), args.decoder_steps, 5e-4, work / "decoder", ema=0.998)
     decoder.set_weights(model.decoder.get_weights())
     report_reconstruction(encoder, decoder, pictures[-HELD_OUT:])
     save_weights({"image_encoder": encoder, "decoder": decoder}, work / "refined.safetensors")
@@ -248,7 +249,7 @@ def main(argv=None):
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/tiny_world"))
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--scenes", type=int, default=20000)
-    parser.add_argument("--autoencoder-steps", type=int, default=4000)
+    parser.add_argument("--autoencoder-steps", type=int, default=2500)
     parser.add_argument("--denoiser-steps", type=int, default=10000)
     parser.add_argument("--decoder-steps", type=int, default=4000)
     parser.add_argument("--judge-steps", type=int, default=3000)

@@ -1,0 +1,133 @@
+"""What the judge of the tiny world says of pictures: prompt fidelity of a base, and the measures of DreamBooth."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+from PIL import Image
+
+from keras_booth.bases.tiny_world.judge import Judge
+from keras_booth.bases.tiny_world.scenes import ATTRIBUTES, Look, Scene, caption, random_scene, render
+
+IDENTITY = ("class_noun", "main_color", "second_color", "pattern", "accessory")
+VARIETY = ("main_color", "second_color", "pattern", "accessory")
+
+# Six subjects of different classes, both kinds of subject, every pattern and every accessory among them.
+SUBJECTS = (
+    Look("dog", "orange", "blue", "spotted", "scarf", 0.2, 0.1),
+    Look("cat", "purple", "white", "striped", "glasses", -0.4, 0.3),
+    Look("rabbit", "blue", "yellow", "plain", "hat", 0.5, -0.2),
+    Look("turtle", "red", "white", "spotted", "none", 0.0, 0.4),
+    Look("teapot", "white", "green", "striped", "hat", 0.3, 0.0),
+    Look("backpack", "yellow", "black", "spotted", "glasses", -0.3, -0.3),
+)
+PHOTO_SETTINGS = (
+    "on top of pink fabric",
+    "with a wheat field in the background",
+    "with a blue house in the background",
+    "on a cobblestone street",
+)
+PROMPT_SETTINGS = tuple(setting for setting in ATTRIBUTES["setting"] if setting not in PHOTO_SETTINGS)
+
+
+@dataclasses.dataclass(frozen=True)
+class SubjectScore:
+    """How well a subject was learned.
+
+    Args:
+        fidelity: share of pictures with class, both colors, pattern and accessory of the subject.
+        setting: share of pictures with the setting that the prompt names.
+        attributes: share of pictures right in each attribute of the subject.
+    """
+
+    fidelity: float
+    setting: float
+    attributes: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassScore:
+    """What became of the class.
+
+    Args:
+        drift: share of pictures of the class with the subject's main color and pattern.
+        diversity: mean share of colors, pattern and accessory in which two pictures of the class differ.
+        class_noun: share of pictures that still show the class.
+    """
+
+    drift: float
+    diversity: float
+    class_noun: float
+
+
+def base_prompts(count, seed=0):
+    """Random captions with what they ask for.
+
+    Returns:
+        `(prompts, wanted)`: a list of `count` str that name class, main color and setting, and a dict of lists.
+    """
+    rng = np.random.default_rng(seed)
+    scenes = [random_scene(rng) for _ in range(count)]
+    wanted = {
+        "class_noun": [scene.look.class_noun for scene in scenes],
+        "main_color": [scene.look.main_color for scene in scenes],
+        "setting": [scene.setting for scene in scenes],
+    }
+    return [caption(scene, ("color", "setting")) for scene in scenes], wanted
+
+
+def agreement(judge, pictures, wanted):
+    """Share of pictures in which the judge reads what is wanted.
+
+    Args:
+        judge: `Judge`.
+        pictures: uint8 `(count, H, W, 3)`.
+        wanted: dict of lists of value names, by attribute.
+
+    Returns:
+        dict of float in [0, 1], by attribute.
+    """
+    read = judge.predict(pictures)
+    return {name: float(np.mean(np.array(read[name]) == np.array(values))) for name, values in wanted.items()}
+
+
+def score_subject(judge, pictures, look, settings):
+    """`SubjectScore` of uint8 pictures, each drawn for the subject in the setting of the same place in `settings`."""
+    read = judge.predict(pictures)
+    right = {name: np.array(read[name]) == getattr(look, name) for name in IDENTITY}
+    return SubjectScore(
+        fidelity=float(np.all(list(right.values()), axis=0).mean()),
+        setting=float(np.mean(np.array(read["setting"]) == np.array(settings))),
+        attributes={name: float(values.mean()) for name, values in right.items()},
+    )
+
+
+def score_class(judge, pictures, look):
+    """`ClassScore` of uint8 pictures drawn for the class of the subject."""
+    read = judge.predict(pictures)
+    rows = list(zip(*(read[name] for name in VARIETY), strict=True))
+    differing = [np.mean([a != b for a, b in zip(*pair, strict=True)]) for pair in itertools.combinations(rows, 2)]
+    like = [(color, pattern) == (look.main_color, look.pattern) for color, _, pattern, _ in rows]
+    return ClassScore(
+        drift=float(np.mean(like)),
+        diversity=float(np.mean(differing)),
+        class_noun=float(np.mean(np.array(read["class_noun"]) == look.class_noun)),
+    )
+
+
+def render_photos(look, folder, size=192):
+    """Photographs of a subject, one in each of `PHOTO_SETTINGS`, as PNG files.
+
+    Returns:
+        the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, setting in enumerate(PHOTO_SETTINGS):
+        picture = render(Scene(look, setting, seed=index), size)
+        Image.fromarray(picture).save(folder / f"{index:02d}.png")
+    return folder
+
+
+def load_judge():
+    """The `Judge` that ships with the package."""
+    return Judge.load()
