@@ -28,7 +28,7 @@ VARIANTS = ("without prior loss", "with prior loss")
 SHOWN = 4  # pictures of a row of the figure
 
 
-def evaluate(recipe, output, *, subjects=len(SUBJECTS), count=4, class_count=48, base_count=400, seed=1000):
+def evaluate(recipe, output, *, subjects=6, count=4, class_count=48, base_count=400, seed=1000):
     """Train on each subject with and without prior preservation, and let the judge read the pictures.
 
     Every finished measurement is kept in `results.json`, and a later call goes on from there.
@@ -141,7 +141,7 @@ def tables(results, subjects):
         lines += [f"| {names[name]} | {percent(share)} |" for name, share in results["base"].items()]
         lines.append("")
     lines += [
-        "| subject | prior loss | fidelity | setting | drift: base | drift: after | diversity: base | diversity: after |",
+        "| subject | prior loss | fidelity | setting | drift, base | drift, after | diversity, base | after |",
         "|---|---|---|---|---|---|---|---|",
     ]
     rows = {variant: [] for variant in VARIANTS}

@@ -28,7 +28,6 @@ from keras_booth.bases.weights import load_weights, save_weights
 
 STAGES = ("corpus", "autoencoder", "denoiser", "decoder", "judge", "export")
 EPOCH_STEPS = 250
-WARMUP = 100
 HELD_OUT = 1000  # scenes at the end of the corpus that no stage trains on
 
 
@@ -56,10 +55,10 @@ class Batches(keras.utils.PyDataset):
         return (self.pick(self.arrays, rng.integers(count, size=self.batch_size), rng),)
 
 
-def train(model, batches, steps, learning_rate, work, ema):
+def train(model, batches, steps, learning_rate, work, ema, warmup=100):
     """Fit with warm-up, cosine decay and a backup after every epoch, from which a later call goes on."""
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(steps - WARMUP, 1), warmup_target=learning_rate, warmup_steps=min(WARMUP, steps), alpha=0.01
+        0.0, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=min(warmup, steps), alpha=0.01
     )
     model.compile(
         optimizer=keras.optimizers.AdamW(
@@ -174,7 +173,7 @@ def run_denoiser(work, args):
 
     batches = Batches({"moments": np.load(latents), "tokens": tokens}, args.batch_size, args.seed + 1, pick)
     model = DenoiserTraining(base, seed=args.seed)
-    train(model, batches, args.denoiser_steps, args.learning_rate, work / "denoiser", ema=0.9995)
+    train(model, batches, args.denoiser_steps, args.learning_rate, work / "denoiser", ema=0.999, warmup=300)
 
 
 def run_decoder(work, args):
