@@ -26,6 +26,9 @@ class TestDDIM:
     def sample(self, prediction_type, steps, spacing="trailing"):
         schedule = NoiseSchedule(prediction_type=prediction_type)
         noise = np.random.default_rng(0).standard_normal((4, 32, 32, 2)).astype("float32")
+        # From the exact marginal: at Stable Diffusion's last timestep some signal is left (arXiv:2305.08891).
+        alpha = schedule.alphas_cumprod[schedule.sampling_timesteps(steps, spacing)[0]]
+        noise = (np.sqrt(alpha) * 0.7 + np.sqrt(alpha * 0.09 + 1 - alpha) * noise).astype("float32")
         predict = gaussian_predictor(schedule, 0.7, 0.3)
         return keras.ops.convert_to_numpy(ddim(predict, noise, schedule, steps, spacing))
 

@@ -21,14 +21,15 @@ def array(tensor):
 
 def by_hand(booth, batch, prior_loss_weight):
     """The paper's objective in NumPy float64, but for the networks themselves."""
-    moments = array(booth.image_encoder(batch["images"])).astype("float64")
+    moments = array(booth.image_encoder(keras.ops.convert_to_tensor(batch["images"]))).astype("float64")
     mean, log_variance = np.split(moments, 2, axis=-1)
     latents = 0.18215 * (mean + np.exp(log_variance / 2) * batch["posterior_noise"])
     betas = np.linspace(np.sqrt(0.00085), np.sqrt(0.012), 1000) ** 2
     alpha = np.cumprod(1 - betas)[batch["timesteps"]][:, None, None, None]
     noisy = np.sqrt(alpha) * latents + np.sqrt(1 - alpha) * batch["noise"]
-    context = booth.text_encoder(batch["tokens"])
-    predicted = array(booth.unet([noisy.astype("float32"), batch["timesteps"], context])).astype("float64")
+    context = booth.text_encoder(keras.ops.convert_to_tensor(batch["tokens"]))
+    inputs = [keras.ops.convert_to_tensor(value) for value in (noisy.astype("float32"), batch["timesteps"])]
+    predicted = array(booth.unet([*inputs, context])).astype("float64")
     target = batch["noise"]
     if booth.base.schedule.prediction_type == "v_prediction":
         target = np.sqrt(alpha) * batch["noise"] - np.sqrt(1 - alpha) * latents
@@ -58,7 +59,8 @@ def gradients(booth, batch):
 
 def compiled(prior_loss_weight, **kwargs):
     booth = small_booth(**kwargs)
-    booth.compile(keras.optimizers.SGD(1.0), prior_loss_weight=prior_loss_weight, jit_compile=False)
+    # Eagerly: tracing would take longer than everything else here. `test_backends_agree` runs compiled.
+    booth.compile(keras.optimizers.SGD(1.0), prior_loss_weight=prior_loss_weight, run_eagerly=True)
     return booth
 
 

@@ -113,7 +113,7 @@ def random_scene(rng, **fixed):
     return Scene(**({"look": look, "setting": setting, "seed": int(rng.integers(2**31))} | scene))
 
 
-def render(scene, size=96):
+def render(scene, size=64):
     """Draws a scene.
 
     Args:
