@@ -120,6 +120,5 @@ def build_unet(config, latent_size, max_length, name="unet"):
 
     x = keras.layers.GroupNormalization(epsilon=1e-5)(x)
     x = keras.layers.Activation("swish")(x)
-    # The prediction leaves in float32, where the loss and the sampler work.
     x = PaddedConv2D(config.latent_channels, 3, padding=1)(x)
     return keras.Model([latents, timesteps, context], x, name=name)

@@ -16,6 +16,7 @@ from keras_booth.bases.autoencoder import build_decoder, build_image_encoder
 from keras_booth.bases.base import StableDiffusionBase, global_policy
 from keras_booth.bases.pipeline import to_uint8
 from keras_booth.bases.tiny_world.config import ASSETS, IMAGE_SIZE, JUDGE, VOCABULARY, WEIGHTS, tiny_world_config
+from keras_booth.bases.tiny_world.corpus import make_corpus
 from keras_booth.bases.tiny_world.judge import train_judge
 from keras_booth.bases.tiny_world.training import (
     AutoencoderTraining,
@@ -26,7 +27,6 @@ from keras_booth.bases.tiny_world.training import (
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.bases.weights import load_weights, save_weights
 
-STAGES = ("corpus", "autoencoder", "denoiser", "decoder", "judge", "export")
 EPOCH_STEPS = 250
 HELD_OUT = 1000  # scenes at the end of the corpus that no stage trains on
 
@@ -98,8 +98,6 @@ def model_parts(model):
 
 def run_corpus(work, args):
     """Render the scenes once."""
-    from keras_booth.bases.tiny_world.corpus import make_corpus
-
     path = work / "corpus.npz"
     if not path.exists():
         pictures, captions, labels = make_corpus(args.scenes + HELD_OUT, IMAGE_SIZE, args.seed)
@@ -242,14 +240,24 @@ def tiny_world_description():
     return tiny_world_config(tokenizer.vocabulary_size), tokenizer
 
 
-def main(argv=None):
-    """Parse the command line and run the stages."""
+RUNNERS = {
+    "corpus": run_corpus,
+    "autoencoder": run_autoencoder,
+    "denoiser": run_denoiser,
+    "decoder": run_decoder,
+    "judge": run_judge,
+    "export": run_export,
+}
+
+
+def make_parser():
+    """The parser of this command."""
     parser = argparse.ArgumentParser(prog="python -m keras_booth.bases.tiny_world.pretrain", description=__doc__)
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/tiny_world"))
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    parser.add_argument("--stages", nargs="+", choices=RUNNERS, default=list(RUNNERS))
     parser.add_argument("--scenes", type=int, default=20000)
     parser.add_argument("--autoencoder-steps", type=int, default=2500)
-    parser.add_argument("--denoiser-steps", type=int, default=10000)
+    parser.add_argument("--denoiser-steps", type=int, default=20000)
     parser.add_argument("--decoder-steps", type=int, default=4000)
     parser.add_argument("--judge-steps", type=int, default=3000)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -257,11 +265,16 @@ def main(argv=None):
     parser.add_argument("--dtype", default="mixed_bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default=ASSETS)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv=None):
+    """Parse the command line and run the stages."""
+    args = make_parser().parse_args(argv)
     args.work.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(args.seed)
     for stage in args.stages:
-        globals()[f"run_{stage}"](args.work, args)
+        RUNNERS[stage](args.work, args)
 
 
 if __name__ == "__main__":
