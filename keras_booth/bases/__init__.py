@@ -4,6 +4,7 @@ from keras_booth.bases.base import BaseConfig as BaseConfig
 from keras_booth.bases.base import StableDiffusionBase as StableDiffusionBase
 from keras_booth.bases.pipeline import TextToImage as TextToImage
 from keras_booth.bases.pipeline import draw as draw
+from keras_booth.bases.pipeline import prefers_jit as prefers_jit
 from keras_booth.bases.presets import PRESETS as PRESETS
 from keras_booth.bases.presets import load_base as load_base
 from keras_booth.bases.tokenizer import Tokenizer as Tokenizer

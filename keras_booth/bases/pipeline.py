@@ -21,6 +21,8 @@ class TextToImage(keras.Model):
         self.steps = steps
         # Tracked as layers, so that their variables reach JAX's compiled function as arguments.
         self.parts = [base.text_encoder, base.unet, base.decoder]
+        # Keras's own default is XLA, also where it is slower.
+        self.jit_compile = prefers_jit()
 
     def call(self, inputs):
         """Draw.
@@ -41,6 +43,15 @@ class TextToImage(keras.Model):
         scale = ops.reshape(inputs["guidance_scale"], (-1, 1, 1, 1))
         latents = ddim(guided(predict, context, negative, scale), inputs["latents"], base.schedule, self.steps)
         return base.decode(latents)
+
+
+def prefers_jit():
+    """Whether XLA was measured to be faster: everywhere but on TensorFlow without a GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return True
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def initial_latents(base, indices, seed):

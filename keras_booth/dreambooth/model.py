@@ -3,8 +3,7 @@
 import keras
 from keras import ops
 
-from keras_booth.bases import BaseConfig, StableDiffusionBase, TextToImage, draw, load_base
-from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.bases import BaseConfig, StableDiffusionBase, TextToImage, Tokenizer, draw, load_base, prefers_jit
 from keras_booth.dreambooth.loss import balance, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.prior import draw_class_images
 from keras_booth.dreambooth.storage import save_archive
@@ -142,7 +141,9 @@ class DreamBooth(keras.Model):
             raise ValueError(f"`prior_loss_weight` must be >= 0. Received: prior_loss_weight={prior_loss_weight}")
         self.prior_loss_weight = float(prior_loss_weight)
         super().compile(
-            optimizer=optimizer, jit_compile=default_jit() if jit_compile is None else jit_compile, **kwargs
+            optimizer=optimizer,
+            jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
+            **kwargs,
         )
 
     def call(self, batch, training=False):
@@ -378,12 +379,3 @@ def check_names(identifier, class_noun):
 def article(noun):
     """ "a" or "an"."""
     return "an" if noun[:1].lower() in "aeiou" else "a"
-
-
-def default_jit():
-    """XLA where it was measured to be faster: everywhere but on TensorFlow without a GPU."""
-    if keras.backend.backend() != "tensorflow":
-        return "auto"
-    import tensorflow as tf
-
-    return "auto" if tf.config.list_physical_devices("GPU") else False
