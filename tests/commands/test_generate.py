@@ -29,7 +29,7 @@ class TestPictures:
         assert files(drawn.folder / "out" / "new") == names
         assert drawn.out.splitlines() == [f"out/new/{name}" for name in names]
         pictures = [np.asarray(Image.open(drawn.folder / "out" / "new" / name)) for name in names]
-        assert [picture.shape for picture in pictures[:3]] == [(96, 96, 3)] * 3
+        assert [picture.shape for picture in pictures[:3]] == [(64, 64, 3)] * 3
         assert pictures[3].shape[1] > 3 * 192
         assert not np.array_equal(pictures[0], pictures[1])
 
