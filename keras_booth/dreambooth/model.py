@@ -6,9 +6,7 @@ from keras import ops
 from keras_booth.bases import BaseConfig, StableDiffusionBase, TextToImage, Tokenizer, draw, load_base, prefers_jit
 from keras_booth.dreambooth.loss import balance, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.prior import draw_class_images
-from keras_booth.dreambooth.storage import save_archive
-
-VOCABULARY_FILE = "vocabulary.txt.gz"
+from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
 
 
 class Untracked:
@@ -145,6 +143,8 @@ class DreamBooth(keras.Model):
             jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
             **kwargs,
         )
+        # Variables made inside of the first step would have TensorFlow trace it twice.
+        self.optimizer.build(self.trainable_variables)
 
     def call(self, batch, training=False):
         """Noise the pictures of a batch and predict what was added.
@@ -291,6 +291,9 @@ class DreamBooth(keras.Model):
         config = self.base.config
         steps = config.sampling_steps if steps is None else steps
         guidance_scale = config.guidance_scale if guidance_scale is None else guidance_scale
+        most = self.base.schedule.steps
+        if not 1 <= steps <= most:
+            raise ValueError(f"`steps` must be in [1, {most}]. Received: steps={steps}")
         if not guidance_scale >= 0:
             raise ValueError(f"`guidance_scale` must be >= 0. Received: guidance_scale={guidance_scale}")
         return steps, float(guidance_scale)
@@ -334,6 +337,16 @@ class DreamBooth(keras.Model):
         with open(f"{folder}/{VOCABULARY_FILE}", "rb") as file:
             self.base.tokenizer = Tokenizer(file.read(), self.base.config.text_encoder.max_length)
 
+    # Keras saves no seed generators: without this, a resumed run would see the noise of its beginning again.
+
+    def save_own_variables(self, store):
+        """Write the state of the noise."""
+        store["seed_state"] = ops.convert_to_numpy(self.seed_generator.state)
+
+    def load_own_variables(self, store):
+        """Read the state of the noise."""
+        self.seed_generator.state.assign(store["seed_state"][:])
+
     def get_compile_config(self):
         """What `compile` was given."""
         if not self.compiled:
@@ -344,7 +357,6 @@ class DreamBooth(keras.Model):
     def compile_from_config(self, config):
         """Compile a loaded model; its optimizer's state follows with the weights."""
         self.compile(keras.optimizers.deserialize(config["optimizer"]), config["prior_loss_weight"])
-        self.optimizer.build(self.trainable_variables)
 
     def save(self, filepath, overwrite=True, *, dtype="float32", include_optimizer=False):
         """Save one self-contained `.keras` file: weights, vocabulary, schedule, prompts, settings.

@@ -12,6 +12,7 @@ import keras
 
 WEIGHTS_FILE = "model.weights.h5"
 CONFIG_FILE = "config.json"
+VOCABULARY_FILE = "vocabulary.txt.gz"
 CLASS = "keras_booth>DreamBooth"
 DTYPES = ("float32", "float16")
 
@@ -89,13 +90,17 @@ def load(path):
             if damaged:
                 raise zipfile.BadZipFile(f"{damaged} in it is damaged")
             config = json.loads(archive.read(CONFIG_FILE))
+            missing = {WEIGHTS_FILE, f"assets/{VOCABULARY_FILE}"} - set(archive.namelist())
     except zipfile.BadZipFile as error:
         raise ValueError(f"The file is damaged or truncated, or no `.keras` file: {error}. Received: {path}") from error
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, ValueError) as error:
         raise ValueError(
             f"The file is no `.keras` file: it lacks a readable {CONFIG_FILE}. Received: {path}"
         ) from error
+    config = config if isinstance(config, dict) else {}
     if config.get("registered_name") != CLASS:
         kind = config.get("class_name", "something else")
         raise ValueError(f"The file holds a {kind}, not a DreamBooth that keras_booth saved. Received: {path}")
+    if missing:
+        raise ValueError(f"The file is damaged: it lacks {min(missing)}. Received: {path}")
     return keras.saving.load_model(path)

@@ -14,7 +14,7 @@ for variable in booth.variables:
     if variable.path.startswith("seed_generator") or "seed" in variable.path:
         continue
     variable.assign(rng.standard_normal(variable.shape) * 0.05 + ("gamma" in variable.path))
-booth.compile("sgd", prior_loss_weight=0.5, jit_compile=False)
+booth.compile("sgd", prior_loss_weight=0.5)
 booth.optimizer.learning_rate = 1.0
 batch = fixed_batch(booth, MIXED)
 values = losses(booth, batch)
