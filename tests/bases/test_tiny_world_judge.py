@@ -80,8 +80,8 @@ def test_augmentation_keeps_range_and_content():
 
 
 def test_wrong_shape_is_refused():
-    with pytest.raises(ValueError, match=r"Received: images.shape=\(1, 64, 64, 3\)"):
-        Judge(build_judge_model()).predict(np.zeros((1, 64, 64, 3), "uint8"))
+    with pytest.raises(ValueError, match=r"Received: images.shape=\(1, 32, 32, 3\)"):
+        Judge(build_judge_model()).predict(np.zeros((1, 32, 32, 3), "uint8"))
 
 
 @pytest.mark.skipif(not JUDGE_PATH.exists(), reason="the package's judge has not been trained yet")

@@ -1,0 +1,361 @@
+"""`DreamBooth` as a user meets it: fit on photographs, class images, generate."""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_booth.data import photo_dataset
+from keras_booth.dreambooth import DreamBooth
+from tests.conftest import fixed_batch, small_booth
+
+PHOTOS = pathlib.Path(__file__).parents[2] / "photos" / "orange_dog"
+PROMPT = "a photo of sks dog in the snow"
+
+
+def values(layers):
+    """Copies of all weights."""
+    return [keras.ops.convert_to_numpy(weight).copy() for layer in layers for weight in layer.weights]
+
+
+def equal(one, other):
+    return [np.array_equal(a, b) for a, b in zip(one, other, strict=True)]
+
+
+def levels(one, other):
+    """The largest difference of two uint8 pictures."""
+    return np.abs(one.astype(int) - other.astype(int)).max()
+
+
+def train(booth, prior=None, *, epochs=1, run_eagerly=False, prior_loss_weight=0.5):
+    """Three steps an epoch on the photographs that come with the project."""
+    optimizer = keras.optimizers.AdamW(1e-3, global_clipnorm=1.0)
+    booth.compile(optimizer, prior_loss_weight=prior_loss_weight, run_eagerly=run_eagerly)
+    data = photo_dataset(PHOTOS, prior, booth, batch_size=2, steps_per_epoch=3)
+    return booth.fit(data, epochs=epochs, verbose=0).history
+
+
+class Trained:
+    """A booth that was trained with prior preservation, and its weights before and after.
+
+    TensorFlow optimizes a graph in an order that depends on the names in it, and numbers the names of all models of a
+    process: in a session of its own a model computes the same bits as in a process of its own.
+    """
+
+    def __init__(self, folder):
+        keras.utils.clear_session()
+        self.booth = small_booth()
+        self.frozen = [self.booth.text_encoder, self.booth.image_encoder, self.booth.decoder]
+        self.before = values([self.booth.unet]), values(self.frozen)
+        prior = self.booth.class_images(3, folder=folder, steps=2, progress=False)
+        self.history = train(self.booth, prior)
+        self.after = values([self.booth.unet]), values(self.frozen)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where class images go."""
+    return tmp_path_factory.mktemp("class_images")
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    return Trained(folder)
+
+
+@pytest.fixture(scope="module")
+def booth():
+    """An untrained one, not to be changed."""
+    return small_booth()
+
+
+class TestFit:
+    def test_trains_the_unet_only(self, trained):
+        assert not any(equal(trained.before[0], trained.after[0]))
+        assert all(equal(trained.before[1], trained.after[1]))
+        assert all(np.isfinite(weight).all() for weight in trained.after[0])
+
+    def test_logs_the_two_terms(self, trained):
+        assert trained.history.keys() == {"loss", "instance_loss", "prior_loss"}
+        loss, instance, prior = (trained.history[name][0] for name in ("loss", "instance_loss", "prior_loss"))
+        assert instance > 0 and prior > 0
+        assert loss == pytest.approx(instance + 0.5 * prior, rel=1e-6)
+
+    def test_the_same_seed_trains_the_same_bits(self, trained, folder):
+        again = Trained(folder)
+        assert all(equal(trained.after[0], again.after[0]))
+        assert again.history == trained.history
+
+    def test_counts_steps(self, trained, booth):
+        assert trained.booth.trained_steps == 3
+        assert booth.trained_steps == 0
+
+    def test_trains_the_text_encoder_when_asked(self):
+        booth = small_booth(train_text_encoder=True)
+        parts = [booth.text_encoder], [booth.unet], [booth.image_encoder, booth.decoder]
+        before = [values(part) for part in parts]
+        train(booth, run_eagerly=True)
+        text_encoder, unet, autoencoder = (equal(b, values(part)) for b, part in zip(before, parts, strict=True))
+        assert not any(text_encoder) and not any(unet) and all(autoencoder)
+
+    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+    def test_mixed_precision(self, policy):
+        booth = small_booth(policy)
+        unet, autoencoder = values([booth.unet]), [booth.image_encoder, booth.decoder]
+        frozen = values(autoencoder)
+        history = train(booth, run_eagerly=policy == "mixed_bfloat16")
+        scaled = isinstance(booth.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert scaled == (policy == "mixed_float16")
+        assert np.isfinite(history["loss"]).all()
+        changed = [not same for same in equal(unet, values([booth.unet]))]
+        assert np.mean(changed) > 0.95  # the smallest gradients vanish
+        assert all(equal(frozen, values(autoencoder)))
+        assert {weight.dtype for weight in booth.weights if weight.trainable} == {"float32"}
+        latents = booth.base.encode(np.zeros((1, 16, 16, 3), "float32"))
+        assert keras.backend.standardize_dtype(latents.dtype) == "float32"
+        output = booth(fixed_batch(booth, [False]))
+        assert {keras.backend.standardize_dtype(value.dtype) for value in output.values()} == {"float32"}
+
+    def test_half_precision_is_close(self):
+        """The objective under bfloat16 is the one under float32, within its 8 bits."""
+        found = []
+        for policy in ("float32", "mixed_bfloat16"):
+            booth = small_booth(policy)
+            booth.compile("sgd", run_eagerly=True)
+            found.append(booth.test_on_batch(fixed_batch(booth, (False, True)), return_dict=True))
+        for name, loss in found[0].items():
+            assert found[1][name] == pytest.approx(loss, rel=2e-2)
+            assert found[1][name] != loss
+
+    def test_noise_follows_the_seed(self):
+        """Without fixed noise in the batch it comes from the model's seed, other at each step."""
+        found = []
+        for seed in (0, 0, 1):
+            booth = DreamBooth(small_booth().base, seed=seed)
+            booth.compile("sgd", run_eagerly=True)
+            batch = fixed_batch(booth, (False, True))
+            batch = {name: batch[name] for name in ("images", "tokens", "is_prior")}
+            found.append([booth.test_on_batch(batch) for _ in range(2)])
+        assert found[0] == found[1]
+        assert found[0] != found[2] and found[0][0] != found[0][1]
+
+    def test_a_hand_made_batch_may_be_short(self):
+        """Pictures and tokens suffice: all of them are instance photographs."""
+        booth = small_booth()
+        booth.compile("sgd", run_eagerly=True)
+        batch = fixed_batch(booth, (False, False))
+        expected = booth.test_on_batch(batch, return_dict=True)
+        del batch["is_prior"]
+        assert booth.test_on_batch(batch, return_dict=True) == expected
+        assert expected["prior_loss"] == 0 and expected["loss"] > 0
+
+
+class TestGenerate:
+    @pytest.fixture(scope="class")
+    def pictures(self, booth):
+        return booth.generate(PROMPT, count=5)
+
+    def test_pictures(self, booth, pictures):
+        assert pictures.shape == (5, 16, 16, 3) and pictures.dtype == np.uint8
+        assert pictures.std(axis=(1, 2, 3)).min() > 1
+        np.testing.assert_array_equal(booth.generate(PROMPT, count=5), pictures)
+
+    def test_seeds_and_indices_differ(self, booth, pictures):
+        other = booth.generate(PROMPT, count=5, seed=1)
+        drawn = [*pictures, *other]
+        assert all(levels(a, b) > 5 for i, a in enumerate(drawn) for b in drawn[:i])
+
+    def test_a_picture_does_not_depend_on_the_count(self, booth, pictures):
+        assert levels(booth.generate(PROMPT, count=2), pictures[:2]) <= 1  # other batch shapes round differently
+
+    @pytest.mark.parametrize("batch_size", [1, 2])
+    def test_a_picture_does_not_depend_on_the_batch(self, booth, pictures, batch_size):
+        assert levels(booth.generate(PROMPT, count=5, batch_size=batch_size), pictures) <= 1
+
+    def test_by_index(self, booth, pictures):
+        """As class images are drawn: any indices of the series."""
+        config = booth.base.config
+        options = {"steps": config.sampling_steps, "guidance_scale": config.guidance_scale, "batch_size": 2}
+        drawn = booth.generate_indices(PROMPT, [4, 0, 2], seed=0, **options)
+        assert levels(drawn, pictures[[4, 0, 2]]) <= 1
+
+    def test_list_of_prompts(self, booth, pictures):
+        drawn = booth.generate([PROMPT, "a photo of a cat"], count=2)
+        assert drawn.shape == (4, 16, 16, 3)
+        assert levels(drawn[:2], pictures[:2]) <= 1
+        # The same noise, and another prompt.
+        same_noise = booth.generate([PROMPT] * 2, count=2)
+        assert levels(drawn[2:], same_noise[2:]) > 0
+
+    def test_guidance(self, booth):
+        """1 is no guidance: the negative prompt does not matter then, and does otherwise."""
+        plain, negative = (
+            booth.generate(PROMPT, guidance_scale=1, negative_prompt=text, count=2) for text in ("", "a cat")
+        )
+        assert levels(plain, negative) <= 1
+        strong, avoiding = (
+            booth.generate(PROMPT, guidance_scale=30, negative_prompt=text, count=2) for text in ("", "a cat")
+        )
+        assert levels(strong, avoiding) > 1 and levels(strong, plain) > 1
+
+    def test_steps(self, booth, pictures):
+        assert levels(booth.generate(PROMPT, count=5, steps=3), pictures) == 0  # the base's default
+        assert levels(booth.generate(PROMPT, count=5, steps=1), pictures) > 0
+
+    def test_reports_progress(self, booth):
+        seen = []
+        booth.generate(PROMPT, count=5, batch_size=2, on_batch=seen.append)
+        assert seen == [2, 4, 5]
+
+    def test_follows_training(self, trained, booth):
+        """A sampler that was compiled before training draws with the trained weights."""
+        own = small_booth()
+        before = own.generate(PROMPT, count=2)
+        for mine, theirs in zip(own.unet.weights, trained.booth.unet.weights, strict=True):
+            mine.assign(theirs)
+        after = own.generate(PROMPT, count=2)
+        assert levels(before, after) > 1
+        assert levels(after, trained.booth.generate(PROMPT, count=2)) <= 1
+
+
+class TestClassImages:
+    OPTIONS = {"steps": 2, "progress": False}
+
+    def draw(self, booth, folder, count=3, **options):
+        return booth.class_images(count, folder=folder, **self.OPTIONS | options)
+
+    def test_are_drawn_by_the_base_losslessly(self, booth, tmp_path):
+        photos = self.draw(booth, tmp_path)
+        assert photos.prompt == "a photo of a dog" and len(photos.paths) == 3
+        drawn = np.stack([np.asarray(Image.open(path)) for path in photos.paths])
+        assert levels(drawn, booth.generate("a photo of a dog", count=3, steps=2)) <= 1
+
+    def test_are_reused(self, booth, tmp_path):
+        first = self.draw(booth, tmp_path)
+        stamps = [path.stat().st_mtime_ns for path in first.paths]
+        again = self.draw(booth, tmp_path)
+        assert again == first
+        assert [path.stat().st_mtime_ns for path in again.paths] == stamps
+        more = self.draw(booth, tmp_path, count=5)
+        assert more.paths[:3] == first.paths and len(more.paths) == 5
+        assert [path.stat().st_mtime_ns for path in more.paths[:3]] == stamps
+        assert self.draw(booth, tmp_path, count=2).paths == first.paths[:2]
+
+    @pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "something else"])
+    def test_damaged_ones_are_drawn_again(self, booth, tmp_path, damage):
+        photos = self.draw(booth, tmp_path)
+        whole = np.asarray(Image.open(photos.paths[1]))
+        stamp = photos.paths[0].stat().st_mtime_ns
+        content = photos.paths[1].read_bytes()
+        content = {"truncated": content[:-200], "empty": b"", "missing": None, "something else": b"no picture"}[damage]
+        photos.paths[1].unlink()
+        if content is not None:
+            photos.paths[1].write_bytes(content)
+        self.draw(booth, tmp_path)
+        assert levels(np.asarray(Image.open(photos.paths[1])), whole) <= 1
+        assert photos.paths[0].stat().st_mtime_ns == stamp
+
+    def test_other_descriptions_are_other_sets(self, booth, tmp_path):
+        folders = [
+            self.draw(booth, tmp_path, **options).paths[0].parent
+            for options in ({}, {"seed": 1}, {"steps": 1}, {"guidance_scale": 1.5})
+        ]
+        cat = DreamBooth(booth.base, class_noun="cat")
+        folders.append(self.draw(cat, tmp_path).paths[0].parent)
+        weight = booth.unet.weights[0]
+        before = keras.ops.convert_to_numpy(weight).copy()
+        weight.assign(before * 1.001)
+        folders.append(self.draw(booth, tmp_path).paths[0].parent)
+        weight.assign(before)
+        assert len(set(folders)) == 6
+        assert {folder.parent for folder in folders} == {tmp_path}
+        assert self.draw(booth, tmp_path).paths[0].parent == folders[0]
+
+    def test_lie_in_the_cache(self, booth, tmp_path, monkeypatch):
+        monkeypatch.setenv("KERAS_BOOTH_CACHE", str(tmp_path / "cache"))
+        photos = self.draw(booth, None, count=1)
+        assert photos.paths[0].is_relative_to(tmp_path / "cache" / "class_images")
+
+    def test_are_refused_after_training(self, trained, tmp_path):
+        with pytest.raises(ValueError, match="before training.* Received: a model after 3 training steps"):
+            self.draw(trained.booth, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestConfig:
+    def test_is_json(self, booth):
+        config = booth.get_config()
+        assert json.loads(json.dumps(config)) == json.loads(json.dumps(DreamBooth.from_config(config).get_config()))
+
+    def test_rebuilds_everything_but_the_weights(self):
+        booth = small_booth(
+            "mixed_bfloat16",
+            "v_prediction",
+            identifier="zwx",
+            class_noun="cat",
+            instance_prompt="one zwx cat",
+            class_prompt="any cat",
+            train_text_encoder=True,
+        )
+        other = DreamBooth.from_config(json.loads(json.dumps(booth.get_config())))
+        assert other.base.config == booth.base.config
+        assert (other.identifier, other.class_noun) == ("zwx", "cat")
+        assert (other.instance_prompt, other.class_prompt) == ("one zwx cat", "any cat")
+        assert other.train_text_encoder and other.text_encoder.trainable
+        assert other.dtype_policy.name == "mixed_bfloat16"
+        shapes = [[(v.name, v.shape, v.trainable) for v in model.variables] for model in (booth, other)]
+        assert shapes[0] == shapes[1]
+
+    @pytest.mark.parametrize(
+        "noun, prompt",
+        [("dog", "a photo of a dog"), ("owl", "a photo of an owl"), (" toy car ", "a photo of a toy car")],
+    )
+    def test_prompts(self, booth, noun, prompt):
+        other = DreamBooth(booth.base, identifier="sks", class_noun=noun)
+        assert other.class_prompt == prompt
+        assert other.instance_prompt == f"a photo of sks {noun.strip()}"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "names",
+        [
+            {"identifier": "dog"},
+            {"identifier": "DOG "},
+            {"identifier": ""},
+            {"identifier": None},
+            {"class_noun": " "},
+        ],
+    )
+    def test_names(self, booth, names):
+        with pytest.raises(ValueError, match="Received: (identifier|class_noun)="):
+            DreamBooth(booth.base, **names)
+        # Before anything is built or fetched.
+        with pytest.raises(ValueError, match="Received: (identifier|class_noun)="):
+            DreamBooth.from_preset("stable_diffusion_1.4", **names)
+
+    @pytest.mark.parametrize(
+        "arguments, received",
+        [
+            ({"prompt": ""}, "prompt=''"),
+            ({"prompt": []}, "prompt=[]"),
+            ({"prompt": ["a dog", 3]}, "prompt=['a dog', 3]"),
+            ({"count": 0}, "count=0"),
+            ({"steps": 0}, "steps=0"),
+            ({"steps": 1001}, "steps=1001"),
+            ({"guidance_scale": -1}, "guidance_scale=-1"),
+            ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
+        ],
+    )
+    def test_generate(self, booth, arguments, received):
+        with pytest.raises(ValueError) as raised:
+            booth.generate(**{"prompt": PROMPT} | arguments)
+        assert str(raised.value).endswith(f"Received: {received}") and "\n" not in str(raised.value)
+
+    def test_class_images(self, booth, tmp_path):
+        with pytest.raises(ValueError, match="`count` must be >= 1. Received: count=0"):
+            booth.class_images(0, folder=tmp_path)
+        assert list(tmp_path.iterdir()) == []
