@@ -146,6 +146,10 @@ class DreamBooth(keras.Model):
         # Variables made inside of the first step would have TensorFlow trace it twice.
         self.optimizer.build(self.trainable_variables)
 
+    def fit(self, x=None, *args, shuffle=False, **kwargs):
+        """`keras.Model.fit`, without its warning that a dataset is not shuffled again: `photo_dataset` shuffles."""
+        return super().fit(x, *args, shuffle=shuffle, **kwargs)
+
     def call(self, batch, training=False):
         """Noise the pictures of a batch and predict what was added.
 

@@ -107,7 +107,7 @@ def measure_subject(config, look, judge, count, class_count, seed, output, name)
     data = build_dataset(config, booth, prior)
     compile_booth(config, booth)
     progress = TrainingProgress(config.training.steps)
-    booth.fit(data, shuffle=False, verbose=0, callbacks=[progress])
+    booth.fit(data, verbose=0, callbacks=[progress])
     progress.close()
     prompts = [f"{booth.instance_prompt} {setting}" for setting in PROMPT_SETTINGS]
     subject = booth.generate(prompts, count, seed=seed)

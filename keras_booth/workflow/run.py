@@ -186,7 +186,7 @@ def fit(config, booth, data, folder):
     # Without `every` the only samples are those of the report, which come when the model is safely on disk.
     callbacks = [StepLog(folder / "log.csv"), progress, *([samples] if config.sampling.every else [])]
     try:
-        booth.fit(data, shuffle=False, verbose=0, callbacks=callbacks)
+        booth.fit(data, verbose=0, callbacks=callbacks)
     finally:
         progress.close()
     return samples
