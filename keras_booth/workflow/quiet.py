@@ -24,6 +24,9 @@ def quiet_import():
         os.dup2(held.fileno(), 2)
         try:
             yield
+            if "tensorflow" in sys.modules:
+                # The first look for a GPU complains where there is none, whatever the log level.
+                sys.modules["tensorflow"].config.list_physical_devices()
         except BaseException:
             os.dup2(stderr, 2)
             held.seek(0)
