@@ -259,7 +259,7 @@ def make_parser():
     parser.add_argument("--autoencoder-steps", type=int, default=2500)
     parser.add_argument("--denoiser-steps", type=int, default=20000)
     parser.add_argument("--decoder-steps", type=int, default=4000)
-    parser.add_argument("--judge-steps", type=int, default=3000)
+    parser.add_argument("--judge-steps", type=int, default=4500)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--dtype", default="mixed_bfloat16")
