@@ -6,7 +6,8 @@ import pathlib
 
 from PIL import Image
 
-from keras_booth.data import read_photo
+from keras_booth.bases.tiny_world.judge import Judge
+from keras_booth.data import find_photos, read_photo
 from keras_booth.evaluation import (
     PROMPT_SETTINGS,
     SUBJECTS,
@@ -18,13 +19,13 @@ from keras_booth.evaluation import (
     score_subject,
 )
 from keras_booth.workflow.callbacks import TrainingProgress
-from keras_booth.workflow.errors import user_input
+from keras_booth.workflow.errors import require, user_input
 from keras_booth.workflow.files import check_writable, slug, whole_file
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.report import image_grid
 from keras_booth.workflow.run import build_booth, build_dataset, compile_booth, gather_prior, resolve, write_text
 
-VARIANTS = ("without prior loss", "with prior loss")
+BEFORE, VARIANTS = "before training", ("without prior loss", "with prior loss")
 SHOWN = 4  # pictures of a row of the figure
 
 
@@ -38,7 +39,7 @@ def evaluate(recipe, output, *, subjects=6, count=4, class_count=48, base_count=
         output: folder of `results.json`, `table.md`, `samples/` and `figure.png`.
         subjects: int. How many of `keras_booth.evaluation.SUBJECTS`.
         count: int. Pictures of each subject in each of the settings that its photographs do not have.
-        class_count: int. Pictures of the class alone.
+        class_count: int >= 2. Pictures of the class alone.
         base_count: int. Prompts with which the base itself is measured; 0 for none.
         seed: int >= 0. Seed of all pictures that are measured.
 
@@ -47,19 +48,28 @@ def evaluate(recipe, output, *, subjects=6, count=4, class_count=48, base_count=
     """
     output = pathlib.Path(output)
     with user_input():
+        most = len(SUBJECTS)
+        require(1 <= subjects <= most, "subjects", f"in [1, {most}]", subjects)
+        require(count >= 1, "count", ">= 1", count)
+        require(class_count >= 2, "class_count", ">= 2", class_count)
+        require(base_count >= 0, "base_count", ">= 0", base_count)
         config = read_config(recipe)
         check_writable(output, "output")
         judge = load_judge()
+        output.mkdir(parents=True, exist_ok=True)
+    protocol = Protocol(judge, output, count, class_count, seed)
     results = Results(output / "results.json")
     if base_count and "base" not in results:
-        results["base"] = measure_base(config, judge, base_count, output)
+        results["base"] = protocol.measure_base(config, base_count)
     for look in SUBJECTS[:subjects]:
-        photos = render_photos(look, output / "photos" / look.class_noun)
+        subject = config.replace(
+            "subject", photos=str(render_photos(look, output / "photos" / look.class_noun)), class_noun=look.class_noun
+        )
+        if run_name(look, BEFORE) not in results:
+            results[run_name(look, BEFORE)] = protocol.measure_class(subject, build_booth(subject), look, BEFORE)
         for variant in VARIANTS:
-            name = f"{look.class_noun}, {variant}"
-            if name not in results:
-                tailored = tailor(config, look, photos, variant)
-                results[name] = measure_subject(tailored, look, judge, count, class_count, seed, output, name)
+            if run_name(look, variant) not in results:
+                results[run_name(look, variant)] = protocol.measure_subject(subject, look, variant)
     text = tables(results.values, SUBJECTS[:subjects])
     write_text(output / "table.md", text)
     with whole_file(output / "figure.png") as part:
@@ -82,54 +92,89 @@ class Results:
         write_text(self.path, json.dumps(self.values, indent=1))
 
 
-def tailor(config, look, photos, variant):
-    """The run config for one subject and variant."""
-    config = config.replace("subject", photos=str(photos), class_noun=look.class_noun)
-    return config if variant == VARIANTS[1] else config.replace("prior", loss_weight=0.0)
+def sampling_options(config):
+    """What the recipe says of drawing, for `DreamBooth.generate`."""
+    sampling = config.sampling
+    return {name: getattr(sampling, name) for name in ("steps", "guidance_scale", "batch_size")}
 
 
-def measure_base(config, judge, count, output):
-    """What share of random prompts the base follows, by attribute; keeps a sheet of its first pictures."""
-    prompts, wanted = base_prompts(count)
-    pictures = build_booth(config).generate(prompts)
-    with whole_file(output / "base.png") as part:
-        rows = [[pictures[i] for i in range(first, first + 8)] for first in range(0, min(count, 32), 8)]
-        image_grid(rows, [""] * len(rows)).save(part, format="png")
-    return agreement(judge, pictures, wanted)
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """What is measured, the same for every run.
+
+    Args:
+        judge: `Judge`.
+        output: `Path` under which some of the pictures are kept.
+        count: int. Pictures of a subject in each setting.
+        class_count: int. Pictures of the class alone.
+        seed: int. Seed of all pictures.
+    """
+
+    judge: Judge
+    output: pathlib.Path
+    count: int
+    class_count: int
+    seed: int
+
+    def measure_base(self, config, count):
+        """What share of random prompts the base follows, by attribute; keeps a sheet of its first pictures."""
+        prompts, wanted = base_prompts(count)
+        pictures = build_booth(config).generate(prompts, **sampling_options(config))
+        with whole_file(self.output / "base.png") as part:
+            rows = [list(pictures[first : first + 8]) for first in range(0, min(count, 32), 8)]
+            image_grid(rows, [""] * len(rows)).save(part, format="png")
+        return agreement(self.judge, pictures, wanted)
+
+    def measure_class(self, config, booth, look, state):
+        """Score what a model draws of the class alone."""
+        pictures = booth.generate(booth.class_prompt, self.class_count, seed=self.seed, **sampling_options(config))
+        self.keep(pictures[:SHOWN], look, state, "class")
+        return dataclasses.asdict(score_class(self.judge, pictures, look))
+
+    def measure_subject(self, config, look, variant):
+        """Train on one subject; score it and its class."""
+        if variant == VARIANTS[0]:
+            config = config.replace("prior", loss_weight=0.0)
+        booth = build_booth(config)
+        train(resolve(config, booth), booth)
+        prompts = [f"{booth.instance_prompt} {setting}" for setting in PROMPT_SETTINGS]
+        settings = [setting for setting in PROMPT_SETTINGS for _ in range(self.count)]
+        pictures = booth.generate(prompts, self.count, seed=self.seed, **sampling_options(config))
+        self.keep(pictures[:: self.count], look, variant, "subject")
+        return {
+            "subject": dataclasses.asdict(score_subject(self.judge, pictures, look, settings)),
+            "class": self.measure_class(config, booth, look, variant),
+        }
+
+    def keep(self, pictures, look, state, kind):
+        """Write pictures as numbered PNG files."""
+        folder = sample_folder(self.output, look, state, kind)
+        folder.mkdir(parents=True, exist_ok=True)
+        for index, picture in enumerate(pictures):
+            with whole_file(folder / f"{index:02d}.png") as part:
+                Image.fromarray(picture).save(part, format="png")
 
 
-def measure_subject(config, look, judge, count, class_count, seed, output, name):
-    """Train on one subject; score it and its class before and after. Keeps some of the pictures."""
-    booth = build_booth(config)
-    config = resolve(config, booth)
-    before = booth.generate(booth.class_prompt, class_count, seed=seed)
-    prior = gather_prior(config, booth)
-    data = build_dataset(config, booth, prior)
+def train(config, booth):
+    """Train as `keras_booth.train` does, without its files."""
+    prior = gather_prior(config, booth, own_images=())
+    data = build_dataset(config, booth, find_photos(config.subject.photos), prior)
     compile_booth(config, booth)
     progress = TrainingProgress(config.training.steps)
-    booth.fit(data, verbose=0, callbacks=[progress])
-    progress.close()
-    prompts = [f"{booth.instance_prompt} {setting}" for setting in PROMPT_SETTINGS]
-    subject = booth.generate(prompts, count, seed=seed)
-    after = booth.generate(booth.class_prompt, class_count, seed=seed)
-    settings = [setting for setting in PROMPT_SETTINGS for _ in range(count)]
-    folder = output / "samples" / slug(name)
-    keep(subject[::count], folder / "subject")
-    keep(before[:SHOWN], folder / "class-before")
-    keep(after[:SHOWN], folder / "class-after")
-    return {
-        "subject": dataclasses.asdict(score_subject(judge, subject, look, settings)),
-        "class before": dataclasses.asdict(score_class(judge, before, look)),
-        "class after": dataclasses.asdict(score_class(judge, after, look)),
-    }
+    try:
+        booth.fit(data, verbose=0, callbacks=[progress])
+    finally:
+        progress.close()
 
 
-def keep(pictures, folder):
-    """Write pictures as numbered PNG files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, picture in enumerate(pictures):
-        with whole_file(folder / f"{index:02d}.png") as part:
-            Image.fromarray(picture).save(part, format="png")
+def run_name(look, state):
+    """Name of a measurement: the class, and the state of the model."""
+    return f"{look.class_noun}, {state}"
+
+
+def sample_folder(output, look, state, kind):
+    """Folder of the pictures that are kept of a measurement."""
+    return output / "samples" / slug(run_name(look, state)) / kind
 
 
 def tables(results, subjects):
@@ -147,7 +192,7 @@ def tables(results, subjects):
     rows = {variant: [] for variant in VARIANTS}
     for look in subjects:
         for variant in VARIANTS:
-            row = numbers(results[f"{look.class_noun}, {variant}"])
+            row = numbers(results[run_name(look, variant)], results[run_name(look, BEFORE)])
             rows[variant].append(row)
             lines.append(table_row(look.class_noun, variant, row))
     for variant in VARIANTS:
@@ -156,9 +201,9 @@ def tables(results, subjects):
     return "\n".join(lines) + "\n"
 
 
-def numbers(result):
+def numbers(result, before):
     """The numbers of one row of the table."""
-    subject, before, after = (result[key] for key in ("subject", "class before", "class after"))
+    subject, after = result["subject"], result["class"]
     return [
         *(subject[key] for key in ("fidelity", "setting")),
         *(score[key] for key in ("drift", "diversity") for score in (before, after)),
@@ -177,14 +222,15 @@ def percent(value):
 
 def figure(output, look):
     """The photographs; the subject in new settings; its class before, after without, and after with prior loss."""
-    samples = {variant: output / "samples" / slug(f"{look.class_noun}, {variant}") for variant in VARIANTS}
-    class_noun = look.class_noun
+    noun, (without, with_prior) = look.class_noun, VARIANTS
     rows = {
-        f"4 photographs of sks {class_noun}": output / "photos" / class_noun,
-        f"a photo of sks {class_noun}, in settings that the photographs do not have": samples[VARIANTS[1]] / "subject",
-        f"a photo of a {class_noun}, before": samples[VARIANTS[1]] / "class-before",
-        f"a photo of a {class_noun}, after training without prior loss": samples[VARIANTS[0]] / "class-after",
-        f"a photo of a {class_noun}, after training with prior loss": samples[VARIANTS[1]] / "class-after",
+        f"4 photographs of sks {noun}": output / "photos" / noun,
+        f"a photo of sks {noun}, in settings that the photographs do not have": sample_folder(
+            output, look, with_prior, "subject"
+        ),
+        f"a photo of a {noun}, before": sample_folder(output, look, BEFORE, "class"),
+        f"a photo of a {noun}, after training without prior loss": sample_folder(output, look, without, "class"),
+        f"a photo of a {noun}, after training with prior loss": sample_folder(output, look, with_prior, "class"),
     }
     pictures = [[read_photo(path) for path in sorted(folder.iterdir())[:SHOWN]] for folder in rows.values()]
     return image_grid(pictures, list(rows))

@@ -28,7 +28,7 @@ def tiny_world_config(vocabulary_size):
         unet=UNetConfig(
             latent_channels=8,
             widths=(64, 128, 256),
-            heads=(0, 4, 0),
+            heads=(2, 4, 0),
             context_width=128,
             blocks_per_level=1,
             time_features=64,
@@ -37,5 +37,5 @@ def tiny_world_config(vocabulary_size):
         schedule=NoiseSchedule(prediction_type="v_prediction"),
         latent_scale=1.0,
         sampling_steps=25,
-        guidance_scale=4.0,
+        guidance_scale=3.0,
     )

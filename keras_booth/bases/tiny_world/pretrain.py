@@ -153,6 +153,8 @@ def run_denoiser(work, args):
     """Train text encoder and UNet on the latents of the corpus."""
     base = StableDiffusionBase(*tiny_world_description(), dtype=args.dtype)
     load_weights({"image_encoder": base.image_encoder, "decoder": base.decoder}, work / "autoencoder.safetensors")
+    if args.initial is not None:
+        load_weights({"text_encoder": base.text_encoder, "unet": base.unet}, args.initial)
     corpus = np.load(work / "corpus.npz")
     latents = work / "latents.npy"
     if not latents.exists():
@@ -262,6 +264,7 @@ def make_parser():
     parser.add_argument("--judge-steps", type=int, default=4500)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--initial", type=pathlib.Path, help="parts.safetensors that the denoiser stage starts from")
     parser.add_argument("--dtype", default="mixed_bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default=ASSETS)

@@ -95,6 +95,21 @@ def reconstruction_loss(error, psnr):
     return ops.mean(ops.abs(error)) + 2.0 * squared
 
 
+def middling_timesteps(size, steps, seed):
+    """Timesteps of a batch, spread evenly over the quantiles of Beta(2, 2), which prefers the middle.
+
+    In the middle the shapes of a picture are decided; at the ends there is little to learn. The even spread
+    (arXiv:2107.00630, appendix I.1) takes variance from the loss.
+
+    Returns:
+        int32 `(size,)` in `[0, steps)`.
+    """
+    offset = keras.random.uniform((), seed=seed)
+    quantiles = (ops.arange(size, dtype="float32") + offset) / ops.cast(size, "float32")
+    places = 0.5 - ops.sin(ops.arcsin(1.0 - 2.0 * quantiles) / 3.0)
+    return ops.clip(ops.cast(places * steps, "int32"), 0, steps - 1)
+
+
 class DenoiserTraining(keras.Model):
     """Text encoder and UNet trained together.
 
@@ -120,7 +135,7 @@ class DenoiserTraining(keras.Model):
         size = ops.shape(latents)[0]
         keep = keras.random.uniform((size, 1), seed=self.seed_generator) >= EMPTY_CAPTION_RATE
         tokens = ops.where(keep, tokens, self.empty_tokens)
-        timesteps = keras.random.randint((size,), 0, self.schedule.steps, seed=self.seed_generator)
+        timesteps = middling_timesteps(size, self.schedule.steps, self.seed_generator)
         noise = keras.random.normal(ops.shape(latents), seed=self.seed_generator)
         noisy = self.schedule.add_noise(latents, noise, timesteps)
         prediction = self.unet([noisy, timesteps, self.text_encoder(tokens)])
