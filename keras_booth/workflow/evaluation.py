@@ -134,7 +134,7 @@ class Protocol:
     def measure_subject(self, config, look, variant):
         """Train on one subject; score it and its class."""
         if variant == VARIANTS[0]:
-            config = config.replace("prior", loss_weight=0.0)
+            config = without_prior(config)
         booth = build_booth(config)
         train(resolve(config, booth), booth)
         prompts = [f"{booth.instance_prompt} {setting}" for setting in PROMPT_SETTINGS]
@@ -153,6 +153,12 @@ class Protocol:
         for index, picture in enumerate(pictures):
             with whole_file(folder / f"{index:02d}.png") as part:
                 Image.fromarray(picture).save(part, format="png")
+
+
+def without_prior(config):
+    """The same run without class images: as many photographs a step as with them."""
+    share = config.training.batch_size / (1 + config.prior.ratio)
+    return config.replace("prior", loss_weight=0.0).replace("training", batch_size=max(1, round(share)))
 
 
 def train(config, booth):

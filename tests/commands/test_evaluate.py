@@ -12,8 +12,8 @@ from tests.commands.helpers import call, files
 RECIPE = {
     "subject": {"photos": "photos", "class_noun": "dog"},
     "base": {"weights": None},
-    "prior": {"count": 2, "steps": 2},
-    "training": {"steps": 1, "batch_size": 2},
+    "prior": {"count": 3, "steps": 2},
+    "training": {"steps": 1, "batch_size": 6},  # more than there are photographs
     "sampling": {"steps": 2},
 }
 QUICK = ["--recipe", "recipe.yaml", "--subjects", "1", "--count", "1", "--class-count", "4", "--base-count", "8"]
