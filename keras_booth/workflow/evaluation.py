@@ -56,9 +56,10 @@ def evaluate(recipe, output, *, subjects=6, count=4, class_count=48, base_count=
         config = read_config(recipe)
         check_writable(output, "output")
         judge = load_judge()
+        results = Results(output / "results.json")
+        results.belong_to(config.to_dict() | {"pictures": [count, class_count, seed]})
         output.mkdir(parents=True, exist_ok=True)
     protocol = Protocol(judge, output, count, class_count, seed)
-    results = Results(output / "results.json")
     if base_count and "base" not in results:
         results["base"] = protocol.measure_base(config, base_count)
     for look in SUBJECTS[:subjects]:
@@ -83,6 +84,15 @@ class Results:
     def __init__(self, path):
         self.path = path
         self.values = json.loads(path.read_text()) if path.exists() else {}
+
+    def belong_to(self, recipe):
+        """Raise a `ValueError` if what is here was measured with another recipe."""
+        if self.values and self.values.get("recipe") != recipe:
+            raise ValueError(
+                "The folder holds measurements of another recipe; give a fresh one. "
+                f"Received: output={str(self.path.parent)!r}"
+            )
+        self.values["recipe"] = recipe
 
     def __contains__(self, name):
         return name in self.values

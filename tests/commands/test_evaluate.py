@@ -53,6 +53,16 @@ def test_measures_nothing_twice(measured, monkeypatch):
     assert "| dog | with | 77 %" in (measured.folder / "out" / "table.md").read_text()
 
 
+def test_never_mixes_recipes(measured, monkeypatch, capsys):
+    monkeypatch.chdir(measured.folder)
+    before = (measured.folder / "out" / "results.json").read_bytes()
+    changed = RECIPE | {"training": {"steps": 2, "batch_size": 6}}
+    (measured.folder / "changed.yaml").write_text(yaml.safe_dump(changed))
+    assert evaluate.main([*QUICK, "--output", "out", "--recipe", "changed.yaml"]) == 2
+    assert "another recipe" in capsys.readouterr().err
+    assert (measured.folder / "out" / "results.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
