@@ -114,8 +114,9 @@ class TrainingOptions:
     Args:
         steps: Number of optimizer steps.
         batch_size: Pictures in a step, photographs and class images together.
-        learning_rate: Learning rate, constant after the warm-up.
+        learning_rate: Learning rate, the highest of the run.
         warmup_steps: Steps in which the learning rate grows from 0.
+        learning_rate_schedule: What follows the warm-up, a constant learning rate or half a cosine down to 0.
         text_encoder: Whether to train the text encoder along with the UNet.
         optimizer: Name of the Keras optimizer.
         weight_decay: Decoupled weight decay.
@@ -127,6 +128,7 @@ class TrainingOptions:
     batch_size: int = 2
     learning_rate: float = 5e-6
     warmup_steps: int = 0
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
     text_encoder: bool = False
     optimizer: Literal["adamw", "adam", "lion", "adafactor"] = "adamw"
     weight_decay: float = 0.01

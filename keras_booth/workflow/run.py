@@ -155,18 +155,27 @@ def build_dataset(config, booth, photos, prior):
 def compile_booth(config, booth):
     """Gives the model its optimizer."""
     training = config.training
-    rate = training.learning_rate
-    if training.warmup_steps:
-        # From one step's share, not from 0, so that the first step is not lost; constant after the last.
-        first = rate / (training.warmup_steps + 1)
-        rate = keras.optimizers.schedules.PolynomialDecay(first, training.warmup_steps, end_learning_rate=rate)
     options = {
-        "learning_rate": rate,
+        "learning_rate": learning_rate(training),
         "weight_decay": training.weight_decay,
         "global_clipnorm": training.global_clipnorm,
     }
     optimizer = keras.optimizers.get({"class_name": training.optimizer, "config": options})
     booth.compile(optimizer=optimizer, prior_loss_weight=config.prior.loss_weight)
+
+
+def learning_rate(training):
+    """The learning rate of a run: a float, or a Keras schedule over its steps."""
+    rate, warmup = training.learning_rate, training.warmup_steps
+    # From one step's share, not from 0, so that the first step is not lost.
+    first = rate / (warmup + 1)
+    if training.learning_rate_schedule == "cosine":
+        rest = max(training.steps - warmup, 1)
+        warm = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+        return keras.optimizers.schedules.CosineDecay(first, rest, **warm)
+    if warmup:
+        return keras.optimizers.schedules.PolynomialDecay(first, warmup, end_learning_rate=rate)
+    return rate
 
 
 def fit(config, booth, data, folder):

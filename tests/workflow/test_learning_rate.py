@@ -1,0 +1,33 @@
+"""The learning rate over the steps of a run, against the closed form."""
+
+import math
+
+import keras
+import pytest
+
+from keras_booth.workflow.config import TrainingOptions
+from keras_booth.workflow.run import learning_rate
+
+
+def rate_at(step, **options):
+    rate = learning_rate(TrainingOptions(steps=100, learning_rate=0.5, **options))
+    return float(keras.ops.convert_to_numpy(rate(step))) if callable(rate) else rate
+
+
+def test_constant():
+    assert rate_at(0) == rate_at(99) == 0.5
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_warm_up(schedule):
+    """Even steps from the first share to the whole, none of them 0."""
+    rates = [rate_at(step, warmup_steps=4, learning_rate_schedule=schedule) for step in range(5)]
+    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+@pytest.mark.parametrize("warmup", [0, 20])
+def test_cosine(warmup):
+    for step in (20, 60, 99, 100):
+        share = (step - warmup) / (100 - warmup)
+        expected = 0.25 * (1 + math.cos(math.pi * share))
+        assert rate_at(step, warmup_steps=warmup, learning_rate_schedule="cosine") == pytest.approx(expected, abs=1e-7)
