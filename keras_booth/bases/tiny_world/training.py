@@ -123,9 +123,9 @@ def words_so_far(tokens, vocabulary_size):
 class DenoiserTraining(keras.Model):
     """Text encoder and UNet trained together.
 
-    The text encoder is also asked, lightly, which words it has read. CLIP's contrastive training makes it tell all words
-    apart; the denoising loss alone has it forget those that no picture shows, and the rare identifiers are such words:
-    then "a photo of sks dog" is "a photo of a dog" to the UNet, and DreamBooth has nothing to hold on to.
+    The text encoder is also asked, lightly, which words it has read. CLIP's contrastive training makes it tell all
+    words apart; the denoising loss alone has it forget those that no picture shows, and the rare identifiers are such
+    words: then "a photo of sks dog" is "a photo of a dog" to the UNet, and DreamBooth has nothing to hold on to.
 
     An error of z_0 weighs SNR at a timestep, kept within [1, SNR_GAMMA]: capped as in min-SNR (arXiv:2303.09556,
     section 3.4), and not below 1 (arXiv:2202.00512, section 4), because class, colors and setting are decided where
