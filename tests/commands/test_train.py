@@ -68,6 +68,8 @@ class TestInterrupt:
                 time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGINT)
 
+        # A shell that runs the tests in the background has them ignore Ctrl-C.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=press_ctrl_c, daemon=True).start()
         tf.config.run_functions_eagerly(True)
         try:
@@ -75,6 +77,7 @@ class TestInterrupt:
             code = train.main(flags(sampling__every="0", **options))
         finally:
             tf.config.run_functions_eagerly(False)
+            signal.signal(signal.SIGINT, before)
         assert code == 130
         assert capsys.readouterr().err.endswith("Stopped before the end; what there is of the run is in run.\n")
         steps, losses = read_log(workplace / "run" / "log.csv")
