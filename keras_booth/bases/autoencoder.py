@@ -5,6 +5,7 @@ import dataclasses
 import keras
 from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D
 
+from keras_booth.bases.checks import check_count, check_widths
 from keras_booth.bases.corrections import AttentionBlock, ResnetBlock
 
 
@@ -27,6 +28,8 @@ class AutoencoderConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "widths", tuple(self.widths))
+        check_widths(self.widths)
+        check_count("encoder_blocks", "layers_per_block", self.encoder_blocks)
 
     @property
     def factor(self):

@@ -54,6 +54,10 @@ class BaseConfig:
         """The same base for pictures of another size."""
         return dataclasses.replace(self, image_size=image_size)
 
+    def named(self, name):
+        """The same base under another name."""
+        return dataclasses.replace(self, name=name)
+
     def to_dict(self):
         """A JSON-serializable dict for `from_dict`."""
         return dataclasses.asdict(self)

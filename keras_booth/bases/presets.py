@@ -1,49 +1,59 @@
-"""The bases that come by name."""
+"""All ways to make a base: by name, from a folder, a file, or the hub."""
+
+import functools
+import pathlib
 
 import keras
 
+from keras_booth.bases import diffusers_format, hub, single_file
 from keras_booth.bases.base import BaseConfig, StableDiffusionBase
-from keras_booth.bases.kerascv import clip_vocabulary, load_kerascv_weights
+from keras_booth.bases.checkpoints import refuse_pickle
+from keras_booth.bases.kerascv import WEIGHTS_1_4, WEIGHTS_2_1, clip_vocabulary, load_kerascv_weights
+from keras_booth.bases.text_encoder import TextEncoderConfig
 from keras_booth.bases.tiny_world.config import VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.bases.unet import UNetConfig
 from keras_booth.bases.weights import load_weights
 
 
 def _tiny_world(vocabulary):
-    tokenizer = Tokenizer(_read(vocabulary) or VOCABULARY.read_bytes(), max_length=32)
+    tokenizer = Tokenizer(vocabulary or VOCABULARY.read_bytes(), max_length=32)
     return tiny_world_config(tokenizer.vocabulary_size), tokenizer
 
 
 def _stable_diffusion_1_4(vocabulary):
-    return BaseConfig(name="stable_diffusion_1.4", image_size=512), Tokenizer(_read(vocabulary) or clip_vocabulary())
+    return BaseConfig(name="stable_diffusion_1.4", image_size=512), Tokenizer(vocabulary or clip_vocabulary())
 
 
-def _read(path):
-    if path is None:
-        return None
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ValueError(f"The vocabulary cannot be read ({error.strerror}). Received: vocabulary={path}") from error
+def _stable_diffusion_2_1(vocabulary):
+    text_encoder = TextEncoderConfig(width=1024, layers=23, heads=16, activation="gelu", padding="!")
+    unet = UNetConfig(heads=(5, 10, 20, 0), context_width=1024, linear_projection=True)
+    # KerasCV publishes 2.1-base, which predicts the noise at 512 pixels.
+    config = BaseConfig(name="stable_diffusion_2.1", image_size=512, text_encoder=text_encoder, unet=unet)
+    return config, Tokenizer(vocabulary or clip_vocabulary(), padding="!")
 
 
 # name -> (description, weight loader)
 PRESETS = {
     "tiny_world": (_tiny_world, lambda base: load_weights(base.components, WEIGHTS)),
-    "stable_diffusion_1.4": (_stable_diffusion_1_4, load_kerascv_weights),
+    "stable_diffusion_1.4": (_stable_diffusion_1_4, functools.partial(load_kerascv_weights, weights=WEIGHTS_1_4)),
+    "stable_diffusion_2.1": (_stable_diffusion_2_1, functools.partial(load_kerascv_weights, weights=WEIGHTS_2_1)),
 }
 
 
-def load_base(preset, *, weights="pretrained", image_size=None, dtype=None, vocabulary=None, seed=None):
-    """Build a base by name.
+def load_base(
+    preset, *, weights="pretrained", image_size=None, dtype=None, vocabulary=None, prediction_type=None, seed=None
+):
+    """Make a base.
 
     Args:
-        preset: str, a key of `PRESETS`.
+        preset: str. A key of `PRESETS`; or the path of a folder in diffusers' format; or of a `.safetensors` file in
+            the original layout; or `"hf://owner/name"`, with `"@revision"` by choice.
         weights: `"pretrained"`, or `None` for random ones.
-        image_size: int or (height, width) in pixels; `None` for the preset's own.
+        image_size: int or (height, width) in pixels; `None` for the base's own.
         dtype: dtype policy of text encoder and UNet; `None` for the global one.
-        vocabulary: path of a gzipped BPE merge list; `None` for the preset's own.
+        vocabulary: path of a gzipped BPE merge list; `None` for the base's own.
+        prediction_type: `"epsilon"` or `"v_prediction"`, where a file does not say it; `None` for the base's own.
         seed: int. Seed of random weights; `None` leaves the global state alone.
 
     Returns:
@@ -56,14 +66,12 @@ def load_base(preset, *, weights="pretrained", image_size=None, dtype=None, voca
 
     ```python
     base = keras_booth.bases.load_base("tiny_world")
+    base = keras_booth.bases.load_base("checkpoints/my-finetune", dtype="mixed_bfloat16")
     ```
     """
-    if preset not in PRESETS:
-        raise ValueError(f"`preset` must be one of {tuple(PRESETS)}. Received: preset={preset!r}")
     if weights not in ("pretrained", None):
         raise ValueError(f"`weights` must be 'pretrained' or None. Received: weights={weights!r}")
-    describe, load = PRESETS[preset]
-    config, tokenizer = describe(vocabulary)
+    config, tokenizer, load = describe(str(preset), _read(vocabulary), prediction_type)
     if image_size is not None:
         config = config.with_image_size(image_size)
     if seed is not None:
@@ -72,3 +80,43 @@ def load_base(preset, *, weights="pretrained", image_size=None, dtype=None, voca
     if weights is not None:
         load(base)
     return base
+
+
+def describe(preset, vocabulary, prediction_type):
+    """`(BaseConfig, Tokenizer, loader of weights)` of whatever a user may name."""
+    if preset in PRESETS:
+        make, load = PRESETS[preset]
+        return *make(vocabulary), load
+    if preset.startswith(hub.PREFIX):
+        config, tokenizer, load = describe_folder(hub.fetch(preset), prediction_type)
+        return config.named(preset), tokenizer, load
+    path = pathlib.Path(preset)
+    if path.is_dir():
+        return describe_folder(path, prediction_type)
+    refuse_pickle(path)
+    if path.is_file():
+        config, checkpoint = single_file.read_single_file(path, prediction_type)
+        tokenizer = Tokenizer(
+            vocabulary or clip_vocabulary(), config.text_encoder.max_length, config.text_encoder.padding
+        )
+        return config, tokenizer, functools.partial(single_file.load_single_file, checkpoint=checkpoint)
+    raise ValueError(
+        f"`preset` must be one of {tuple(PRESETS)}, a folder in diffusers' format, a `.safetensors` file, or "
+        f"'hf://owner/name'. Received: preset={preset!r}"
+    )
+
+
+def describe_folder(folder, prediction_type):
+    """`describe` for a folder in diffusers' format."""
+    config, tokenizer, checkpoints = diffusers_format.read_folder(folder, prediction_type)
+    return config, tokenizer, functools.partial(diffusers_format.load_folder, checkpoints=checkpoints)
+
+
+def _read(path):
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ValueError(f"The vocabulary cannot be read ({error.strerror}). Received: vocabulary={path}") from error

@@ -6,6 +6,8 @@ import keras
 from keras import ops
 from keras_cv.src.models.stable_diffusion.text_encoder import CLIPEmbedding, CLIPEncoderLayer, quick_gelu
 
+from keras_booth.bases.checks import check_count, check_heads
+
 ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": lambda x: keras.activations.gelu(x, approximate=False)}
 
 
@@ -20,6 +22,7 @@ class TextEncoderConfig:
         layers: int. Number of transformer layers.
         heads: int. Attention heads; divides `width`.
         activation: `"quick_gelu"` or `"gelu"`.
+        padding: str. Token that fills short prompts: the end token in Stable Diffusion 1.x, "!" in 2.x.
     """
 
     vocabulary_size: int = 49408
@@ -28,6 +31,11 @@ class TextEncoderConfig:
     layers: int = 12
     heads: int = 12
     activation: str = "quick_gelu"
+    padding: str = "<|endoftext|>"
+
+    def __post_init__(self):
+        check_count("layers", "num_hidden_layers", self.layers)
+        check_heads(self.heads, self.width)
 
 
 class Positions(keras.layers.Layer):

@@ -1,10 +1,15 @@
 """Prompts -> tokens, through KerasCV's CLIP tokenizer."""
 
 import pathlib
+import re
 import tempfile
+import unicodedata
 
 import numpy as np
+import regex
 from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
+
+START, END = "<|startoftext|>", "<|endoftext|>"
 
 
 class Tokenizer:
@@ -15,24 +20,66 @@ class Tokenizer:
     Args:
         vocabulary: bytes of a gzipped BPE merge list in CLIP's format, one pair a line after a header.
         max_length: int. Tokens of a prompt, start and end included.
+        padding: str. Token that fills short prompts: the end token in Stable Diffusion 1.x, "!" in 2.x.
+
+    Raises:
+        ValueError: if the padding token is not in the vocabulary.
     """
 
-    def __init__(self, vocabulary, max_length=77):
+    def __init__(self, vocabulary, max_length=77, padding=END):
         self.vocabulary = bytes(vocabulary)
         self.max_length = max_length
+        self.padding = padding
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "vocabulary.txt.gz")
             path.write_bytes(self.vocabulary)
             self._bpe = SimpleTokenizer(bpe_path=str(path))
+        if padding not in self.ids:
+            raise ValueError(f"The padding token must be in the vocabulary. Received: padding={padding!r}")
+
+    @property
+    def ids(self):
+        """dict of the tokens' ids."""
+        return self._bpe.encoder
+
+    @property
+    def merges(self):
+        """list of str: the pairs that are merged, in order."""
+        return [" ".join(pair) for pair in self._bpe.bpe_ranks]
 
     @property
     def vocabulary_size(self):
         """int: the number of tokens."""
         return len(self._bpe.vocab)
 
+    @property
+    def start(self):
+        """int: id of the token that begins a prompt."""
+        return self.ids[START]
+
+    @property
+    def end(self):
+        """int: id of the token that ends a prompt."""
+        return self.ids[END]
+
+    @property
+    def pad(self):
+        """int: id of the token that fills short prompts."""
+        return self.ids[self.padding]
+
     def pieces(self, text):
-        """The token ids of `text` alone: a list of int, without start, end and padding."""
-        return self._bpe.encode(text)[1:-1]
+        """The token ids of `text` alone: a list of int, without start, end and padding.
+
+        Cleans the text as transformers' `CLIPTokenizer` does, where KerasCV's tokenizer also resolves HTML entities.
+        """
+        text = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
+        # Character by character: Python's own `lower` minds the place of a letter in its word (Greek sigma).
+        text = "".join(character.lower() for character in text)
+        pieces = []
+        for word in regex.findall(self._bpe.pat, text):
+            symbols = "".join(self._bpe.byte_encoder[byte] for byte in word.encode())
+            pieces += [self.ids[piece] for piece in self._bpe.bpe(symbols).split(" ")]
+        return pieces
 
     def __call__(self, prompts):
         """Tokenize.
@@ -41,11 +88,10 @@ class Tokenizer:
             prompts: list of str.
 
         Returns:
-            int32 array `(len(prompts), max_length)`; too long prompts are cut, short ones padded with the end token.
+            int32 array `(len(prompts), max_length)`; too long prompts are cut, short ones filled with the padding.
         """
-        end = self._bpe.end_of_text
-        tokens = np.full((len(prompts), self.max_length), end, "int32")
+        tokens = np.full((len(prompts), self.max_length), self.pad, "int32")
         for row, prompt in zip(tokens, prompts, strict=True):
-            ids = [self._bpe.start_of_text, *self.pieces(prompt)][: self.max_length - 1]
+            ids = [self.start, *self.pieces(prompt)][: self.max_length - 1] + [self.end]
             row[: len(ids)] = ids
         return tokens

@@ -9,6 +9,7 @@ from keras import ops
 from keras_cv.src.models.stable_diffusion.diffusion_model import ResBlock, Upsample
 from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D
 
+from keras_booth.bases.checks import check_count, check_heads, check_widths
 from keras_booth.bases.corrections import SpatialTransformer
 
 
@@ -24,6 +25,7 @@ class UNetConfig:
         blocks_per_level: int. Residual blocks of a level on the way down; one more on the way up.
         time_features: int, even. Number of sinusoidal features of the timestep.
         linear_projection: bool. Dense instead of 1x1 convolutions around the attention (Stable Diffusion 2.x).
+        middle_heads: int. Attention heads of the block in the middle; `None` for those of the lowest level with any.
     """
 
     latent_channels: int = 4
@@ -33,11 +35,18 @@ class UNetConfig:
     blocks_per_level: int = 2
     time_features: int = 320
     linear_projection: bool = False
+    middle_heads: int | None = None
 
     def __post_init__(self):
+        check_widths(self.widths)
+        check_count("blocks_per_level", "layers_per_block", self.blocks_per_level)
         # Lists arrive from JSON.
         object.__setattr__(self, "widths", tuple(self.widths))
         object.__setattr__(self, "heads", tuple(self.heads))
+        if self.middle_heads is None:
+            object.__setattr__(self, "middle_heads", next(heads for heads in reversed(self.heads) if heads))
+        for width, heads in zip(self.widths + self.widths[-1:], (*self.heads, self.middle_heads), strict=True):
+            check_heads(heads or 1, width)
 
     @property
     def latent_multiple(self):
@@ -83,12 +92,10 @@ def build_unet(config, latent_size, max_length, name="unet"):
 
     def block(x, level):
         x = ResBlock(config.widths[level])([x, embedding])
-        return attend(x, level) if config.heads[level] else x
+        return attend(x, config.heads[level]) if config.heads[level] else x
 
-    def attend(x, level):
-        heads = config.heads[level] or config.heads[level - 1]  # the middle block of a level without
-        transformer = SpatialTransformer(heads, config.widths[level] // heads, config.linear_projection)
-        return transformer([x, context])
+    def attend(x, heads):
+        return SpatialTransformer(heads, x.shape[-1] // heads, config.linear_projection)([x, context])
 
     # === Functional Model ===
     embedding = TimestepFeatures(config.time_features)(timesteps)
@@ -108,7 +115,7 @@ def build_unet(config, latent_size, max_length, name="unet"):
             skips.append(x)
 
     x = ResBlock(config.widths[last])([x, embedding])
-    x = attend(x, last)
+    x = attend(x, config.middle_heads)
     x = ResBlock(config.widths[last])([x, embedding])
 
     for level in range(last, -1, -1):

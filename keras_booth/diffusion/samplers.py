@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 
-def ddim(predict, latents, schedule, steps, spacing="trailing"):
+def ddim(predict, latents, schedule, steps, spacing=None):
     """Deterministic DDIM sampling (arXiv:2010.02502, equation 12 with eta = 0).
 
     The loop is `keras.ops.fori_loop`, so that a compiled caller has no host round trip between steps.
@@ -21,9 +21,7 @@ def ddim(predict, latents, schedule, steps, spacing="trailing"):
     """
     visited = schedule.sampling_timesteps(steps, spacing)
     cumulative = schedule.alphas_cumprod
-    # After the last step follows timestep -1, "no noise left"; Stable Diffusion keeps alpha_bar_0 there
-    # (diffusers' `set_alpha_to_one=False`).
-    following = np.append(cumulative[visited[1:]], cumulative[0])
+    following = np.append(cumulative[visited[1:]], 1.0 if schedule.ends_clean else cumulative[0])
     timesteps = ops.convert_to_tensor(visited, dtype="int32")
     signal = ops.convert_to_tensor(np.sqrt(following).astype("float32"))
     sigma = ops.convert_to_tensor(np.sqrt(1.0 - following).astype("float32"))

@@ -7,6 +7,7 @@ from keras import ops
 
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 BETA_SCHEDULES = ("scaled_linear", "linear")
+SPACINGS = ("leading", "trailing", "linspace")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,12 @@ class NoiseSchedule:
         beta_schedule: `"scaled_linear"` (linear in the square root of beta) or `"linear"`.
         prediction_type: `"epsilon"` (the network predicts the noise) or `"v_prediction"`
             (progressive distillation, arXiv:2202.00512, appendix D).
+        timestep_spacing: `"leading"`, `"trailing"` or `"linspace"` (arXiv:2305.08891, table 2): which timesteps a
+            sampler visits.
+        steps_offset: int >= 0. Added to the timesteps of leading spacing.
+        ends_clean: bool. Whether the last sampling step goes to alpha_bar = 1; Stable Diffusion stops at alpha_bar_0.
+        zero_terminal_snr: bool. Whether the betas are rescaled so that the last timestep is noise alone
+            (arXiv:2305.08891, algorithm 1); needs `"v_prediction"`.
 
     Raises:
         ValueError: if a field is outside of its range.
@@ -33,6 +40,10 @@ class NoiseSchedule:
     beta_end: float = 0.012
     beta_schedule: str = "scaled_linear"
     prediction_type: str = "epsilon"
+    timestep_spacing: str = "leading"
+    steps_offset: int = 1
+    ends_clean: bool = False
+    zero_terminal_snr: bool = False
 
     def __post_init__(self):
         if self.steps < 1:
@@ -46,6 +57,12 @@ class NoiseSchedule:
             raise ValueError(f"`beta_schedule` must be one of {BETA_SCHEDULES}. Received: {self.beta_schedule!r}")
         if self.prediction_type not in PREDICTION_TYPES:
             raise ValueError(f"`prediction_type` must be one of {PREDICTION_TYPES}. Received: {self.prediction_type!r}")
+        if self.timestep_spacing not in SPACINGS:
+            raise ValueError(f"`timestep_spacing` must be one of {SPACINGS}. Received: {self.timestep_spacing!r}")
+        if self.steps_offset < 0:
+            raise ValueError(f"`steps_offset` must be >= 0. Received: steps_offset={self.steps_offset}")
+        if self.zero_terminal_snr and self.prediction_type == "epsilon":
+            raise ValueError("`zero_terminal_snr` needs prediction_type='v_prediction'. Received: 'epsilon'")
 
     @property
     def alphas_cumprod(self):
@@ -54,7 +71,11 @@ class NoiseSchedule:
             betas = np.linspace(self.beta_start**0.5, self.beta_end**0.5, self.steps) ** 2
         else:
             betas = np.linspace(self.beta_start, self.beta_end, self.steps)
-        return np.cumprod(1.0 - betas)
+        cumulative = np.cumprod(1.0 - betas)
+        if not self.zero_terminal_snr:
+            return cumulative
+        signal = np.sqrt(cumulative)
+        return np.square((signal - signal[-1]) * signal[0] / (signal[0] - signal[-1]))
 
     def rates(self, timesteps, rank=4):
         """Signal and noise rates, sqrt(alpha_bar) and sqrt(1 - alpha_bar).
@@ -108,23 +129,25 @@ class NoiseSchedule:
             return (noisy - sigma * prediction) / signal, prediction
         return signal * noisy - sigma * prediction, sigma * noisy + signal * prediction
 
-    def sampling_timesteps(self, count, spacing="trailing"):
+    def sampling_timesteps(self, count, spacing=None):
         """The timesteps a sampler visits, from noisy to clean.
 
         Args:
             count: int in `[1, steps]`.
-            spacing: `"trailing"` starts at the last timestep (arXiv:2305.08891, table 2), `"leading"`
-                is Stable Diffusion's own (with its offset of 1).
+            spacing: one of `SPACINGS`; `None` for the schedule's own.
 
         Returns:
             int32 array `(count,)`, strictly decreasing.
         """
         if not 1 <= count <= self.steps:
             raise ValueError(f"The number of sampling steps must be in [1, {self.steps}]. Received: {count}")
+        spacing = spacing or self.timestep_spacing
         if spacing == "trailing":
-            timesteps = np.round(np.arange(self.steps, 0, -self.steps / count)).astype("int32")[:count] - 1
+            timesteps = np.round(np.arange(self.steps, 0, -self.steps / count))[:count] - 1
         elif spacing == "leading":
-            timesteps = np.arange(count)[::-1].astype("int32") * (self.steps // count) + 1
+            timesteps = np.arange(count)[::-1] * (self.steps // count) + self.steps_offset
+        elif spacing == "linspace":
+            timesteps = np.round(np.linspace(0, self.steps - 1, count))[::-1]
         else:
-            raise ValueError(f"`spacing` must be 'trailing' or 'leading'. Received: {spacing!r}")
-        return np.clip(timesteps, 0, self.steps - 1)
+            raise ValueError(f"`spacing` must be one of {SPACINGS}. Received: {spacing!r}")
+        return np.clip(timesteps, 0, self.steps - 1).astype("int32")

@@ -3,7 +3,16 @@
 import keras
 from keras import ops
 
-from keras_booth.bases import BaseConfig, StableDiffusionBase, TextToImage, Tokenizer, draw, load_base, prefers_jit
+from keras_booth.bases import (
+    BaseConfig,
+    StableDiffusionBase,
+    TextToImage,
+    Tokenizer,
+    draw,
+    export_base,
+    load_base,
+    prefers_jit,
+)
 from keras_booth.dreambooth.loss import balance, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.prior import draw_class_images
 from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
@@ -89,16 +98,27 @@ class DreamBooth(keras.Model):
 
     @classmethod
     def from_preset(
-        cls, preset, *, weights="pretrained", image_size=None, dtype=None, vocabulary=None, seed=0, **kwargs
+        cls,
+        preset,
+        *,
+        weights="pretrained",
+        image_size=None,
+        dtype=None,
+        vocabulary=None,
+        prediction_type=None,
+        seed=0,
+        **kwargs,
     ):
-        """Start from a base by name.
+        """Start from a base.
 
         Args:
-            preset: str, `"tiny_world"` or `"stable_diffusion_1.4"`.
+            preset: str. `"tiny_world"`, `"stable_diffusion_1.4"`, `"stable_diffusion_2.1"`; or the path of a folder in
+                diffusers' format; or of a `.safetensors` file in the original layout; or `"hf://owner/name"`.
             weights: `"pretrained"`, or `None` for random ones.
             image_size: int or (height, width) in pixels; `None` for the base's own.
             dtype: dtype policy of text encoder and UNet, e.g. `"mixed_bfloat16"`; `None` for the global one.
             vocabulary: path of a gzipped BPE merge list; `None` for the base's own.
+            prediction_type: `"epsilon"` or `"v_prediction"`, where a file does not say it; `None` for the base's own.
             seed: int >= 0.
             **kwargs: see `DreamBooth`.
         """
@@ -106,7 +126,13 @@ class DreamBooth(keras.Model):
         dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
         base_seed = seed if weights is None else None
         base = load_base(
-            preset, weights=weights, image_size=image_size, dtype=dtype, vocabulary=vocabulary, seed=base_seed
+            preset,
+            weights=weights,
+            image_size=image_size,
+            dtype=dtype,
+            vocabulary=vocabulary,
+            prediction_type=prediction_type,
+            seed=base_seed,
         )
         return cls(base, seed=seed, dtype=dtype, **kwargs)
 
@@ -339,7 +365,8 @@ class DreamBooth(keras.Model):
     def load_assets(self, folder):
         """Read the vocabulary from a `.keras` archive."""
         with open(f"{folder}/{VOCABULARY_FILE}", "rb") as file:
-            self.base.tokenizer = Tokenizer(file.read(), self.base.config.text_encoder.max_length)
+            config = self.base.config.text_encoder
+            self.base.tokenizer = Tokenizer(file.read(), config.max_length, config.padding)
 
     # Keras saves no seed generators: without this, a resumed run would see the noise of its beginning again.
 
@@ -375,6 +402,23 @@ class DreamBooth(keras.Model):
                 weights.
         """
         save_archive(self, filepath, overwrite, dtype, include_optimizer)
+
+    def export_weights(self, output, *, format="diffusers", dtype="float32"):
+        """Write the model for other programs.
+
+        Args:
+            output: path of a folder that does not exist yet or is empty, or of a `.safetensors` file.
+            format: `"diffusers"`, a folder that `StableDiffusionPipeline.from_pretrained` opens; or `"safetensors"`,
+                one file in the original layout, for ComfyUI and AUTOMATIC1111.
+            dtype: `"float32"` or `"float16"`, in which the weights are stored.
+
+        Returns:
+            `Path` of what was written.
+
+        Raises:
+            ValueError: for an unknown format or dtype, or a place that is taken or of the wrong kind.
+        """
+        return export_base(self.base, output, format=format, dtype=dtype)
 
 
 def check_names(identifier, class_noun):

@@ -23,11 +23,13 @@ class BaseOptions:
     """The base that is fine-tuned.
 
     Args:
-        preset: Name of the base, "tiny_world" or "stable_diffusion_1.4".
+        preset: "tiny_world", "stable_diffusion_1.4" or "stable_diffusion_2.1"; a folder in diffusers' format; a
+            .safetensors file; or hf://owner/name.
         weights: "pretrained", or null for random ones.
         image_size: Side of the pictures in pixels, or [height, width]; null for the base's own.
         dtype: Precision of text encoder and UNet; null for Keras's own, float32.
         vocabulary: File with CLIP's merge list, gzipped; null for the base's own.
+        prediction_type: "epsilon" or "v_prediction", where a file does not say it; null for the base's own.
     """
 
     preset: str = "tiny_world"
@@ -35,6 +37,7 @@ class BaseOptions:
     image_size: int | tuple[int, int] | None = None
     dtype: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
     vocabulary: str | None = None
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,194 @@
+"""Reading `.safetensors` files into a base: checked as a whole, then loaded tensor by tensor."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+
+import ml_dtypes  # noqa: F401  lets NumPy hold bfloat16 tensors
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+PICKLES = (".ckpt", ".bin", ".pt", ".pth")
+
+
+class Checkpoint:
+    """The tensors of one or several `.safetensors` files, read when they are asked for.
+
+    Args:
+        paths: list of `Path`.
+
+    Raises:
+        ValueError: if a file is missing or damaged, or a tensor is in two files.
+    """
+
+    def __init__(self, paths):
+        self.paths = [pathlib.Path(path) for path in paths]
+        self.shapes, self._files = {}, {}
+        for path in self.paths:
+            with self._open(path) as file:
+                for name in file.keys():
+                    if name in self._files:
+                        raise ValueError(f"The tensor {name!r} is in two files. Received: {self._files[name]}, {path}")
+                    self._files[name] = path
+                    self.shapes[name] = tuple(file.get_slice(name).get_shape())
+                self.metadata = file.metadata() or {}
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _open(path):
+        refuse_pickle(path)
+        if not path.is_file():
+            raise ValueError(f"The weight file is missing. Received: {path}")
+        try:
+            with safe_open(path, framework="numpy") as file:
+                yield file
+        except (SafetensorError, OSError) as error:
+            raise ValueError(
+                f"The file is damaged, truncated, or no `.safetensors` file ({error}). Received: {path}"
+            ) from error
+
+    def tensors(self, names):
+        """Read tensors one after the other, file by file.
+
+        Yields:
+            `(name, array)`.
+        """
+        for path in self.paths:
+            here = [name for name in names if self._files[name] == path]
+            with self._open(path) as file:
+                for name in here:
+                    yield name, file.get_tensor(name)
+
+    def where(self, name):
+        """The file of a tensor, or all files if it is in none, for a message."""
+        return self._files.get(name) or ", ".join(map(str, self.paths))
+
+
+def refuse_pickle(path):
+    """Raise a `ValueError` for a file that can run code when it is opened."""
+    if path.suffix in PICKLES:
+        raise ValueError(
+            f"{path.suffix} files are pickled and can run any code when opened; take the checkpoint's `.safetensors` "
+            f"file, or convert it with safetensors' own converter. Received: {path}"
+        )
+
+
+def find_weights(folder, stem):
+    """The weight files of one component of a diffusers folder.
+
+    Args:
+        folder: `Path` of the component.
+        stem: str, `"model"` or `"diffusion_pytorch_model"`.
+
+    Returns:
+        list of `Path`: one file, or all shards that the index names.
+
+    Raises:
+        ValueError: if there is none, or only pickled ones.
+    """
+    index = folder / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        return [folder / name for name in sorted(set(read_json(index).get("weight_map", {}).values()))]
+    for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
+        if (folder / name).is_file():
+            return [folder / name]
+    for path in sorted(folder.glob("*")):
+        refuse_pickle(path)
+    return [folder / f"{stem}.safetensors"]
+
+
+def read_json(path):
+    """A JSON object as a dict.
+
+    Raises:
+        ValueError: if the file is missing or not one.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"The file is missing or cannot be read ({error.strerror}). Received: {path}") from error
+    except ValueError as error:
+        raise ValueError(f"The file is not valid JSON ({error}). Received: {path}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"The file must hold a JSON object. Received: {path}")
+    return content
+
+
+def check(checkpoint, tensors, ignored=(), rename=lambda name: name):
+    """Compare a checkpoint with a model before anything is loaded.
+
+    Args:
+        checkpoint: `Checkpoint`.
+        tensors: list of `keras_booth.bases.layouts.Tensor`.
+        ignored: regular expressions of names that may be left over.
+        rename: callable, a name of ours -> the name in this checkpoint.
+
+    Raises:
+        ValueError: naming the first tensor that is missing, left over or of another shape.
+    """
+    wanted = {rename(tensor.name): tensor for tensor in tensors}
+    for name, tensor in wanted.items():
+        if name not in checkpoint.shapes:
+            raise ValueError(f"The tensor {name!r} is missing. Received: {checkpoint.where(name)}")
+        if not fits(checkpoint.shapes[name], tensor.shape):
+            raise ValueError(
+                f"The tensor {name!r} has the shape {checkpoint.shapes[name]}, not {tensor.shape}. "
+                f"Received: {checkpoint.where(name)}"
+            )
+    pattern = re.compile("|".join(ignored) or r"(?!)")
+    for name in checkpoint.shapes:
+        if name not in wanted and not pattern.match(name):
+            raise ValueError(
+                f"The tensor {name!r} is left over: this architecture is not supported. "
+                f"Received: {checkpoint.where(name)}"
+            )
+
+
+def fits(found, wanted):
+    """Whether shapes agree, up to the single pixel of a 1x1 convolution that other versions write as a dense layer."""
+    return strip(found) == strip(wanted)
+
+
+def strip(shape):
+    """The shape without a trailing pair of ones."""
+    return shape[:2] if len(shape) == 4 and shape[2:] == (1, 1) else shape
+
+
+def load(checkpoint, tensors, rename=lambda name: name):
+    """Load a checked checkpoint, with one tensor in memory at a time."""
+    by_name = {}
+    for tensor in tensors:
+        by_name.setdefault(rename(tensor.name), []).append(tensor)
+    for name, array in checkpoint.tensors(by_name):
+        for tensor in by_name[name]:
+            tensor.assign(array)
+
+
+def write_tensors(tensors, path, dtype, metadata=None):
+    """Write weights to a temporary name, then rename.
+
+    Args:
+        tensors: list of `keras_booth.bases.layouts.Tensor`.
+        path: `Path` of the file.
+        dtype: `"float32"` or `"float16"`.
+        metadata: dict of str, or `None`.
+    """
+    arrays = {}
+    for tensor in tensors:
+        arrays.setdefault(tensor.name, []).append(np.ascontiguousarray(tensor.export(), dtype))
+    # Those of one name are thirds, which come in order.
+    whole = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in arrays.items()}
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        save_file(whole, part, {"format": "pt"} | (metadata or {}))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path, content):
+    """Write a JSON object."""
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,61 @@
+"""A base -> files that diffusers, ComfyUI and AUTOMATIC1111 open: whole, or not at all."""
+
+import os
+import pathlib
+import shutil
+
+from keras_booth.bases.diffusers_format import write_folder
+from keras_booth.bases.single_file import write_single_file
+
+FORMATS = ("diffusers", "safetensors")
+DTYPES = ("float32", "float16")
+
+
+def check_export(output, format, dtype):
+    """Refuse what `export_base` could not write, before anything heavy is done.
+
+    Raises:
+        ValueError: for an unknown format or dtype, or a place that is taken, missing or of the wrong kind.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"`format` must be one of {FORMATS}. Received: format={format!r}")
+    if dtype not in DTYPES:
+        raise ValueError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+    output = pathlib.Path(output)
+    if format == "safetensors" and output.suffix != ".safetensors":
+        raise ValueError(f"The file must end in '.safetensors'. Received: output={output}")
+    if output.is_dir() and (format == "safetensors" or any(output.iterdir())):
+        raise ValueError(f"The folder is there already, and is not empty. Received: output={output}")
+    if format == "diffusers" and output.is_file():
+        raise ValueError(f"The output must be a folder, but it is a file. Received: output={output}")
+
+
+def export_base(base, output, *, format="diffusers", dtype="float32"):
+    """Write a base for other programs.
+
+    Args:
+        base: `StableDiffusionBase`.
+        output: path of a folder that does not exist yet or is empty, or of a `.safetensors` file.
+        format: `"diffusers"`, a folder that `StableDiffusionPipeline.from_pretrained` opens; or `"safetensors"`, one
+            file in the original layout, for ComfyUI and AUTOMATIC1111.
+        dtype: `"float32"` or `"float16"`, in which the weights are stored.
+
+    Returns:
+        `Path` of what was written.
+    """
+    check_export(output, format, dtype)
+    output = pathlib.Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if format == "safetensors":
+        write_single_file(base, output, dtype)
+        return output
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        part.mkdir()
+        write_folder(base, part, dtype)
+        if output.is_dir():
+            output.rmdir()
+        part.rename(output)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return output

@@ -1,0 +1,70 @@
+"""Checkpoints from the Hugging Face hub: `hf://owner/name[@revision]`."""
+
+import pathlib
+import re
+
+from keras_booth.bases.checkpoints import refuse_pickle
+
+PREFIX = "hf://"
+# Only what `read_folder` reads: a repository often holds the same weights four times.
+CONFIGS = ["model_index.json", "*/config.json", "scheduler/scheduler_config.json", "tokenizer/*"]
+WEIGHTS = [
+    "unet/diffusion_pytorch_model.safetensors",
+    "unet/diffusion_pytorch_model.safetensors.index.json",
+    "unet/diffusion_pytorch_model-?????-of-?????.safetensors",
+    "vae/diffusion_pytorch_model.safetensors",
+    "text_encoder/model.safetensors",
+]
+HALVES = [name.replace(".safetensors", ".fp16.safetensors") for name in WEIGHTS if name.endswith("model.safetensors")]
+
+
+def fetch(address):
+    """Download the files of a checkpoint, or find them in the hub's cache.
+
+    Args:
+        address: str, `"hf://owner/name"` or `"hf://owner/name@revision"`.
+
+    Returns:
+        `Path` of a diffusers folder.
+
+    Raises:
+        ValueError: if the address is none, or the files cannot be had.
+    """
+    match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?/?", address)
+    if match is None:
+        raise ValueError(f"A hub address looks like hf://owner/name or hf://owner/name@revision. Received: {address}")
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    repository, revision = match.groups()
+    try:
+        patterns = CONFIGS + choose(HfApi().list_repo_files(repository, revision=revision), address)
+    except (HfHubHTTPError, OSError):
+        patterns = CONFIGS + WEIGHTS  # offline: what the cache has
+    except HFValidationError as error:
+        raise ValueError(f"The hub knows no such name ({error}). Received: {address}") from error
+    try:
+        return pathlib.Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ValueError(
+            f"The checkpoint could not be fetched: check the name, connect to the network, and log in with "
+            f"`huggingface-cli login` if it asks for that. Received: {address} ({first_line(error)})"
+        ) from error
+
+
+def choose(files, address):
+    """The weight files to fetch of those in a repository."""
+    wanted = [name for name in WEIGHTS if name in files or "?" in name or name.endswith("index.json")]
+    if "unet/diffusion_pytorch_model.safetensors.index.json" in files or set(WEIGHTS[:1]) <= set(files):
+        return wanted
+    if set(HALVES) <= set(files):
+        return HALVES
+    for name in files:
+        if name.startswith("unet/"):
+            refuse_pickle(pathlib.PurePosixPath(address[len(PREFIX) :], name))
+    raise ValueError(f"The repository holds no checkpoint in diffusers' format. Received: {address}")
+
+
+def first_line(error):
+    """The first line of an exception's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,36 @@
+"""Write a trained model for other programs: `python -m keras_booth.export dog.keras --output dog-diffusers`."""
+
+import sys
+
+from keras_booth.workflow.errors import Parser, command
+from keras_booth.workflow.quiet import quiet_import
+
+
+def make_parser():
+    """The parser of this command."""
+    parser = Parser(
+        prog="python -m keras_booth.export",
+        description="Writes a trained model for diffusers, or as one file for ComfyUI and AUTOMATIC1111.",
+    )
+    parser.add_argument("model", help="the .keras file that training wrote")
+    parser.add_argument("--output", required=True, help="folder, or file that ends in .safetensors")
+    parser.add_argument(
+        "--format",
+        choices=("diffusers", "safetensors"),
+        help="diffusers: a folder; safetensors: one file in the original layout (default: what the output's name says)",
+    )
+    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="(default: float32)")
+    return parser
+
+
+@command
+def main(argv=None):
+    """Parses the flags, exports, says where it is. See `--help`."""
+    flags = make_parser().parse_args(argv)
+    with quiet_import():
+        from keras_booth.workflow.exporting import export_model
+    print(export_model(**vars(flags)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
