@@ -34,21 +34,20 @@ def fetch(address):
     if match is None:
         raise ValueError(f"A hub address looks like hf://owner/name or hf://owner/name@revision. Received: {address}")
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     repository, revision = match.groups()
     try:
-        patterns = CONFIGS + choose(HfApi().list_repo_files(repository, revision=revision), address)
-    except (HfHubHTTPError, OSError):
-        patterns = CONFIGS + WEIGHTS  # offline: what the cache has
-    except HFValidationError as error:
-        raise ValueError(f"The hub knows no such name ({error}). Received: {address}") from error
+        files = HfApi().list_repo_files(repository, revision=revision)
+    # Without a network each version of huggingface_hub raises what its HTTP library does.
+    except Exception:
+        files = WEIGHTS
+    patterns = CONFIGS + choose(files, address)
     try:
         return pathlib.Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:
         raise ValueError(
             f"The checkpoint could not be fetched: check the name, connect to the network, and log in with "
-            f"`huggingface-cli login` if it asks for that. Received: {address} ({first_line(error)})"
+            f"`hf auth login` if it asks for that. Received: {address} ({first_line(error)})"
         ) from error
 
 

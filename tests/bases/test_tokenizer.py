@@ -1,4 +1,6 @@
 import gzip
+import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -84,3 +86,31 @@ def test_a_vocabulary_of_ones_own():
     assert tokenizer.vocabulary_size == 2 * 256 + 2 + 2
     assert tokenizer(["dog"]).tolist() == [[514, 513, 515, 515, 515]]
     assert len(tokenizer.pieces("dot")) == 2
+
+
+class TestReference:
+    """200 prompts as transformers' `CLIPTokenizer` reads them (`checkpoints/make_tokens.py`)."""
+
+    GOLDEN = json.loads((pathlib.Path(__file__).parent / "checkpoints" / "tokens.json").read_text())
+
+    def compare(self, name, path):
+        tokenizer = Tokenizer(path.read_bytes())
+        for prompt, ids in zip(self.GOLDEN["prompts"], self.GOLDEN[name], strict=True):
+            assert tokenizer([prompt])[0].tolist() == ids + [tokenizer.pad] * (77 - len(ids)), prompt
+
+    def test_tiny_world(self):
+        self.compare("tiny_world", VOCABULARY)
+
+    def test_clip(self, clip):
+        self.compare("clip", CLIP)
+
+
+class TestPadding:
+    def test_another_token(self):
+        """Stable Diffusion 2.x fills up with "!"."""
+        row = Tokenizer(VOCABULARY.read_bytes(), max_length=6, padding="!")(["a dog"])[0].tolist()
+        assert row[-2:] == [0, 0]
+
+    def test_unknown(self):
+        with pytest.raises(ValueError, match="padding='<pad>'"):
+            Tokenizer(VOCABULARY.read_bytes(), padding="<pad>")
