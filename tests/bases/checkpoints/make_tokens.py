@@ -13,10 +13,11 @@ from tests.bases.checkpoints.families import HERE
 from tests.conftest import SHARED
 
 WORDS = (
-    "a photo of sks dog in the snow, oil painting; highly-detailed (8k) masterpiece!! it's Dogs' can't we've I'M you'll "
-    "naïve café Zürich ÅNGSTRÖM façade São İstanbul ΣΊΣΥΦΟΣ ὈΔΥΣΣΕΎΣ straße ﬁnal ½ ² 🐶 🐕‍🦺 👩🏽‍🎨 ❤️ 日本語 北京 한국어 עברית العربية "
-    "1234567890 3.14 -1e5 50% $9.99 #tag @user C++ <b>bold</b> &amp; &lt;3 http://x.org/a?b=c tab\there new\nline nbsp\u00a0x "
-    "zero\u200bwidth e\u0301 ... --- !!! ??? ~`^_|\\ \"quoted\" 'single' “curly” ‘s — – … xyzzy antidisestablishmentarianism ohwx zwx"
+    "a photo of sks dog in the snow, oil painting; highly-detailed (8k) masterpiece!! it's Dogs' can't we've I'M "
+    "you'll naïve café Zürich ÅNGSTRÖM façade São İstanbul ΣΊΣΥΦΟΣ ὈΔΥΣΣΕΎΣ straße ﬁnal ½ ² 🐶 🐕‍🦺 👩🏽‍🎨 ❤️ 日本語 "
+    "北京 한국어 עברית العربية 1234567890 3.14 -1e5 50% $9.99 #tag @user C++ <b>bold</b> &amp; &lt;3 "
+    "http://x.org/a?b=c tab\there new\nline nbsp\u00a0x zero\u200bwidth e\u0301 ... --- !!! ??? ~`^_|\\ "
+    "\"quoted\" 'single' “curly” ‘s — – … xyzzy antidisestablishmentarianism ohwx zwx"
 ).split(" ")
 
 

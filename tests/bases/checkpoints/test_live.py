@@ -1,5 +1,6 @@
 """What we write opens in diffusers and draws the same picture; what it writes opens here. Skipped where it is not."""
 
+# ruff: noqa: E402  the imports below make sense only where diffusers is
 import numpy as np
 import pytest
 
