@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from keras_booth import evaluate, generate
+from keras_booth import evaluate, export, generate
 from keras_booth.bases.tiny_world import pretrain
 from keras_booth.workflow.parsing import parse_config
 
@@ -17,6 +17,7 @@ PARSERS = {
     "keras_booth.train": parse_config,
     "keras_booth.generate": lambda arguments: generate.make_parser().parse_args(arguments),
     "keras_booth.evaluate": lambda arguments: evaluate.make_parser().parse_args(arguments),
+    "keras_booth.export": lambda arguments: export.make_parser().parse_args(arguments),
     "keras_booth.bases.tiny_world.pretrain": lambda arguments: pretrain.make_parser().parse_args(arguments),
 }
 
