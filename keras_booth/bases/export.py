@@ -42,8 +42,17 @@ def export_base(base, output, *, format="diffusers", dtype="float32"):
 
     Returns:
         `Path` of what was written.
+
+    Raises:
+        ValueError: as `check_export`, and for an autoencoder of a shape that Stable Diffusion's format cannot say.
     """
     check_export(output, format, dtype)
+    autoencoder = base.config.autoencoder
+    if autoencoder.decoder_blocks != autoencoder.encoder_blocks + 1:
+        raise ValueError(
+            "Other programs expect one residual block more on each level of the decoder than of the encoder. Received: "
+            f"encoder_blocks={autoencoder.encoder_blocks}, decoder_blocks={autoencoder.decoder_blocks}"
+        )
     output = pathlib.Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     if format == "safetensors":

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from keras_booth.bases import load_base
+from keras_booth.bases import export_base, load_base
 from keras_booth.bases.tiny_world.config import VOCABULARY
 from tests.bases.checkpoints.families import write_checkpoint
+from tests.conftest import small_booth
 
 
 @pytest.fixture
@@ -157,8 +158,6 @@ class TestFile:
         refused("stable_diffusion_9", "tiny_world", "hf://owner/name", "stable_diffusion_9")
 
     def test_inpainting(self, folder, tmp_path):
-        from keras_booth.bases import export_base
-
         path = export_base(load_base(folder), tmp_path / "whole.safetensors", format="safetensors")
         tensors = load_file(path)
         name = "model.diffusion_model.input_blocks.0.0.weight"
@@ -170,3 +169,10 @@ class TestFile:
 @pytest.mark.parametrize("address", ["hf://", "hf://name", "hf://a/b/c", "hf://a/b@"])
 def test_hub_address(address):
     refused(address, "hf://owner/name", address)
+
+
+def test_a_base_that_no_format_can_say(tmp_path):
+    """One residual block a level in encoder and decoder alike."""
+    with pytest.raises(ValueError, match="one residual block more"):
+        export_base(small_booth().base, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
