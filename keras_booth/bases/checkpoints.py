@@ -165,6 +165,7 @@ def load(checkpoint, tensors, rename=lambda name: name):
     for name, array in checkpoint.tensors(by_name):
         for tensor in by_name[name]:
             tensor.assign(array)
+        del array  # or it would stay while the next one is read
 
 
 def write_tensors(tensors, path, dtype, metadata=None):

@@ -261,6 +261,9 @@ def write_text_encoder(base):
     return TEXT_ENCODER_FIXED | {
         "architectures": ["CLIPTextModel"],
         "bos_token_id": tokenizer.start,
+        # Without these, transformers 5 computes in the precision of the file, while diffusers computes in float32.
+        "dtype": "float32",
+        "torch_dtype": "float32",
         "eos_token_id": tokenizer.end,
         "hidden_act": config.activation,
         "hidden_size": config.width,

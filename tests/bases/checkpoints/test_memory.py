@@ -2,23 +2,29 @@
 
 import tracemalloc
 
+import keras
 import numpy as np
+from safetensors.numpy import save_file
 
-from keras_booth.bases import load_base
-from keras_booth.bases.diffusers_format import load_folder, read_folder
-from tests.bases.checkpoints.families import description, write_checkpoint
+from keras_booth.bases.checkpoints import Checkpoint, check, load
+from keras_booth.bases.layouts import LINEAR, Tensor
+
+SIDE, COUNT = 1024, 16
+SIZE = 4 * SIDE**2
 
 
 def test_one_tensor_at_a_time(tmp_path):
-    folder = write_checkpoint("2.x", tmp_path / "checkpoint")
-    base = load_base(folder, weights=None)
-    shapes = [shape for part in description("2.x")["shapes"].values() for shape in part.values()]
-    sizes = [4 * int(np.prod(shape)) for shape in shapes]
-    _, _, checkpoints = read_folder(folder)
+    arrays = {f"layer.{index}.weight": np.full((SIDE, SIDE), index, "float32") for index in range(COUNT)}
+    save_file(arrays, tmp_path / "model.safetensors")
+    tensors = [Tensor(keras.Variable(np.zeros((SIDE, SIDE), "float32")), LINEAR, name) for name in arrays]
+    del arrays
+    checkpoint = Checkpoint([tmp_path / "model.safetensors"])
     tracemalloc.start()
-    load_folder(base, checkpoints)
+    check(checkpoint, tensors)
+    load(checkpoint, tensors)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # The tensor as it was read, its transposed copy, and the names of all.
-    assert peak < 2 * max(sizes) + 500_000
-    assert peak < sum(sizes) / 2
+    # As it was read, transposed, and on its way into the variable; never two tensors of the file.
+    assert peak < 3.5 * SIZE
+    for index, tensor in enumerate(tensors):
+        assert float(keras.ops.max(tensor.variable)) == float(keras.ops.min(tensor.variable)) == index
