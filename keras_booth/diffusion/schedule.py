@@ -137,7 +137,7 @@ class NoiseSchedule:
             spacing: one of `SPACINGS`; `None` for the schedule's own.
 
         Returns:
-            int32 array `(count,)`, strictly decreasing.
+            int32 array `(count,)` from `[0, steps)`, decreasing.
         """
         if not 1 <= count <= self.steps:
             raise ValueError(f"The number of sampling steps must be in [1, {self.steps}]. Received: {count}")

@@ -49,12 +49,25 @@ class TestSchedule:
         target = keras.ops.convert_to_numpy(schedule.target(latents, noise, timesteps))
         np.testing.assert_allclose(target, (ahead - behind) / (2 * step), atol=1e-5)
 
-    def test_timesteps(self):
-        schedule = NoiseSchedule()
-        # diffusers' DDIMScheduler with 4 steps: "trailing", and "leading" with steps_offset=1
-        np.testing.assert_array_equal(schedule.sampling_timesteps(4), [999, 749, 499, 249])
-        np.testing.assert_array_equal(schedule.sampling_timesteps(4, "leading"), [751, 501, 251, 1])
-        assert schedule.sampling_timesteps(1000)[-1] == 0
+    @pytest.mark.parametrize(
+        "spacing, expected",
+        [("leading", [751, 501, 251, 1]), ("trailing", [999, 749, 499, 249]), ("linspace", [999, 666, 333, 0])],
+    )
+    def test_timesteps(self, spacing, expected):
+        """diffusers' DDIMScheduler with 4 steps and steps_offset=1."""
+        np.testing.assert_array_equal(NoiseSchedule().sampling_timesteps(4, spacing), expected)
+        np.testing.assert_array_equal(NoiseSchedule(timestep_spacing=spacing).sampling_timesteps(4), expected)
+
+    def test_trailing_timesteps_can_visit_all(self):
+        np.testing.assert_array_equal(NoiseSchedule().sampling_timesteps(1000, "trailing"), np.arange(1000)[::-1])
+
+    def test_zero_terminal_snr(self):
+        """The last timestep is noise alone, the first keeps its signal (arXiv:2305.08891, algorithm 1)."""
+        plain = NoiseSchedule(prediction_type="v_prediction").alphas_cumprod
+        rescaled = NoiseSchedule(prediction_type="v_prediction", zero_terminal_snr=True).alphas_cumprod
+        assert rescaled[-1] == 0.0
+        np.testing.assert_allclose(rescaled[0], plain[0], rtol=1e-12)
+        assert np.all(np.diff(rescaled) < 0)
 
     @pytest.mark.parametrize(
         "fields, message",
@@ -63,6 +76,9 @@ class TestSchedule:
             ({"beta_start": 0.5, "beta_end": 0.1}, "beta_start=0.5, beta_end=0.1"),
             ({"beta_schedule": "cosine"}, "'cosine'"),
             ({"prediction_type": "x0"}, "'x0'"),
+            ({"timestep_spacing": "cosine"}, "'cosine'"),
+            ({"steps_offset": -1}, "steps_offset=-1"),
+            ({"zero_terminal_snr": True}, "zero_terminal_snr"),
         ],
     )
     def test_refuses(self, fields, message):
