@@ -3,10 +3,9 @@
 import dataclasses
 
 import keras
-from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D
 
 from keras_booth.bases.checks import check_count, check_widths
-from keras_booth.bases.corrections import AttentionBlock, ResnetBlock
+from keras_booth.bases.corrections import AttentionBlock, PaddedConv2D, ResnetBlock
 
 
 @dataclasses.dataclass(frozen=True)

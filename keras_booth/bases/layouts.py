@@ -11,11 +11,17 @@ import typing
 
 import keras
 import numpy as np
-from keras_cv.src.models.stable_diffusion.diffusion_model import ResBlock, Upsample
-from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D
-from keras_cv.src.models.stable_diffusion.text_encoder import CLIPEmbedding, CLIPEncoderLayer
 
-from keras_booth.bases.corrections import AttentionBlock, ResnetBlock, SpatialTransformer
+from keras_booth.bases.corrections import (
+    AttentionBlock,
+    CLIPEmbedding,
+    CLIPEncoderLayer,
+    PaddedConv2D,
+    ResBlock,
+    ResnetBlock,
+    SpatialTransformer,
+    Upsample,
+)
 
 DIFFUSERS, ORIGINAL = "diffusers", "original"
 CLIP_PREFIX = "cond_stage_model.transformer.text_model."

@@ -4,9 +4,10 @@ import dataclasses
 
 import keras
 from keras import ops
-from keras_cv.src.models.stable_diffusion.text_encoder import CLIPEmbedding, CLIPEncoderLayer, quick_gelu
+from keras_cv.src.models.stable_diffusion.text_encoder import quick_gelu
 
 from keras_booth.bases.checks import check_count, check_heads
+from keras_booth.bases.corrections import CLIPEmbedding, CLIPEncoderLayer
 
 ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": lambda x: keras.activations.gelu(x, approximate=False)}
 

@@ -6,11 +6,9 @@ import math
 import keras
 import numpy as np
 from keras import ops
-from keras_cv.src.models.stable_diffusion.diffusion_model import ResBlock, Upsample
-from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D
 
 from keras_booth.bases.checks import check_count, check_heads, check_widths
-from keras_booth.bases.corrections import SpatialTransformer
+from keras_booth.bases.corrections import PaddedConv2D, ResBlock, SpatialTransformer, Upsample
 
 
 @dataclasses.dataclass(frozen=True)
