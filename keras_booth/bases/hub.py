@@ -37,7 +37,8 @@ def fetch(address):
 
     repository, revision = match.groups()
     try:
-        files = HfApi().list_repo_files(repository, revision=revision)
+        # Not `list_repo_files`, which without a network tries again for 20 seconds before the cache gets its turn.
+        files = [file.rfilename for file in HfApi().model_info(repository, revision=revision).siblings]
     # Without a network each version of huggingface_hub raises what its HTTP library does.
     except Exception:
         files = WEIGHTS
