@@ -22,9 +22,10 @@ def test_one_tensor_at_a_time(tmp_path):
     tracemalloc.start()
     check(checkpoint, tensors)
     load(checkpoint, tensors)
-    _, peak = tracemalloc.get_traced_memory()
+    kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     # As it was read, transposed, and on its way into the variable; never two tensors of the file.
-    assert peak < 3.5 * SIZE
+    # What is kept are the variables themselves: TensorFlow takes over an array that happens to be aligned as it likes.
+    assert peak - kept < 3.5 * SIZE
     for index, tensor in enumerate(tensors):
         assert float(keras.ops.max(tensor.variable)) == float(keras.ops.min(tensor.variable)) == index
