@@ -4,12 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases import TextToImage, load_base
+from keras_booth.bases import TextToImage
 from keras_booth.bases.layouts import DIFFUSERS, component_tensors
 from keras_booth.dreambooth import DreamBooth
 from tests.bases.checkpoints.families import (
     CLASS_PROMPT,
-    FAMILIES,
     INSTANCE_PROMPT,
     NEGATIVE,
     PROMPT,
@@ -17,7 +16,6 @@ from tests.bases.checkpoints.families import (
     goldens,
     inputs,
     training_batch,
-    write_checkpoint,
 )
 
 BOUND = 1e-4
@@ -27,21 +25,6 @@ def error(ours, theirs):
     """Relative error ||ours - theirs|| / ||theirs||."""
     ours = np.asarray(keras.ops.convert_to_numpy(ours), "float64")
     return np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
-
-
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(family, tmp_path_factory):
-    return write_checkpoint(family, tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(scope="module")
-def base(folder):
-    return load_base(folder)
 
 
 class TestComponents:

@@ -10,22 +10,7 @@ from safetensors.numpy import load_file
 from keras_booth.bases import export_base, load_base
 from keras_booth.bases.layouts import DIFFUSERS, ORIGINAL, component_tensors
 from keras_booth.bases.tiny_world.config import VOCABULARY
-from tests.bases.checkpoints.families import FAMILIES, WEIGHT_FILES, write_checkpoint
-
-
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(family, tmp_path_factory):
-    return write_checkpoint(family, tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(scope="module")
-def base(folder):
-    return load_base(folder)
+from tests.bases.checkpoints.families import WEIGHT_FILES
 
 
 def files(folder):
