@@ -5,7 +5,7 @@ import sys
 
 from keras_booth.version import __version__ as __version__
 
-_NAMES = {"DreamBooth": "keras_booth.dreambooth", "load": "keras_booth.dreambooth"}
+_NAMES = {name: "keras_booth.dreambooth" for name in ("DreamBooth", "LoraConfig", "load")}
 _ROOMS = {
     "bases": "keras_booth.bases",
     "data": "keras_booth.data",

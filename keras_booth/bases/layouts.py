@@ -366,3 +366,26 @@ def component_tensors(base, layout):
         ]
         for name, (blocks, tables) in layers.items()
     }
+
+
+def named_layers(base):
+    """The dense layers and convolutions of UNet and text encoder, by diffusers' names.
+
+    Args:
+        base: `StableDiffusionBase`.
+
+    Returns:
+        dict of plain Keras layers by full name: `"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"`.
+    """
+    blocks = {
+        "unet": unet_layers(base.unet, base.config.unet),
+        "text_encoder.text_model": text_encoder_layers(base.text_encoder),
+    }
+    found = {}
+    for prefix, places in blocks.items():
+        for block in places:
+            for layer, name, _ in sublayers(*block, TABLES):
+                layer = getattr(layer, "conv2d", layer)
+                if isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D)):
+                    found[f"{prefix}.{name}"] = layer
+    return found

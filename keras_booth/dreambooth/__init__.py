@@ -1,4 +1,5 @@
 """The paper: DreamBooth as a `keras.Model`."""
 
+from keras_booth.dreambooth.lora import LoraConfig as LoraConfig
 from keras_booth.dreambooth.model import DreamBooth as DreamBooth
 from keras_booth.dreambooth.storage import load as load

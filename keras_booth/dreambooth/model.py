@@ -1,5 +1,7 @@
 """DreamBooth as a `keras.Model`: `compile`, `fit`, `generate`, `save`."""
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -13,6 +15,7 @@ from keras_booth.bases import (
     load_base,
     prefers_jit,
 )
+from keras_booth.dreambooth.adapted import Adapted
 from keras_booth.dreambooth.loss import balance, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.prior import draw_class_images
 from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
@@ -26,7 +29,7 @@ class Untracked:
 
 
 @keras.saving.register_keras_serializable(package="keras_booth")
-class DreamBooth(keras.Model):
+class DreamBooth(Adapted, keras.Model):
     """Fine-tunes a Stable Diffusion base on a few photographs of one subject (DreamBooth, arXiv:2208.12242).
 
     Trains the UNet, and by choice the text encoder; the autoencoder is frozen and always float32. The objective is
@@ -42,6 +45,7 @@ class DreamBooth(keras.Model):
         instance_prompt: str. `None` for `"a photo of {identifier} {class_noun}"`.
         class_prompt: str. `None` for `"a photo of a {class_noun}"`.
         train_text_encoder: bool.
+        lora: `LoraConfig`, to train low-rank matrices instead of the weights; see `add_lora`. `None` for the weights.
         seed: int >= 0. Seed of noise and timesteps in training; its state is saved with the model.
         dtype: dtype policy of text encoder and UNet; must be the base's.
 
@@ -71,6 +75,7 @@ class DreamBooth(keras.Model):
         instance_prompt=None,
         class_prompt=None,
         train_text_encoder=False,
+        lora=None,
         seed=0,
         dtype=None,
         **kwargs,
@@ -83,7 +88,7 @@ class DreamBooth(keras.Model):
         self.train_text_encoder = bool(train_text_encoder)
         self.seed = seed
         self.prior_loss_weight = 1.0
-        self._views = Untracked(base=base, samplers={})
+        self._views = Untracked(base=base, samplers={}, adapters=None)
         self.text_encoder = base.text_encoder
         self.unet = base.unet
         self.image_encoder = base.image_encoder
@@ -95,6 +100,8 @@ class DreamBooth(keras.Model):
         self.prior_tracker = keras.metrics.Mean(name="prior_loss")
         # Every part is built, and nothing else here has weights.
         self.built = True
+        if lora is not None:
+            self.add_lora(lora)
 
     @classmethod
     def from_preset(
@@ -345,6 +352,7 @@ class DreamBooth(keras.Model):
             "instance_prompt": self.instance_prompt,
             "class_prompt": self.class_prompt,
             "train_text_encoder": self.train_text_encoder,
+            "lora": self.adapters.sizes if self.adapters else None,
             "seed": self.seed,
             "dtype": self.dtype_policy.name,
             "name": self.name,
@@ -418,7 +426,8 @@ class DreamBooth(keras.Model):
         Raises:
             ValueError: for an unknown format or dtype, or a place that is taken or of the wrong kind.
         """
-        return export_base(self.base, output, format=format, dtype=dtype)
+        with self.adapters.in_kernels() if self.adapters else contextlib.nullcontext():
+            return export_base(self.base, output, format=format, dtype=dtype)
 
 
 def check_names(identifier, class_noun):

@@ -1,0 +1,105 @@
+"""What a DreamBooth model can do with LoRA."""
+
+from keras_booth.bases import named_layers
+from keras_booth.dreambooth.lora import Adapters, LoraConfig
+from keras_booth.dreambooth.lora_files import read_lora, write_lora
+
+
+class Adapted:
+    """Methods of `DreamBooth`; kept here because they are one concept."""
+
+    @property
+    def adapters(self):
+        """The model's `Adapters`, or `None`."""
+        return self._views.adapters
+
+    def add_lora(self, config=None):
+        """Freeze the model and give it low-rank matrices, which are then all that trains.
+
+        Args:
+            config: `LoraConfig`; `None` for rank 4 on the attention. Or a dict of `(rank, alpha)` by the full name
+                of a layer. A `LoraConfig` means the text encoder only if `train_text_encoder`.
+
+        Raises:
+            ValueError: if the model has LoRA already, or is compiled.
+        """
+        if self.adapters is not None:
+            raise ValueError("The model has LoRA already; merge it and save, or load its weights with `load_lora`.")
+        if self.compiled:
+            raise ValueError("LoRA changes what is trained: add or load it before `compile`.")
+        layers = named_layers(self.base)
+        if not isinstance(config, dict):
+            wanted = [name for name in layers if self.train_text_encoder or not name.startswith("text_encoder.")]
+            config = (config or LoraConfig()).select(wanted)
+        self._views.adapters = Adapters.attach(layers, config, self.seed)
+        self._freeze_but_lora()
+        self._views.samplers.clear()
+
+    def _freeze_but_lora(self):
+        matrices = {id(variable) for variable in self.adapters.variables}
+        for model in (self.unet, self.text_encoder):
+            # A frozen layer hides all of its variables, so each variable is frozen instead.
+            model.trainable = True
+            for variable in model.weights:
+                variable.trainable = id(variable) in matrices
+
+    def load_lora(self, path):
+        """Take LoRA from a file in diffusers' or kohya's layout.
+
+        A model without LoRA gets the layers of the file; a model with LoRA of the same layers and ranks takes the
+        values, to train on.
+
+        Args:
+            path: path of a `.safetensors` file.
+
+        Raises:
+            ValueError: for a file that cannot be read, or does not fit; the model is then unchanged.
+        """
+        matrices = read_lora(path, named_layers(self.base))
+        sizes = {name: found.size for name, found in matrices.items()}
+        if self.adapters is None:
+            self.add_lora(sizes)
+        elif self.adapters.sizes != sizes:
+            odd = sorted(set(self.adapters.sizes.items()) ^ set(sizes.items()))[0][0]
+            raise ValueError(f"The model has LoRA of other layers, ranks or alphas: see {odd!r}. Received: {path}")
+        self.adapters.assign(matrices)
+        self._views.samplers.clear()
+
+    def save_lora(self, path, *, layout="diffusers", dtype="float32"):
+        """Write the LoRA alone, a few megabytes, for other programs and for `load_lora`.
+
+        Args:
+            path: path that ends in `.safetensors`.
+            layout: `"diffusers"`, for `pipe.load_lora_weights`; or `"kohya"`, for AUTOMATIC1111 and ComfyUI.
+            dtype: `"float32"` or `"float16"`.
+        """
+        self._require_lora()
+        write_lora(self.adapters.layers, path, layout, dtype)
+
+    @property
+    def lora_scale(self):
+        """float: what LoRA is weighed by when pictures are drawn. 0 is the base, 1 what was trained."""
+        self._require_lora()
+        return self.adapters.scale
+
+    @lora_scale.setter
+    def lora_scale(self, scale):
+        self._require_lora()
+        self.adapters.scale = scale
+        self._views.samplers.clear()
+
+    def merge_lora(self):
+        """Add the matrices to the kernels: pictures are drawn at the speed of the base."""
+        self._require_lora()
+        self.adapters.merge()
+        self._views.samplers.clear()
+
+    def unmerge_lora(self):
+        """The inverse of `merge_lora`, up to rounding."""
+        self._require_lora()
+        self.adapters.merge(False)
+        self._views.samplers.clear()
+
+    def _require_lora(self):
+        if self.adapters is None:
+            raise ValueError("The model has no LoRA: make it with lora=LoraConfig(…), or call `load_lora`.")
