@@ -95,6 +95,11 @@ class NoiseSchedule:
             ops.reshape(ops.take(ops.convert_to_tensor(table.astype("float32")), timesteps), shape) for table in tables
         )
 
+    def snr(self, timesteps):
+        """Signal-to-noise ratio alpha_bar / (1 - alpha_bar): int `(batch,)` -> float32 `(batch,)`."""
+        cumulative = self.alphas_cumprod
+        return ops.take(ops.convert_to_tensor((cumulative / (1.0 - cumulative)).astype("float32")), timesteps)
+
     def add_noise(self, latents, noise, timesteps):
         """z_t = sqrt(alpha_bar_t) z + sqrt(1 - alpha_bar_t) eps (arXiv:2006.11239, equation 4).
 

@@ -14,13 +14,16 @@ LOSSES = ("loss", "instance_loss", "prior_loss")
 
 
 class StepCallback(keras.callbacks.Callback):
-    """Counts the optimizer steps of a `fit` over all its epochs, in `self.step`."""
+    """Counts the optimizer steps of a `fit` over all its epochs, in `self.step`.
 
-    step = 0
+    `start` is the step that a resumed run goes on from.
+    """
+
+    start = step = 0
     _first = 0
 
     def on_train_begin(self, logs=None):
-        self.step = 0
+        self.step = self.start
 
     def on_epoch_begin(self, epoch, logs=None):
         self._first = self.step
@@ -89,23 +92,29 @@ class StepLog(LossCallback):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self._write("w", ["step", *LOSSES])
+        # A run that is resumed repeats the steps after its checkpoint.
+        kept = self._lines_until(self.start) if self.start else []
+        self._write("w", ["step", *LOSSES], *kept)
+
+    def _lines_until(self, step):
+        with open(self.path, newline="", encoding="utf-8") as file:
+            return [line for line in csv.reader(file) if line[0].isdigit() and int(line[0]) <= step]
 
     def on_steps(self, before):
         if self.passed(before, self.every):
             losses = self.recent_losses()
             self._write("a", [self.step, *(f"{losses[name]:.6g}" if name in losses else "" for name in LOSSES)])
 
-    def _write(self, mode, row):
+    def _write(self, mode, *rows):
         with open(self.path, mode, newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerow(row)
+            csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 class TrainingProgress(LossCallback):
     """One line that moves: steps done, the losses of late, time left. Use it with `fit(verbose=0)`.
 
     Args:
-        steps: int. Steps of the whole run.
+        steps: int. Steps of the whole run; the bar is about those that are left of it.
     """
 
     def __init__(self, steps):
@@ -116,11 +125,11 @@ class TrainingProgress(LossCallback):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self.bar = progress_bar(self.steps, "training", "step")
+        self.bar = progress_bar(self.steps - self.start, "training", "step")
         self.bar.set_postfix_str("compiling the first step")
 
     def on_steps(self, before):
-        if before == 0:
+        if before == self.start:
             self.bar.reset()  # the first step compiles: the time left must not count it
         for name, value in self.recent_losses().items():
             self._smooth[name] = 0.95 * self._smooth.get(name, value) + 0.05 * value

@@ -124,6 +124,12 @@ class TrainingOptions:
         optimizer: Name of the Keras optimizer.
         weight_decay: Decoupled weight decay.
         global_clipnorm: Limit of the norm of all gradients together; null for none.
+        min_snr_gamma: Weighs the timesteps so that an error of the picture counts min(SNR, gamma); 5 is usual. Null for
+            the paper's unweighted objective.
+        noise_offset: Noise that is the same all over a picture, for very dark and very bright ones; 0.1 is usual.
+        accumulation: Steps whose gradients are put together before the weights change.
+        checkpoint_every: Steps between two checkpoints, from which `--resume` goes on; 0 for none.
+        keep_last: How many checkpoints stay. They are deleted when the run is finished.
         seed: Seed of noise, time steps and the order of the photographs.
     """
 
@@ -136,6 +142,11 @@ class TrainingOptions:
     optimizer: Literal["adamw", "adam", "lion", "adafactor"] = "adamw"
     weight_decay: float = 0.01
     global_clipnorm: float | None = 1.0
+    min_snr_gamma: float | None = None
+    noise_offset: float = 0.0
+    accumulation: int = 1
+    checkpoint_every: int = 100
+    keep_last: int = 1
     seed: int = 0
 
     def __post_init__(self):
@@ -146,7 +157,33 @@ class TrainingOptions:
         require(0 <= self.weight_decay < math.inf, "training.weight_decay", ">= 0", self.weight_decay)
         clipnorm = self.global_clipnorm
         require(clipnorm is None or clipnorm > 0, "training.global_clipnorm", "> 0", clipnorm)
+        gamma = self.min_snr_gamma
+        require(gamma is None or 0 < gamma < math.inf, "training.min_snr_gamma", "> 0", gamma)
+        require(0 <= self.noise_offset < math.inf, "training.noise_offset", ">= 0", self.noise_offset)
+        require(self.accumulation >= 1, "training.accumulation", ">= 1", self.accumulation)
+        require(self.checkpoint_every >= 0, "training.checkpoint_every", ">= 0", self.checkpoint_every)
+        require(self.keep_last >= 1, "training.keep_last", ">= 1", self.keep_last)
         require(self.seed >= 0, "training.seed", ">= 0", self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraOptions:
+    """LoRA: small matrices beside the frozen weights are all that trains.
+
+    Args:
+        rank: Rank of the matrices, 4 to 32; 0 to train the weights themselves.
+        alpha: The matrices' product is weighed by alpha / rank; null for the rank.
+        targets: Which layers get them, any of attention, feed_forward, convolution.
+    """
+
+    rank: int = 0
+    alpha: float | None = None
+    targets: tuple[Literal["attention", "feed_forward", "convolution"], ...] = ("attention",)
+
+    def __post_init__(self):
+        require(self.rank >= 0, "lora.rank", ">= 0", self.rank)
+        require(self.alpha is None or 0 < self.alpha < math.inf, "lora.alpha", "> 0", self.alpha)
+        require(len(self.targets) > 0, "lora.targets", "a list of at least one", self.targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +245,7 @@ class RunConfig:
         base: `BaseOptions`.
         prior: `PriorOptions`.
         training: `TrainingOptions`.
+        lora: `LoraOptions`.
         sampling: `SamplingOptions`.
         output: `OutputOptions`.
 
@@ -223,6 +261,7 @@ class RunConfig:
     base: BaseOptions = BaseOptions()
     prior: PriorOptions = PriorOptions()
     training: TrainingOptions = TrainingOptions()
+    lora: LoraOptions = LoraOptions()
     sampling: SamplingOptions = SamplingOptions()
     output: OutputOptions = OutputOptions()
 

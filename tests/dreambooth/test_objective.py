@@ -57,10 +57,11 @@ def gradients(booth, batch):
     return np.concatenate(flat)
 
 
-def compiled(prior_loss_weight, **kwargs):
+def compiled(prior_loss_weight, min_snr_gamma=None, noise_offset=0.0, **kwargs):
     booth = small_booth(**kwargs)
+    objective = {"min_snr_gamma": min_snr_gamma, "noise_offset": noise_offset}
     # Eagerly: tracing would take longer than everything else here. `test_backends_agree` runs compiled.
-    booth.compile(keras.optimizers.SGD(1.0), prior_loss_weight=prior_loss_weight, run_eagerly=True)
+    booth.compile(keras.optimizers.SGD(1.0), prior_loss_weight=prior_loss_weight, run_eagerly=True, **objective)
     return booth
 
 
@@ -71,6 +72,34 @@ def test_equals_numpy(prediction_type, prior_loss_weight):
     for priors in (MIXED, (False, True, True), (False, False)):
         batch = fixed_batch(booth, priors)
         np.testing.assert_allclose(losses(booth, batch), by_hand(booth, batch, prior_loss_weight), rtol=2e-5)
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+def test_min_snr_weighs_each_sample_of_both_terms(prediction_type):
+    """Against the closed form: min(SNR, 5) / SNR for epsilon, min(SNR, 5) / (SNR + 1) for v."""
+    plain = compiled(0.5, prediction_type=prediction_type)
+    weighted = compiled(0.5, prediction_type=prediction_type, min_snr_gamma=5.0)
+    alpha = np.cumprod(1 - np.linspace(np.sqrt(0.00085), np.sqrt(0.012), 1000) ** 2)
+    for timestep in (0, 100, 250, 600, 999):
+        snr = alpha[timestep] / (1 - alpha[timestep])
+        weight = min(snr, 5.0) / (snr + (prediction_type == "v_prediction"))
+        batch = fixed_batch(plain, MIXED) | {"timesteps": np.full(4, timestep, "int32")}
+        np.testing.assert_allclose(losses(weighted, batch), weight * losses(plain, batch), rtol=1e-5)
+    # Samples of one batch have weights of their own: the two terms together are the sum over single samples.
+    batch = fixed_batch(weighted, MIXED)
+    singles = [losses(weighted, {key: value[i : i + 1] for key, value in batch.items()}) for i in range(4)]
+    np.testing.assert_allclose(losses(weighted, batch), np.sum(singles, axis=0) / 2, rtol=1e-5)
+
+
+def test_noise_offset():
+    """The noise of a channel gets a common part of its own, and the target with it."""
+    booth = compiled(0.0, noise_offset=50.0)
+    batch = fixed_batch(booth, (False,) * 64)
+    del batch["noise"]
+    noise = array(booth(batch)["target"])
+    means = noise.mean(axis=(1, 2))
+    assert 35 < means.std() < 65
+    assert noise.std(axis=(1, 2)).mean() == pytest.approx(1.0, abs=0.1)
 
 
 def test_weight_zero_equals_no_prior():

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases import named_layers
-from keras_booth.dreambooth import LoraConfig, load
+from keras_booth.bases import load_base, named_layers
+from keras_booth.dreambooth import DreamBooth, LoraConfig, load
+from tests.bases.checkpoints.families import write_checkpoint
 from tests.conftest import fixed_batch, small_booth
 
 ALL = LoraConfig(rank=2, alpha=3.0, targets=("attention", "feed_forward", "convolution"))
@@ -135,11 +136,11 @@ def test_training_goes_on_from_a_lora_file(tmp_path):
 
 def test_export_holds_the_product(tmp_path):
     """diffusers gets a model that needs no LoRA file; ours stays as it was."""
-    booth = small_booth(lora=ALL)
+    base = load_base(write_checkpoint("1.x", tmp_path / "checkpoint"))
+    booth = DreamBooth(base, lora=ALL)
     train(booth)
     kernels = snapshot(layer.kernel for layer in booth.adapters.layers.values())
-    folder = booth.export_weights(tmp_path / "out")
-    again = type(booth).from_preset(str(folder), image_size=16)
+    again = DreamBooth.from_preset(booth.export_weights(tmp_path / "out"))
     batch = fixed_batch(booth, [False, True])
     ours, theirs = (keras.ops.convert_to_numpy(model(batch)["prediction"]) for model in (booth, again))
     np.testing.assert_allclose(ours, theirs, atol=2e-5)
