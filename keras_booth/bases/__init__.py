@@ -2,9 +2,9 @@
 
 from keras_booth.bases.base import BaseConfig as BaseConfig
 from keras_booth.bases.base import StableDiffusionBase as StableDiffusionBase
+from keras_booth.bases.checkpoints import Checkpoint as Checkpoint
 from keras_booth.bases.export import check_export as check_export
 from keras_booth.bases.export import export_base as export_base
-from keras_booth.bases.checkpoints import Checkpoint as Checkpoint
 from keras_booth.bases.layouts import named_layers as named_layers
 from keras_booth.bases.pipeline import TextToImage as TextToImage
 from keras_booth.bases.pipeline import draw as draw

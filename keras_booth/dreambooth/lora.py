@@ -192,7 +192,10 @@ class Adapters:
         merged = self.merged
         self.merge(False)
         for name, layer in self.layers.items():
-            for variable, matrix in ((layer.lora_kernel_a, matrices[name].down), (layer.lora_kernel_b, matrices[name].up)):
+            for variable, matrix in (
+                (layer.lora_kernel_a, matrices[name].down),
+                (layer.lora_kernel_b, matrices[name].up),
+            ):
                 variable.assign(to_ours(matrix).reshape(variable.shape))
         self.merge(merged)
 

@@ -4,7 +4,6 @@ import json
 import pathlib
 
 import keras
-import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -15,7 +14,8 @@ PATTERN = "step-*.safetensors"
 
 
 def training_state(booth):
-    """All variables that a training step reads and writes, by name.
+    """All variables that a training step reads and writes, by name. Paths would not do: their numbers differ between
+    processes.
 
     Trained weights (A and B for LoRA), the optimizer's moments, averages, loss scale and step, and the state of the
     noise. The order of the photographs needs no state: it is a function of the seed and the step.
@@ -32,15 +32,10 @@ def training_state(booth):
         "seed": [booth.seed_generator.state],
     }
     return {
-        f"{group}/{index:04d}/{variable.path}": variable
+        f"{group}/{index:04d}": variable
         for group, variables in groups.items()
         for index, variable in enumerate(variables)
     }
-
-
-def without_names(name):
-    """The key of a variable without its path, whose numbers differ between processes."""
-    return "/".join(name.split("/")[:2])
 
 
 def save_checkpoint(booth, folder, step):
@@ -52,7 +47,10 @@ def save_checkpoint(booth, folder, step):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.safetensors"
-    tensors = {without_names(name): np.asarray(keras.ops.convert_to_numpy(variable)) for name, variable in training_state(booth).items()}
+    tensors = {
+        without_names(name): np.asarray(keras.ops.convert_to_numpy(variable))
+        for name, variable in training_state(booth).items()
+    }
     with whole_file(path) as part:
         save_file(tensors, part, {"step": json.dumps(step)})
     return path
@@ -67,7 +65,7 @@ def load_checkpoint(booth, path):
     Raises:
         ValueError: if the file is damaged, or of another run; the model is then unchanged.
     """
-    variables = {without_names(name): variable for name, variable in training_state(booth).items()}
+    variables = training_state(booth)
     try:
         with safe_open(path, framework="numpy") as file:
             names = set(file.keys())

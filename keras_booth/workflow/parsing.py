@@ -11,7 +11,7 @@ import jsonargparse
 import yaml
 
 from keras_booth.workflow.config import RunConfig
-from keras_booth.workflow.errors import InputError, user_input
+from keras_booth.workflow.errors import InputError, Parser, user_input
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig)}
 FIELDS = {f"{group}.{field.name}": field.type for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
@@ -26,6 +26,7 @@ def make_parser():
         exit_on_error=False,
         allow_abbrev=False,
     )
+    parser.add_argument("--resume", metavar="RUN", help="Run folder of a run that was cut off, to go on with it.")
     parser.add_argument("--config", action="config", help="YAML file with any of the fields below; later flags win.")
     for group, kind in GROUPS.items():
         parser.add_class_arguments(kind, group)
@@ -54,6 +55,30 @@ def parse_config(flags):
     with user_input():
         groups = parser.instantiate(values)
         return RunConfig(**{group: groups[group] for group in GROUPS})
+
+
+def parse_train(flags):
+    """Reads the flags of `python -m keras_booth.train`.
+
+    Args:
+        flags: List of str.
+
+    Returns:
+        `(folder, None)` of a run to go on with, or `(None, RunConfig)` of a new one.
+
+    Raises:
+        InputError: as `parse_config`, and for settings beside `--resume`.
+    """
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--resume")
+    found, rest = parser.parse_known_args(list(flags))
+    if found.resume is None:
+        return None, parse_config(rest)
+    if rest:
+        raise InputError(
+            f"--resume takes all settings from the run's config.yaml; leave out others. Received: {rest[0]}"
+        )
+    return found.resume, None
 
 
 def read_config(path, *flags):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import platform
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -9,15 +10,18 @@ import keras
 
 from keras_booth.data import PhotoSet, find_photos, photo_dataset, read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
-from keras_booth.dreambooth import DreamBooth
+from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.version import __version__
 from keras_booth.workflow.callbacks import SampleGrid, StepLog, TrainingProgress
+from keras_booth.workflow.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
 from keras_booth.workflow.config import default_prompts
-from keras_booth.workflow.errors import user_input
+from keras_booth.workflow.errors import InputError, user_input
 from keras_booth.workflow.files import check_writable, fresh_folder, slug, whole_file
+from keras_booth.workflow.guard import FiniteGuard, NotFinite
 from keras_booth.workflow.parsing import read_config, to_yaml
 from keras_booth.workflow.report import image_grid, loss_curves
 
+CONFIG_FILE, CHECKPOINTS = "config.yaml", "checkpoints"
 PACKAGES = ("keras", "keras-cv", "tensorflow", "tensorflow-cpu", "jax", "numpy")
 
 
@@ -26,7 +30,8 @@ def run(config):
 
     Everything that can be wrong is found before the first file is written. The run folder then holds `config.yaml`
     (with everything that was left open filled in), `log.csv`, `loss.png`, `samples.png`, `samples/` (when there are
-    samples during training) and the model, named after the class: `dog.keras`.
+    samples during training) and the model, named after the class: `dog.keras`. While it trains there are
+    `checkpoints/` too.
 
     Args:
         config: `RunConfig`.
@@ -43,23 +48,68 @@ def run(config):
     >>> folder = run(read_config("configs/quickstart.yaml"))
     """
     with user_input():
-        photos = check_photos(config)
-        own_images = find_class_images(config)
-        check_batch_size(config, len(photos), len(own_images))
         check_writable(config.output.folder, "output.folder")
-        booth = build_booth(config)
-        config = resolve(config, booth)
-        prior = gather_prior(config, booth, own_images)
+        config, booth, photos, prior = prepare(config)
         data = build_dataset(config, booth, photos, prior)
-        compile_booth(config, booth)
         folder = fresh_folder(config.output.folder)
-    write_text(folder / "config.yaml", f"# {versions()}\n{to_yaml(config)}")
+    write_text(folder / CONFIG_FILE, f"# {versions()}\n{to_yaml(config)}")
+    return finish(config, booth, data, photos, folder)
+
+
+def resume(folder):
+    """Goes on with a run that was cut off, from its last checkpoint; the end is the same as if it had not been.
+
+    Args:
+        folder: str or `Path` of the run folder.
+
+    Returns:
+        `Path` of the run folder.
+
+    Raises:
+        InputError: If the folder is no run, or the run is finished.
+    """
+    folder = Path(folder)
+    with user_input():
+        if not (folder / CONFIG_FILE).is_file():
+            raise ValueError(f"There is no run to go on with: {CONFIG_FILE} is missing. Received: --resume {folder}")
+        config = read_config(folder / CONFIG_FILE)
+        if (folder / model_name(config)).exists() and not (folder / CHECKPOINTS).is_dir():
+            raise ValueError(f"The run is finished: {folder / model_name(config)}. Received: --resume {folder}")
+        config, booth, photos, prior = prepare(config)
+        checkpoint = latest_checkpoint(folder / CHECKPOINTS)
+        start = load_checkpoint(booth, checkpoint) if checkpoint else 0
+        left = config.training.steps - start
+        data = build_dataset(config, booth, photos, prior, start) if left else None
+    return finish(config, booth, data, photos, folder, start)
+
+
+def prepare(config):
+    """Everything before the first step but the data: `(config, booth, photos, prior)`, with the config filled in."""
+    photos = check_photos(config)
+    own_images = find_class_images(config)
+    check_batch_size(config, len(photos), len(own_images))
+    booth = build_booth(config)
+    config = resolve(config, booth)
+    prior = gather_prior(config, booth, own_images)
+    compile_booth(config, booth)
+    return config, booth, photos, prior
+
+
+def finish(config, booth, data, photos, folder, start=0):
+    """Everything from the first step on: train, save, report."""
     try:
-        samples = fit(config, booth, data, folder)
+        samples = fit(config, booth, data, folder, start)
         booth.save(folder / model_name(config), dtype=config.output.dtype)
+        if config.lora.rank:
+            booth.save_lora(folder / lora_name(config), dtype=config.output.dtype)
         report(config, booth, samples, photos, folder)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Stopped before the end; what there is of the run is in {folder}.") from None
+        raise KeyboardInterrupt(
+            f"Stopped before the end. Go on with: python -m keras_booth.train --resume {folder}"
+        ) from None
+    except NotFinite as error:
+        raise InputError(f"{error} The last sound checkpoint is in {folder / CHECKPOINTS}.") from error
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return folder
 
 
@@ -103,6 +153,7 @@ def build_booth(config):
         instance_prompt=subject.instance_prompt,
         class_prompt=subject.class_prompt,
         train_text_encoder=training.text_encoder,
+        lora=LoraConfig(**dataclasses.asdict(config.lora)) if config.lora.rank else None,
         seed=training.seed,
     )
 
@@ -137,15 +188,16 @@ def gather_prior(config, booth, own_images):
     )
 
 
-def build_dataset(config, booth, photos, prior):
-    """The batches of the run, all in one epoch."""
+def build_dataset(config, booth, photos, prior, start=0):
+    """The batches of the run from a step on, all in one epoch."""
     return photo_dataset(
         PhotoSet(tuple(photos), booth.instance_prompt),
         prior,
         booth,
         batch_size=config.training.batch_size,
         prior_ratio=config.prior.ratio,
-        steps_per_epoch=config.training.steps,
+        steps_per_epoch=config.training.steps - start,
+        start_step=start,
         crop=config.subject.crop,
         flip=config.subject.flip,
         seed=config.training.seed,
@@ -160,8 +212,14 @@ def compile_booth(config, booth):
         "weight_decay": training.weight_decay,
         "global_clipnorm": training.global_clipnorm,
     }
-    optimizer = keras.optimizers.get({"class_name": training.optimizer, "config": options})
-    booth.compile(optimizer=optimizer, prior_loss_weight=config.prior.loss_weight)
+    if training.accumulation > 1:
+        options["gradient_accumulation_steps"] = training.accumulation
+    booth.compile(
+        optimizer=keras.optimizers.get({"class_name": training.optimizer, "config": options}),
+        prior_loss_weight=config.prior.loss_weight,
+        min_snr_gamma=training.min_snr_gamma,
+        noise_offset=training.noise_offset,
+    )
 
 
 def learning_rate(training):
@@ -178,24 +236,36 @@ def learning_rate(training):
     return rate
 
 
-def fit(config, booth, data, folder):
-    """Trains. Returns the `SampleGrid` of the run."""
+def fit(config, booth, data, folder, start):
+    """Trains from step `start` on. Returns the `SampleGrid` of the run."""
+    training, sampling = config.training, config.sampling
     samples = SampleGrid(
-        config.sampling.prompts,
-        count=config.sampling.count,
-        every=config.sampling.every,
+        sampling.prompts,
+        count=sampling.count,
+        every=sampling.every,
         folder=folder / "samples",
-        seed=config.sampling.seed,
-        steps=config.sampling.steps,
-        guidance_scale=config.sampling.guidance_scale,
-        batch_size=config.sampling.batch_size,
+        seed=sampling.seed,
+        steps=sampling.steps,
+        guidance_scale=sampling.guidance_scale,
+        batch_size=sampling.batch_size,
     )
     samples.set_model(booth)
-    progress = TrainingProgress(config.training.steps)
-    # Without `every` the only samples are those of the report, which come when the model is safely on disk.
-    callbacks = [StepLog(folder / "log.csv"), progress, *([samples] if config.sampling.every else [])]
+    progress = TrainingProgress(training.steps)
+    every = training.checkpoint_every
+    # The guard comes before the checkpoints, which then are of a sound model. Without `sampling.every` the only
+    # samples are those of the report, which come when the model is safely on disk.
+    callbacks = [
+        StepLog(folder / "log.csv"),
+        progress,
+        FiniteGuard(every or training.steps),
+        *([Checkpoints(folder / CHECKPOINTS, every, training.keep_last)] if every else []),
+        *([samples] if sampling.every else []),
+    ]
+    for callback in (*callbacks, samples):
+        callback.start = callback.step = start
     try:
-        booth.fit(data, verbose=0, callbacks=callbacks)
+        if data is not None:
+            booth.fit(data, verbose=0, callbacks=callbacks)
     finally:
         progress.close()
     return samples
@@ -217,6 +287,11 @@ def as_trained(photo, size):
     return center_crop(resize_short_side(read_photo(photo), size), size)
 
 
+def lora_name(config):
+    """Name of the LoRA's file in the run folder."""
+    return f"{slug(config.subject.class_noun)}-lora.safetensors"
+
+
 def model_name(config):
     """Name of the model's file in the run folder."""
     return f"{slug(config.subject.class_noun)}.keras"
@@ -224,12 +299,13 @@ def model_name(config):
 
 def summary(folder):
     """What a run left in its folder, and what to do with it, as text."""
-    config = read_config(folder / "config.yaml")
+    config = read_config(folder / CONFIG_FILE)
     model, prompt = folder / model_name(config), config.sampling.prompts[0]
     return "\n".join(
         [
             f"The run is in {folder}:",
             f"  {model.name:<12} the model",
+            *([f"  {lora_name(config)}  what was trained alone, for other programs"] if config.lora.rank else []),
             "  samples.png  the photographs and what the model draws now",
             "  loss.png     how the losses went; log.csv has the numbers",
             "  config.yaml  all settings, to run it again",
