@@ -135,7 +135,7 @@ def attach(layer, rank, alpha, seed):
     layer.enable_lora(rank, lora_alpha=alpha, a_initializer=uniform)
 
 
-# === Matrices of ours <-> of PyTorch: (…, inputs, rank) <-> (rank, inputs, …), (rank, outputs) <-> (outputs, rank, …) ===
+# === Ours <-> PyTorch's: A (…, inputs, rank) <-> (rank, inputs, …); B (rank, outputs) <-> (outputs, rank, …) ===
 
 
 def to_theirs(matrix, axes):

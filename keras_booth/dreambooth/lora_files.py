@@ -104,7 +104,7 @@ def read_lora(path, layers):
         name, part = place
         if name not in layers:
             raise ValueError(f"The tensor {key!r} belongs to a layer that the base does not have. Received: {path}")
-        setattr(found[name], part, float(array) if part == "alpha" else array.astype("float32"))
+        setattr(found[name], part, array.item() if part == "alpha" else array.astype("float32"))
     if not found:
         raise ValueError(f"The file holds no tensors. Received: {path}")
     for name, matrices in found.items():
@@ -170,7 +170,7 @@ def write_lora(layers, path, layout="diffusers", dtype="float32"):
             tensors[f"{stem}.alpha"] = np.array(layer.lora_alpha)
         else:
             tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
-    tensors = {name: np.ascontiguousarray(array, dtype) for name, array in tensors.items()}
+    tensors = {name: np.array(array, dtype, order="C") for name, array in tensors.items()}
     metadata = {"format": "pt"} | (kohya_metadata(layers) if layout == "kohya" else diffusers_metadata(layers))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

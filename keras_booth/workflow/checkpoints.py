@@ -47,10 +47,7 @@ def save_checkpoint(booth, folder, step):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.safetensors"
-    tensors = {
-        without_names(name): np.asarray(keras.ops.convert_to_numpy(variable))
-        for name, variable in training_state(booth).items()
-    }
+    tensors = {name: keras.ops.convert_to_numpy(variable) for name, variable in training_state(booth).items()}
     with whole_file(path) as part:
         save_file(tensors, part, {"step": json.dumps(step)})
     return path
