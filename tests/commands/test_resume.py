@@ -1,0 +1,128 @@
+"""`python -m keras_booth.train --resume`: killed at any moment, the end is the same."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from keras_booth import train
+from tests.commands.helpers import call, environment, flags, write_photos
+
+LORA = {"lora__rank": "2", "training__text_encoder": "true"}
+FULL = {"prior__loss_weight": "1"}
+
+
+def options(**more):
+    fast = {"training__steps": "12", "training__checkpoint_every": "2", "sampling__every": "0", "sampling__count": "1"}
+    return flags(**(fast | more))
+
+
+def start(folder, *arguments):
+    """Start the command in the background."""
+    line = [sys.executable, "-m", "keras_booth.train", *map(str, arguments)]
+    return subprocess.Popen(
+        line, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def steps_done(folder):
+    log = folder / "run" / "log.csv"
+    return log.read_text().count("\n") - 1 if log.exists() else -1
+
+
+def kill_at(process, when):
+    """`kill -9` as soon as `when()` holds; whether it came to that."""
+    while process.poll() is None:
+        if when():
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def weights(folder):
+    model = keras.saving.load_model(folder / "run" / "dog.keras")
+    return [variable.numpy() for part in model.base.components.values() for variable in part.weights]
+
+
+def lines(folder):
+    with open(folder / "run" / "log.csv", newline="") as file:
+        return list(csv.reader(file))
+
+
+def assert_same_end(one, two):
+    for ours, theirs in zip(weights(one), weights(two), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert lines(one) == lines(two)
+    assert (one / "run" / "samples.png").read_bytes() == (two / "run" / "samples.png").read_bytes()
+    for folder in (one, two):
+        assert not (folder / "run" / "checkpoints").exists()
+
+
+def places(tmp_path):
+    for name in ("whole", "cut"):
+        write_photos(tmp_path / name / "photos")
+        yield tmp_path / name
+
+
+def test_killed_twice(tmp_path):
+    whole, cut = places(tmp_path)
+    done = call(whole, "train", *options(**LORA))
+    assert done.code == 0, done.err
+    assert kill_at(start(cut, *options(**LORA)), lambda: steps_done(cut) >= 3)
+    assert kill_at(start(cut, "--resume", "run"), lambda: steps_done(cut) >= 7)
+    done = call(cut, "train", "--resume", "run")
+    assert done.code == 0, done.err
+    assert_same_end(whole, cut)
+    done = call(cut, "train", "--resume", "run")
+    assert done.code == 2
+    assert "is finished" in done.err
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("what", [FULL, LORA], ids=["full", "lora"])
+def test_killed_at_ten_random_moments(tmp_path, what):
+    whole, cut = places(tmp_path)
+    chance = random.Random(0)
+    began = time.monotonic()
+    assert call(whole, "train", *options(**what)).code == 0
+    length = time.monotonic() - began
+    arguments = options(**what)
+    for _ in range(10):
+        moment = time.monotonic() + chance.uniform(0, 1.2 * length)
+        process = start(cut, *arguments)
+        kill_at(process, lambda moment=moment: time.monotonic() > moment)
+        if (cut / "run" / "config.yaml").exists():
+            arguments = ["--resume", "run"]
+    if not (cut / "run" / "dog.keras").exists() or (cut / "run" / "checkpoints").exists():
+        done = call(cut, "train", *arguments)
+        assert done.code == 0, done.err
+    assert_same_end(whole, cut)
+
+
+class TestMistakes:
+    def test_no_run(self, refuses):
+        assert "config.yaml is missing" in refuses(train.main, ["--resume", "nowhere"])
+
+    def test_other_settings(self, refuses):
+        sentence = refuses(train.main, ["--resume", "run", "--training.steps", "5"])
+        assert "--training.steps" in sentence
+
+    def test_a_damaged_checkpoint(self, workplace, capsys):
+        """Of a run that was set up by hand: the config of a run, and a file that is no checkpoint."""
+        assert train.main(options()) == 0
+        config = (workplace / "run" / "config.yaml").read_text()
+        (workplace / "again" / "checkpoints").mkdir(parents=True)
+        (workplace / "again" / "config.yaml").write_text(config)
+        (workplace / "again" / "checkpoints" / "step-00000002.safetensors").write_bytes(b"no")
+        capsys.readouterr()
+        assert train.main(["--resume", "again"]) == 2
+        assert "damaged" in capsys.readouterr().err
