@@ -116,22 +116,37 @@ class StableDiffusionBase:
         """dict of the four `keras.Model`s by name."""
         return {name: getattr(self, name) for name in ("text_encoder", "unet", "image_encoder", "decoder")}
 
-    def encode(self, pictures, noise=None):
-        """Pictures -> scaled latents.
+    def moments(self, pictures):
+        """Pictures -> moments of the posterior, unscaled.
 
         Args:
             pictures: float `(batch, H, W, 3)` in `[-1, 1]`.
+
+        Returns:
+            float32 `(batch, h, w, 2 * channels)`: mean, then log-variance.
+        """
+        return self.image_encoder(pictures, training=False)
+
+    def sample_posterior(self, moments, noise=None):
+        """Moments -> scaled latents.
+
+        Args:
+            moments: float32 `(batch, h, w, 2 * channels)`.
             noise: float array of the shape of the latents, standard normal, to sample from the posterior; `None` for
                 its mean.
 
         Returns:
             float32 `(batch, *latent_shape)`.
         """
-        mean, log_variance = ops.split(self.image_encoder(pictures, training=False), 2, axis=-1)
+        mean, log_variance = ops.split(moments, 2, axis=-1)
         if noise is not None:
             # Stable Diffusion clips the log-variance, whose tails would overflow the exponential.
             mean = mean + ops.exp(0.5 * ops.clip(log_variance, -30.0, 20.0)) * noise
         return mean * self.config.latent_scale
+
+    def encode(self, pictures, noise=None):
+        """Pictures -> scaled latents: `sample_posterior` of `moments`."""
+        return self.sample_posterior(self.moments(pictures), noise)
 
     def decode(self, latents):
         """Scaled latents -> float32 pictures `(batch, H, W, 3)` in `[-1, 1]`."""

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from keras_booth.data.encoded import EncodedPhotos, to_model
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import as_pair, flip_left_right, random_crop
 from keras_booth.data.order import AUGMENT, INSTANCE, PRIOR, SampleOrder
@@ -29,13 +30,17 @@ def photo_dataset(
     seed=0,
     shuffle=True,
     start_step=0,
+    cache_latents=False,
+    cache_text=False,
 ):
     """Makes the dataset that `fit` trains on.
 
     Every element is one dict of arrays:
 
-    - `images`: float32 of shape `(batch_size, height, width, 3)`, in `[-1, 1]`.
-    - `tokens`: int32 of shape `(batch_size, length)`, the prompt of each image.
+    - `images`: float32 of shape `(batch_size, height, width, 3)`, in `[-1, 1]`; with `cache_latents` instead `moments`,
+      float32 of shape `(batch_size, h, w, 2 * channels)`.
+    - `tokens`: int32 of shape `(batch_size, length)`, the prompt of each image; with `cache_text` instead `context`,
+      float32 of shape `(batch_size, length, width)`.
     - `is_prior`: bool of shape `(batch_size,)`, `True` for class images.
     - `sample_weight`: float32 of shape `(batch_size,)`. With a ratio r of class images it is `1 + r` for instance
       images and `(1 + r) / r` for class images, so that the mean of weight times loss over a batch of exactly that
@@ -50,9 +55,9 @@ def photo_dataset(
 
     Args:
         instance: Folder (string or `Path`) with the photographs of the subject, which get `booth.instance_prompt`;
-            or a `PhotoSet`, which brings its own prompt.
+            or a `PhotoSet`, which brings its own prompt; or a list of these, one for each of several subjects.
         prior: `None`, or the class images for prior preservation: a folder, which gets `booth.class_prompt`, or a
-            `PhotoSet`.
+            `PhotoSet`; or a list of these.
         booth: What is to be trained: any object with `instance_prompt`, `class_prompt`, `image_size` (int or
             `(height, width)`) and `tokenize(list of strings)`, which returns an int array `(count, length)`.
         batch_size: Int, samples of both kinds in a batch.
@@ -64,6 +69,9 @@ def photo_dataset(
         shuffle: Boolean, whether to shuffle each stream anew each time it begins again.
         start_step: Int, steps to skip: the first element is the one at this step of the run. To resume before epoch
             k, give k times the steps of an epoch.
+        cache_latents: Boolean, whether to send all images through the frozen image encoder now, and not in every step.
+            Of random crops four are kept of each photograph, and all are kept mirrored too with `flip`.
+        cache_text: Boolean, whether to send all prompts through the text encoder now; for a frozen one only.
 
     Returns:
         A `tf.data.Dataset` of known cardinality: the steps of one epoch.
@@ -87,62 +95,109 @@ def photo_dataset(
     if prior is None:
         ratio = 0.0
 
-    sets = {INSTANCE: _instance_set(instance, booth)}
+    sets = {INSTANCE: [_instance_set(source, booth) for source in _several(instance)]}
     if ratio:
-        sets[PRIOR] = _prior_set(prior, booth)
-    counts = [len(photos.paths) for photos in sets.values()]
-    if batch_size > sum(counts):
+        sets[PRIOR] = [_prior_set(source, booth) for source in _several(prior)]
+    counts = {stream: [len(photos.paths) for photos in group] for stream, group in sets.items()}
+    instances, priors = sum(counts[INSTANCE]), sum(counts.get(PRIOR, []))
+    if batch_size > instances + priors:
         raise PhotoError(
             f"`batch_size` is larger than the data: lower it or add images. Received: batch_size={batch_size}, with "
-            f"{counts[0]} instance photos and {sum(counts[1:])} class images"
+            f"{instances} instance photos and {priors} class images"
         )
 
-    order = SampleOrder(counts[0], sum(counts[1:]), ratio, seed, shuffle)
-    batches = Batches(sets, order, booth, batch_size, ratio, crop, flip)
+    order = SampleOrder(counts[INSTANCE], counts.get(PRIOR, []), ratio, seed, shuffle)
+    shots = Shots(sets, booth, crop, flip, seed, cache_latents)
+    batches = Batches(shots, Texts(sets, booth, cache_text), order, batch_size, ratio)
     steps = steps_per_epoch or math.ceil(order.samples_to_see_all() / batch_size)
     return _as_dataset(batches, steps, start_step)
+
+
+class Shots:
+    """The pictures of a run: `shots(n, stream, number, index)` is what sample `n` shows, cut and mirrored.
+
+    Attributes:
+        name: `"images"`, or `"moments"` when they went through the image encoder already.
+    """
+
+    def __init__(self, sets, booth, crop, flip, seed, cache_latents):
+        self.size = as_pair(booth.image_size)
+        self.crop, self.flip, self.seed = crop, flip, seed
+        self.name = "moments" if cache_latents else "images"
+        self.photos = {
+            (stream, number): PreparedPhotos(photos.paths, self.size, crop)
+            for stream, group in sets.items()
+            for number, photos in enumerate(group)
+        }
+        if cache_latents:
+            self.photos = {
+                place: EncodedPhotos(photos, booth, self.size, crop, flip, [seed, *place])
+                for place, photos in self.photos.items()
+            }
+
+    def __call__(self, n, stream, number, index):
+        photos = self.photos[stream, number]
+        rng = np.random.default_rng([self.seed, AUGMENT, n])
+        if self.name == "moments":
+            return photos.pick(index, rng)
+        image = photos[index]
+        mirror = self.flip and rng.random() < 0.5
+        if self.crop == "random":
+            image = random_crop(image, self.size, rng)
+        return flip_left_right(image) if mirror else image
+
+    def stack(self, shots):
+        """Some of them as one float32 array."""
+        return to_model(np.stack(shots)) if self.name == "images" else np.stack(shots)
+
+
+class Texts:
+    """The prompts of a run: `texts(stream, number, index)` is what a picture goes with.
+
+    Attributes:
+        name: `"tokens"`, or `"context"` when they went through the text encoder already.
+    """
+
+    def __init__(self, sets, booth, cache_text):
+        self.name = "context" if cache_text else "tokens"
+        prompts = {
+            (stream, number, index): prompt
+            for stream, group in sets.items()
+            for number, photos in enumerate(group)
+            for index, prompt in enumerate(photos.prompts)
+        }
+        different = list(dict.fromkeys(prompts.values()))
+        tokens = _tokenize(booth, different)
+        values = booth.encode_text(tokens) if cache_text else tokens
+        self.values = dict(zip(different, values, strict=True))
+        self.prompts = prompts
+
+    def __call__(self, stream, number, index):
+        return self.values[self.prompts[stream, number, index]]
 
 
 class Batches:
     """The batches of a run as a function of the step: `batches(step)` returns the arrays named in `batches.spec`."""
 
-    def __init__(self, sets, order, booth, batch_size, ratio, crop, flip):
+    def __init__(self, shots, texts, order, batch_size, ratio):
+        self.shots = shots
+        self.texts = texts
         self.order = order
         self.batch_size = batch_size
-        self.size = as_pair(booth.image_size)
-        self.crop = crop
-        self.flip = flip
-        self.tokens = dict(zip(sets, _tokenize(booth, [photos.prompt for photos in sets.values()]), strict=True))
         self.weights = {INSTANCE: 1 + ratio, PRIOR: (1 + ratio) / ratio if ratio else 0.0}
-        self.photos = {stream: PreparedPhotos(photos.paths, self.size, crop) for stream, photos in sets.items()}
-        self.spec = {
-            "images": tf.TensorSpec((batch_size, *self.size, 3), tf.float32),
-            "tokens": tf.TensorSpec((batch_size, len(self.tokens[INSTANCE])), tf.int32),
-            "is_prior": tf.TensorSpec((batch_size,), tf.bool),
-            "sample_weight": tf.TensorSpec((batch_size,), tf.float32),
-        }
+        names = (shots.name, texts.name, "is_prior", "sample_weight")
+        self.spec = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in zip(names, self(0), strict=True)}
 
     def __call__(self, step):
         first = int(step) * self.batch_size
         samples = [(n, *self.order.sample(n)) for n in range(first, first + self.batch_size)]
-        images = np.stack([self._image(*sample) for sample in samples])
-        streams = [stream for _, stream, _ in samples]
+        streams = [stream for _, stream, _, _ in samples]
         return (
-            images.astype("float32") / np.float32(127.5) - np.float32(1),
-            np.stack([self.tokens[stream] for stream in streams]),
+            self.shots.stack([self.shots(*sample) for sample in samples]),
+            np.stack([self.texts(*place) for _, *place in samples]),
             np.array([stream == PRIOR for stream in streams]),
             np.array([self.weights[stream] for stream in streams], "float32"),
         )
-
-    def _image(self, n, stream, index):
-        image = self.photos[stream][index]
-        if self.crop == "center" and not self.flip:
-            return image
-        rng = np.random.default_rng([self.order.seed, AUGMENT, n])
-        mirror = self.flip and rng.random() < 0.5
-        if self.crop == "random":
-            image = random_crop(image, self.size, rng)
-        return flip_left_right(image) if mirror else image
 
 
 class Position:
@@ -184,6 +239,10 @@ def _as_dataset(batches, steps, start_step):
     # tf.data would add a prefetch at the end, and batches that nobody took yet would count as delivered.
     options.experimental_optimization.inject_prefetch = False
     return dataset.apply(tf.data.experimental.assert_cardinality(steps)).with_options(options)
+
+
+def _several(source):
+    return list(source) if isinstance(source, (list, tuple)) else [source]
 
 
 def _instance_set(instance, booth):

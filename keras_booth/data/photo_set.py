@@ -1,20 +1,22 @@
-"""Photographs that share one prompt."""
+"""Photographs and what they show."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_booth.data.captions import read_captions
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.photographs import find_photos
 
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photographs that share one prompt.
+    """Photographs that share one prompt, or have a caption each.
 
     Args:
         paths: Tuple of `Path`, at least one. Other sequences of paths are converted.
         prompt: String, what all of them show, e.g. `"a photo of sks dog"`.
+        captions: Tuple of strings, one a photograph, in place of the prompt; or empty.
 
     Example:
 
@@ -23,6 +25,7 @@ class PhotoSet:
 
     paths: tuple[Path, ...]
     prompt: str
+    captions: tuple[str, ...] = ()
 
     def __post_init__(self):
         if isinstance(self.paths, (str, os.PathLike)):
@@ -35,8 +38,25 @@ class PhotoSet:
             raise PhotoError("A PhotoSet must hold at least one photo: add one to `paths`. Received: paths=()")
         if not isinstance(self.prompt, str):
             raise PhotoError(f"`prompt` must be a string that all photos share. Received: prompt={self.prompt!r}")
+        if self.captions and len(self.captions) != len(self.paths):
+            raise PhotoError(
+                f"`captions` must have one text for each photo. Received: {len(self.captions)} captions, "
+                f"{len(self.paths)} photos"
+            )
+
+    @property
+    def prompts(self):
+        """Tuple of strings, the text of each photograph."""
+        return tuple(self.captions) or (self.prompt,) * len(self.paths)
 
     @classmethod
-    def from_folder(cls, folder, prompt):
-        """Makes the set of all photographs that `find_photos` finds in `folder`."""
-        return cls(tuple(find_photos(folder)), prompt)
+    def from_folder(cls, folder, prompt, captions=False):
+        """Makes the set of all photographs that `find_photos` finds in `folder`.
+
+        Args:
+            folder: String or `Path`.
+            prompt: String.
+            captions: Boolean, whether to take captions from the files beside the photographs; see `read_captions`.
+        """
+        paths = tuple(find_photos(folder))
+        return cls(paths, prompt, tuple(read_captions(paths, prompt)) if captions else ())

@@ -157,6 +157,30 @@ class DreamBooth(Adapted, keras.Model):
         """list of str -> int32 `(len(prompts), length)`."""
         return self.base.tokenizer(prompts)
 
+    def encode_moments(self, images):
+        """Send pictures through the image encoder before training.
+
+        Args:
+            images: float32 array `(batch, H, W, 3)` in `[-1, 1]`.
+
+        Returns:
+            float32 array `(batch, h, w, 2 * channels)`, for a batch's `moments`.
+        """
+        return ops.convert_to_numpy(self.base.moments(ops.convert_to_tensor(images)))
+
+    def encode_text(self, tokens):
+        """Send prompts through a text encoder that is not trained.
+
+        Args:
+            tokens: int32 array `(batch, length)`.
+
+        Returns:
+            float32 array `(batch, length, width)`, for a batch's `context`.
+        """
+        if self.text_encoder.trainable_variables:
+            raise ValueError("The text encoder is trained, so its output cannot be computed before.")
+        return ops.convert_to_numpy(ops.cast(self.base.text_encoder(ops.convert_to_tensor(tokens)), "float32"))
+
     # === Training ===
 
     def compile(
@@ -205,22 +229,23 @@ class DreamBooth(Adapted, keras.Model):
         """Noise the pictures of a batch and predict what was added.
 
         Args:
-            batch: dict of `images` float `(batch, H, W, 3)` in `[-1, 1]` and `tokens` int `(batch, length)`. To fix
-                what is otherwise drawn at random it may hold `posterior_noise` and `noise`, float arrays of the
-                latents' shape, and `timesteps`, int `(batch,)`.
+            batch: dict of `images` float `(batch, H, W, 3)` in `[-1, 1]`, or of what `encode_moments` made of them as
+                `moments`; and of `tokens` int `(batch, length)`, or of what `encode_text` made of them as `context`.
+                To fix what is otherwise drawn at random it may hold `posterior_noise` and `noise`, float arrays of
+                the latents' shape, and `timesteps`, int `(batch,)`.
 
         Returns:
             dict of `prediction` and `target`, float32 arrays of the latents' shape, and `timesteps`.
         """
         base = self.base
-        images, tokens = batch["images"], batch["tokens"]
-        size = ops.shape(images)[0]
+        size = ops.shape(batch["moments" if "moments" in batch else "images"])[0]
         shape = (size, *base.latent_shape)
 
         def normal(key):
             return batch[key] if key in batch else keras.random.normal(shape, seed=self.seed_generator)
 
-        latents = base.encode(ops.cast(images, "float32"), normal("posterior_noise"))
+        moments = batch["moments"] if "moments" in batch else base.moments(ops.cast(batch["images"], "float32"))
+        latents = base.sample_posterior(moments, normal("posterior_noise"))
         noise = normal("noise")
         if self.noise_offset and "noise" not in batch:
             offset = keras.random.normal((size, 1, 1, shape[-1]), seed=self.seed_generator)
@@ -230,7 +255,7 @@ class DreamBooth(Adapted, keras.Model):
         else:
             timesteps = keras.random.randint((size,), 0, base.schedule.steps, seed=self.seed_generator)
         noisy = base.schedule.add_noise(latents, noise, timesteps)
-        context = base.text_encoder(tokens, training=training)
+        context = batch["context"] if "context" in batch else base.text_encoder(batch["tokens"], training=training)
         prediction = base.unet([noisy, timesteps, context], training=training)
         return {
             "prediction": ops.cast(prediction, "float32"),
@@ -262,7 +287,8 @@ class DreamBooth(Adapted, keras.Model):
         """Fill in what a hand-made batch may lack: all instance photographs, and balanced weights."""
         batch = dict(keras.utils.unpack_x_y_sample_weight(data)[0])
         if "is_prior" not in batch:
-            batch["is_prior"] = ops.zeros(ops.shape(batch["images"])[:1], dtype="bool")
+            pictures = batch["moments" if "moments" in batch else "images"]
+            batch["is_prior"] = ops.zeros(ops.shape(pictures)[:1], dtype="bool")
         if "sample_weight" not in batch:
             batch["sample_weight"] = balance(batch["is_prior"])
         return (batch, None, None)

@@ -1,0 +1,55 @@
+"""Encoded before training or in every step: the same numbers."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_booth.data import PhotoSet, photo_dataset
+from keras_booth.dreambooth import LoraConfig
+from tests.commands.helpers import write_photos
+from tests.conftest import small_booth
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoded")
+    return write_photos(folder / "photos"), write_photos(folder / "class", count=4)
+
+
+def losses(folders, booth, steps=3, **options):
+    data = photo_dataset(*folders, booth, batch_size=2, steps_per_epoch=1, **options)
+    booth.compile(keras.optimizers.Adam(1e-3))
+    return booth.fit(data, epochs=steps, verbose=0).history["loss"]
+
+
+@pytest.mark.parametrize("kind", [{}, {"lora": LoraConfig(rank=2)}, {"dtype": "mixed_bfloat16"}])
+def test_training_is_the_same(folders, kind):
+    plain = losses(folders, small_booth(**kind))
+    cached = losses(folders, small_booth(**kind), cache_latents=True, cache_text=True)
+    # Encoded one by one or in other batches, convolutions round differently.
+    np.testing.assert_allclose(cached, plain, rtol=1e-5 if kind.get("dtype") is None else 1e-2)
+
+
+def test_batches(folders):
+    booth = small_booth()
+    (batch, *_) = photo_dataset(*folders, booth, batch_size=2, cache_latents=True, cache_text=True).as_numpy_iterator()
+    assert sorted(batch) == ["context", "is_prior", "moments", "sample_weight"]
+    assert batch["moments"].shape == (2, 8, 8, 8) and batch["moments"].dtype == "float32"
+    assert batch["context"].shape == (2, 12, 32) and batch["context"].dtype == "float32"
+
+
+@pytest.mark.parametrize("crop, flip, variants", [("center", False, 1), ("center", True, 2), ("random", True, 8)])
+def test_crops_and_flips_are_kept_as_variants(folders, crop, flip, variants):
+    booth = small_booth()
+    photos = PhotoSet((sorted(folders[0].iterdir())[0],), "a photo")
+    data = photo_dataset(
+        photos, None, booth, batch_size=1, steps_per_epoch=100, crop=crop, flip=flip, cache_latents=True
+    )
+    seen = {batch["moments"].tobytes() for batch in data.as_numpy_iterator()}
+    assert len(seen) == variants
+
+
+def test_a_trained_text_encoder_cannot_be_cached(folders):
+    booth = small_booth(train_text_encoder=True)
+    with pytest.raises(ValueError, match="text encoder is trained"):
+        photo_dataset(*folders, booth, cache_text=True)
