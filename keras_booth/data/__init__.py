@@ -1,8 +1,9 @@
 """Photographs on disk -> batches for `fit`."""
 
+from keras_booth.data.captions import read_captions
 from keras_booth.data.dataset import photo_dataset
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.photo_set import PhotoSet
 from keras_booth.data.photographs import find_photos, read_photo
 
-__all__ = ["PhotoError", "PhotoSet", "find_photos", "photo_dataset", "read_photo"]
+__all__ = ["PhotoError", "PhotoSet", "find_photos", "photo_dataset", "read_captions", "read_photo"]

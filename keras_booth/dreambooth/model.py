@@ -18,6 +18,7 @@ from keras_booth.bases import (
 from keras_booth.dreambooth.adapted import Adapted
 from keras_booth.dreambooth.loss import balance, min_snr_weights, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.prior import draw_class_images
+from keras_booth.dreambooth.rates import give_two_rates
 from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
 
 
@@ -88,6 +89,7 @@ class DreamBooth(Adapted, keras.Model):
         self.train_text_encoder = bool(train_text_encoder)
         self.seed = seed
         self.prior_loss_weight, self.min_snr_gamma, self.noise_offset = 1.0, None, 0.0
+        self.text_encoder_rate, self.text_encoder_until = 1.0, None
         self._views = Untracked(base=base, samplers={}, adapters=None)
         self.text_encoder = base.text_encoder
         self.unet = base.unet
@@ -189,6 +191,8 @@ class DreamBooth(Adapted, keras.Model):
         prior_loss_weight=1.0,
         min_snr_gamma=None,
         noise_offset=0.0,
+        text_encoder_rate=1.0,
+        text_encoder_until=None,
         jit_compile=None,
         **kwargs,
     ):
@@ -201,6 +205,8 @@ class DreamBooth(Adapted, keras.Model):
                 min(SNR, gamma) (arXiv:2303.09556); `None` for the paper's unweighted objective.
             noise_offset: float >= 0. Standard deviation of noise that is the same all over a channel, which teaches
                 very dark and very bright pictures; 0.1 is a usual value.
+            text_encoder_rate: float >= 0. The text encoder's learning rate as a share of the optimizer's.
+            text_encoder_until: int. Step after which the text encoder stays as it is; `None` to train it to the end.
             jit_compile: bool or `"auto"`; `None` for the faster one: no XLA on TensorFlow without a GPU.
             **kwargs: further arguments of `keras.Model.compile`.
         """
@@ -210,7 +216,10 @@ class DreamBooth(Adapted, keras.Model):
             raise ValueError(f"`min_snr_gamma` must be > 0. Received: min_snr_gamma={min_snr_gamma}")
         if not noise_offset >= 0:
             raise ValueError(f"`noise_offset` must be >= 0. Received: noise_offset={noise_offset}")
+        if not text_encoder_rate >= 0:
+            raise ValueError(f"`text_encoder_rate` must be >= 0. Received: text_encoder_rate={text_encoder_rate}")
         self.prior_loss_weight = float(prior_loss_weight)
+        self.text_encoder_rate, self.text_encoder_until = float(text_encoder_rate), text_encoder_until
         self.min_snr_gamma = min_snr_gamma if min_snr_gamma is None else float(min_snr_gamma)
         self.noise_offset = float(noise_offset)
         super().compile(
@@ -218,6 +227,9 @@ class DreamBooth(Adapted, keras.Model):
             jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
             **kwargs,
         )
+        slow = self.text_encoder.trainable_variables
+        if slow and (self.text_encoder_rate != 1.0 or text_encoder_until is not None):
+            give_two_rates(self.optimizer, slow, self.text_encoder_rate, text_encoder_until)
         # Variables made inside of the first step would have TensorFlow trace it twice.
         self.optimizer.build(self.trainable_variables)
 
@@ -445,6 +457,8 @@ class DreamBooth(Adapted, keras.Model):
             "prior_loss_weight": self.prior_loss_weight,
             "min_snr_gamma": self.min_snr_gamma,
             "noise_offset": self.noise_offset,
+            "text_encoder_rate": self.text_encoder_rate,
+            "text_encoder_until": self.text_encoder_until,
         }
 
     def compile_from_config(self, config):

@@ -52,6 +52,7 @@ class SubjectOptions:
         class_prompt: Prompt of the class images; null for "a photo of a CLASS".
         crop: What is cut to the shape of the pictures, the center or a random part.
         flip: Whether to mirror pictures at random.
+        captions: Whether to take the prompts from NAME.txt beside NAME.jpg, or from metadata.jsonl, where they are.
     """
 
     photos: str
@@ -61,6 +62,7 @@ class SubjectOptions:
     class_prompt: str | None = None
     crop: Literal["center", "random"] = "center"
     flip: bool = False
+    captions: bool = False
 
     def __post_init__(self):
         require(self.photos.strip(), "subject.photos", "a folder", self.photos)
@@ -121,12 +123,16 @@ class TrainingOptions:
         warmup_steps: Steps in which the learning rate grows from 0.
         learning_rate_schedule: What follows the warm-up, a constant learning rate or half a cosine down to 0.
         text_encoder: Whether to train the text encoder along with the UNet.
+        text_encoder_learning_rate: The text encoder's own; null for that of the UNet.
+        text_encoder_until: Step after which the text encoder stays as it is; null to train it to the end.
         optimizer: Name of the Keras optimizer.
         weight_decay: Decoupled weight decay.
         global_clipnorm: Limit of the norm of all gradients together; null for none.
         min_snr_gamma: Weighs the timesteps so that an error of the picture counts min(SNR, gamma); 5 is usual. Null for
             the paper's unweighted objective.
         noise_offset: Noise that is the same all over a picture, for very dark and very bright ones; 0.1 is usual.
+        cache_latents: Whether to encode all pictures once before training (and all prompts, if the text encoder is not
+            trained), and not in every step.
         accumulation: Steps whose gradients are put together before the weights change.
         checkpoint_every: Steps between two checkpoints, from which `--resume` goes on; 0 for none.
         keep_last: How many checkpoints stay. They are deleted when the run is finished.
@@ -139,11 +145,14 @@ class TrainingOptions:
     warmup_steps: int = 0
     learning_rate_schedule: Literal["constant", "cosine"] = "constant"
     text_encoder: bool = False
+    text_encoder_learning_rate: float | None = None
+    text_encoder_until: int | None = None
     optimizer: Literal["adamw", "adam", "lion", "adafactor"] = "adamw"
     weight_decay: float = 0.01
     global_clipnorm: float | None = 1.0
     min_snr_gamma: float | None = None
     noise_offset: float = 0.0
+    cache_latents: bool = True
     accumulation: int = 1
     checkpoint_every: int = 100
     keep_last: int = 1
@@ -157,6 +166,9 @@ class TrainingOptions:
         require(0 <= self.weight_decay < math.inf, "training.weight_decay", ">= 0", self.weight_decay)
         clipnorm = self.global_clipnorm
         require(clipnorm is None or clipnorm > 0, "training.global_clipnorm", "> 0", clipnorm)
+        rate, until = self.text_encoder_learning_rate, self.text_encoder_until
+        require(rate is None or 0 <= rate < math.inf, "training.text_encoder_learning_rate", ">= 0", rate)
+        require(until is None or until >= 0, "training.text_encoder_until", ">= 0", until)
         gamma = self.min_snr_gamma
         require(gamma is None or 0 < gamma < math.inf, "training.min_snr_gamma", "> 0", gamma)
         require(0 <= self.noise_offset < math.inf, "training.noise_offset", ">= 0", self.noise_offset)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from keras_booth.data import PhotoSet, find_photos, photo_dataset, read_photo
+from keras_booth.data import PhotoSet, find_photos, photo_dataset, read_captions, read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.version import __version__
@@ -190,17 +190,21 @@ def gather_prior(config, booth, own_images):
 
 def build_dataset(config, booth, photos, prior, start=0):
     """The batches of the run from a step on, all in one epoch."""
+    subject, training = config.subject, config.training
+    captions = read_captions(photos, booth.instance_prompt) if subject.captions else ()
     return photo_dataset(
-        PhotoSet(tuple(photos), booth.instance_prompt),
+        PhotoSet(tuple(photos), booth.instance_prompt, tuple(captions)),
         prior,
         booth,
-        batch_size=config.training.batch_size,
+        batch_size=training.batch_size,
         prior_ratio=config.prior.ratio,
-        steps_per_epoch=config.training.steps - start,
+        steps_per_epoch=training.steps - start,
         start_step=start,
-        crop=config.subject.crop,
-        flip=config.subject.flip,
-        seed=config.training.seed,
+        crop=subject.crop,
+        flip=subject.flip,
+        seed=training.seed,
+        cache_latents=training.cache_latents,
+        cache_text=training.cache_latents and not training.text_encoder,
     )
 
 
@@ -212,6 +216,7 @@ def compile_booth(config, booth):
         "weight_decay": training.weight_decay,
         "global_clipnorm": training.global_clipnorm,
     }
+    own_rate = training.text_encoder_learning_rate
     if training.accumulation > 1:
         options["gradient_accumulation_steps"] = training.accumulation
     booth.compile(
@@ -219,6 +224,8 @@ def compile_booth(config, booth):
         prior_loss_weight=config.prior.loss_weight,
         min_snr_gamma=training.min_snr_gamma,
         noise_offset=training.noise_offset,
+        text_encoder_rate=1.0 if own_rate is None else own_rate / training.learning_rate,
+        text_encoder_until=training.text_encoder_until,
     )
 
 
