@@ -1,11 +1,11 @@
 """Keras callbacks that show and keep what a training run does."""
 
-import csv
 import pathlib
 import sys
 
 import keras
 
+from keras_booth.workflow.csv_log import CsvLog
 from keras_booth.workflow.files import whole_file
 from keras_booth.workflow.progress import progress_bar
 from keras_booth.workflow.report import image_grid
@@ -87,27 +87,16 @@ class StepLog(LossCallback):
 
     def __init__(self, path, every=1):
         super().__init__()
-        self.path = pathlib.Path(path)
+        self.log = CsvLog(path, LOSSES)
         self.every = every
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        # A run that is resumed repeats the steps after its checkpoint.
-        kept = self._lines_until(self.start) if self.start else []
-        self._write("w", ["step", *LOSSES], *kept)
-
-    def _lines_until(self, step):
-        with open(self.path, newline="", encoding="utf-8") as file:
-            return [line for line in csv.reader(file) if line[0].isdigit() and int(line[0]) <= step]
+        self.log.begin(self.start)
 
     def on_steps(self, before):
         if self.passed(before, self.every):
-            losses = self.recent_losses()
-            self._write("a", [self.step, *(f"{losses[name]:.6g}" if name in losses else "" for name in LOSSES)])
-
-    def _write(self, mode, *rows):
-        with open(self.path, mode, newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+            self.log.add(self.step, self.recent_losses())
 
 
 class TrainingProgress(LossCallback):

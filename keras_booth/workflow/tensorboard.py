@@ -1,0 +1,41 @@
+"""Losses and sample sheets for TensorBoard."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_booth.workflow.callbacks import LossCallback
+
+
+class TensorBoardLog(LossCallback):
+    """Writes event files: `tensorboard --logdir FOLDER` shows them.
+
+    Args:
+        folder: str or `Path`.
+        validation: `ValidationLoss` of the run, which comes before this one among the callbacks; or `None`.
+        samples: `SampleGrid` of the run, which comes before this one; or `None`.
+    """
+
+    def __init__(self, folder, validation=None, samples=None):
+        super().__init__()
+        self.folder = folder
+        self.validation, self.samples = validation, samples
+        self._shown = None
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.writer = tf.summary.create_file_writer(str(self.folder))
+
+    def on_steps(self, before):
+        with self.writer.as_default(step=self.step):
+            for name, value in self.recent_losses().items():
+                tf.summary.scalar(f"train/{name}", value)
+            if self.validation is not None and self.passed(before, self.validation.every):
+                for name, value in self.validation.losses.items():
+                    tf.summary.scalar(f"validation/{name}", value)
+            if self.samples is not None and self.samples.drawn_at not in (None, self._shown):
+                self._shown = self.samples.drawn_at
+                for prompt, pictures in zip(self.samples.prompts, self.samples.pictures, strict=True):
+                    tf.summary.image(prompt, np.stack(pictures), max_outputs=len(pictures))
+
+    def on_train_end(self, logs=None):
+        self.writer.close()
