@@ -49,6 +49,10 @@ class PhotoSet:
         """Tuple of strings, the text of each photograph."""
         return tuple(self.captions) or (self.prompt,) * len(self.paths)
 
+    def first(self, count):
+        """The set of the first `count` photographs."""
+        return PhotoSet(self.paths[:count], self.prompt, self.captions[:count])
+
     @classmethod
     def from_folder(cls, folder, prompt, captions=False):
         """Makes the set of all photographs that `find_photos` finds in `folder`.

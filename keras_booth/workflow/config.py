@@ -126,6 +126,9 @@ class TrainingOptions:
         text_encoder_learning_rate: The text encoder's own; null for that of the UNet.
         text_encoder_until: Step after which the text encoder stays as it is; null to train it to the end.
         optimizer: Name of the Keras optimizer.
+        optimizer_arguments: Further arguments of the optimizer, as Keras names them: {beta_2: 0.99}.
+        ema_momentum: Momentum of an exponential moving average of the weights, which then is what is saved; 0.999 is
+            usual. Null for none.
         weight_decay: Decoupled weight decay.
         global_clipnorm: Limit of the norm of all gradients together; null for none.
         min_snr_gamma: Weighs the timesteps so that an error of the picture counts min(SNR, gamma); 5 is usual. Null for
@@ -134,6 +137,8 @@ class TrainingOptions:
         cache_latents: Whether to encode all pictures once before training (and all prompts, if the text encoder is not
             trained), and not in every step.
         accumulation: Steps whose gradients are put together before the weights change.
+        validate_every: Steps between two measurements of the loss on fixed samples, in validation.csv; 0 for none.
+        tensorboard: Whether to write event files for TensorBoard.
         checkpoint_every: Steps between two checkpoints, from which `--resume` goes on; 0 for none.
         keep_last: How many checkpoints stay. They are deleted when the run is finished.
         seed: Seed of noise, time steps and the order of the photographs.
@@ -147,13 +152,17 @@ class TrainingOptions:
     text_encoder: bool = False
     text_encoder_learning_rate: float | None = None
     text_encoder_until: int | None = None
-    optimizer: Literal["adamw", "adam", "lion", "adafactor"] = "adamw"
+    optimizer: Literal["adamw", "adam", "lion", "adafactor", "lamb", "sgd"] = "adamw"
+    optimizer_arguments: dict[str, float | bool | str] = dataclasses.field(default_factory=dict)
+    ema_momentum: float | None = None
     weight_decay: float = 0.01
     global_clipnorm: float | None = 1.0
     min_snr_gamma: float | None = None
     noise_offset: float = 0.0
     cache_latents: bool = True
     accumulation: int = 1
+    validate_every: int = 0
+    tensorboard: bool = False
     checkpoint_every: int = 100
     keep_last: int = 1
     seed: int = 0
@@ -169,6 +178,9 @@ class TrainingOptions:
         rate, until = self.text_encoder_learning_rate, self.text_encoder_until
         require(rate is None or 0 <= rate < math.inf, "training.text_encoder_learning_rate", ">= 0", rate)
         require(until is None or until >= 0, "training.text_encoder_until", ">= 0", until)
+        momentum = self.ema_momentum
+        require(momentum is None or 0 <= momentum < 1, "training.ema_momentum", "in [0, 1)", momentum)
+        require(self.validate_every >= 0, "training.validate_every", ">= 0", self.validate_every)
         gamma = self.min_snr_gamma
         require(gamma is None or 0 < gamma < math.inf, "training.min_snr_gamma", "> 0", gamma)
         require(0 <= self.noise_offset < math.inf, "training.noise_offset", ">= 0", self.noise_offset)

@@ -129,6 +129,8 @@ def _choices(kind):
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return [str(part) for part in parts]
+    if origin is dict:
+        return ["a group of names and values"]
     if origin is tuple:
         return ["a list of texts" if parts[0] is str else f"a list of {len(parts)} whole numbers"]
     return [WORDS[kind]]

@@ -20,6 +20,8 @@ from keras_booth.workflow.files import check_writable, fresh_folder, slug, whole
 from keras_booth.workflow.guard import FiniteGuard, NotFinite
 from keras_booth.workflow.parsing import read_config, to_yaml
 from keras_booth.workflow.report import image_grid, loss_curves
+from keras_booth.workflow.tensorboard import TensorBoardLog
+from keras_booth.workflow.validation import ValidationLoss, validation_dataset
 
 CONFIG_FILE, CHECKPOINTS = "config.yaml", "checkpoints"
 PACKAGES = ("keras", "keras-cv", "tensorflow", "tensorflow-cpu", "jax", "numpy")
@@ -50,7 +52,7 @@ def run(config):
     with user_input():
         check_writable(config.output.folder, "output.folder")
         config, booth, photos, prior = prepare(config)
-        data = build_dataset(config, booth, photos, prior)
+        data = build_datasets(config, booth, photos, prior)
         folder = fresh_folder(config.output.folder)
     write_text(folder / CONFIG_FILE, f"# {versions()}\n{to_yaml(config)}")
     return finish(config, booth, data, photos, folder)
@@ -78,8 +80,7 @@ def resume(folder):
         config, booth, photos, prior = prepare(config)
         checkpoint = latest_checkpoint(folder / CHECKPOINTS)
         start = load_checkpoint(booth, checkpoint) if checkpoint else 0
-        left = config.training.steps - start
-        data = build_dataset(config, booth, photos, prior, start) if left else None
+        data = build_datasets(config, booth, photos, prior, start)
     return finish(config, booth, data, photos, folder, start)
 
 
@@ -98,7 +99,7 @@ def prepare(config):
 def finish(config, booth, data, photos, folder, start=0):
     """Everything from the first step on: train, save, report."""
     try:
-        samples = fit(config, booth, data, folder, start)
+        samples = fit(config, booth, *data, folder, start)
         booth.save(folder / model_name(config), dtype=config.output.dtype)
         if config.lora.rank:
             booth.save_lora(folder / lora_name(config), dtype=config.output.dtype)
@@ -188,12 +189,20 @@ def gather_prior(config, booth, own_images):
     )
 
 
+def build_datasets(config, booth, photos, prior, start=0):
+    """`(data, validation)`: what is trained on from a step on, and what is measured; `None` where there is nothing."""
+    validation = None
+    if config.training.validate_every:
+        validation = validation_dataset(booth, instance_set(config, booth, photos), prior)
+    left = config.training.steps - start
+    return (build_dataset(config, booth, photos, prior, start) if left else None), validation
+
+
 def build_dataset(config, booth, photos, prior, start=0):
     """The batches of the run from a step on, all in one epoch."""
     subject, training = config.subject, config.training
-    captions = read_captions(photos, booth.instance_prompt) if subject.captions else ()
     return photo_dataset(
-        PhotoSet(tuple(photos), booth.instance_prompt, tuple(captions)),
+        instance_set(config, booth, photos),
         prior,
         booth,
         batch_size=training.batch_size,
@@ -208,25 +217,45 @@ def build_dataset(config, booth, photos, prior, start=0):
     )
 
 
+def instance_set(config, booth, photos):
+    """The photographs with what they show."""
+    captions = read_captions(photos, booth.instance_prompt) if config.subject.captions else ()
+    return PhotoSet(tuple(photos), booth.instance_prompt, tuple(captions))
+
+
 def compile_booth(config, booth):
     """Gives the model its optimizer."""
     training = config.training
-    options = {
-        "learning_rate": learning_rate(training),
-        "weight_decay": training.weight_decay,
-        "global_clipnorm": training.global_clipnorm,
-    }
     own_rate = training.text_encoder_learning_rate
-    if training.accumulation > 1:
-        options["gradient_accumulation_steps"] = training.accumulation
     booth.compile(
-        optimizer=keras.optimizers.get({"class_name": training.optimizer, "config": options}),
+        optimizer=make_optimizer(training),
         prior_loss_weight=config.prior.loss_weight,
         min_snr_gamma=training.min_snr_gamma,
         noise_offset=training.noise_offset,
         text_encoder_rate=1.0 if own_rate is None else own_rate / training.learning_rate,
         text_encoder_until=training.text_encoder_until,
     )
+
+
+def make_optimizer(training):
+    """The Keras optimizer of a run."""
+    options = {
+        "learning_rate": learning_rate(training),
+        "weight_decay": training.weight_decay,
+        "global_clipnorm": training.global_clipnorm,
+    }
+    if training.accumulation > 1:
+        options["gradient_accumulation_steps"] = training.accumulation
+    if training.ema_momentum is not None:
+        options |= {"use_ema": True, "ema_momentum": training.ema_momentum}
+    options |= training.optimizer_arguments
+    try:
+        return keras.optimizers.get({"class_name": training.optimizer, "config": options})
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"training.optimizer_arguments must be arguments of {training.optimizer}: {error}. "
+            f"Received: training.optimizer_arguments={training.optimizer_arguments}"
+        ) from error
 
 
 def learning_rate(training):
@@ -243,7 +272,7 @@ def learning_rate(training):
     return rate
 
 
-def fit(config, booth, data, folder, start):
+def fit(config, booth, data, validation, folder, start):
     """Trains from step `start` on. Returns the `SampleGrid` of the run."""
     training, sampling = config.training, config.sampling
     samples = SampleGrid(
@@ -258,6 +287,8 @@ def fit(config, booth, data, folder, start):
     )
     samples.set_model(booth)
     progress = TrainingProgress(training.steps)
+    if validation is not None:
+        validation = ValidationLoss(validation, folder / "validation.csv", training.validate_every, training.seed)
     every = training.checkpoint_every
     # The guard comes before the checkpoints, which then are of a sound model. Without `sampling.every` the only
     # samples are those of the report, which come when the model is safely on disk.
@@ -266,7 +297,9 @@ def fit(config, booth, data, folder, start):
         progress,
         FiniteGuard(every or training.steps),
         *([Checkpoints(folder / CHECKPOINTS, every, training.keep_last)] if every else []),
+        *([validation] if validation else []),
         *([samples] if sampling.every else []),
+        *([TensorBoardLog(folder / "tensorboard", validation, samples)] if training.tensorboard else []),
     ]
     for callback in (*callbacks, samples):
         callback.start = callback.step = start

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_booth.data import photo_dataset
 from keras_booth.dreambooth.loss import squared_error
 from keras_booth.workflow.callbacks import LOSSES, StepCallback
 from keras_booth.workflow.csv_log import CsvLog
@@ -30,11 +31,11 @@ class Errors(keras.Model):
 class ValidationLoss(StepCallback):
     """Measures the unweighted loss on fixed samples, photographs and class images apart.
 
-    The training loss of a step is mostly luck: which timesteps were drawn. Here up to eight pictures of each kind meet
-    the same four timesteps, spread over the schedule, and the same noise each time.
+    The training loss of a step is mostly luck: which timesteps were drawn. Here the same pictures meet the same four
+    timesteps, spread over the schedule, and the same noise each time.
 
     Args:
-        data: `tf.data.Dataset` of `photo_dataset`; its first pictures are taken.
+        data: `tf.data.Dataset` of single samples; see `validation_dataset`.
         path: str or `Path` of a CSV file with the columns `step`, `instance_loss`, `prior_loss`.
         every: int >= 1. Training steps between two measurements; the first is made before training.
         seed: int. Seed of the noise.
@@ -42,7 +43,7 @@ class ValidationLoss(StepCallback):
 
     def __init__(self, data, path, every, seed=0):
         super().__init__()
-        self.samples = list(fixed_samples(data))
+        self.samples = [{name: array[0] for name, array in batch.items()} for batch in data.as_numpy_iterator()]
         self.log = CsvLog(path, LOSSES[1:])
         self.every = every
         self.seed = seed
@@ -67,7 +68,9 @@ class ValidationLoss(StepCallback):
         steps = self.model.base.schedule.steps
         for sample in self.samples:
             batch = {
-                name: np.repeat(array[None], TIMESTEPS, axis=0) for name, array in sample.items() if name != "is_prior"
+                name: np.repeat(array[None], TIMESTEPS, axis=0)
+                for name, array in sample.items()
+                if name not in ("is_prior", "sample_weight")
             }
             batch["timesteps"] = ((np.arange(TIMESTEPS) + 0.5) / TIMESTEPS * steps).astype("int32")
             batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
@@ -80,16 +83,13 @@ class ValidationLoss(StepCallback):
         self.log.add(self.step, self.losses)
 
 
-def fixed_samples(data):
-    """The first different pictures of a dataset, up to `PICTURES` of each kind, as dicts of single arrays."""
-    counts, seen = {False: 0, True: 0}, set()
-    for batch in data.as_numpy_iterator():
-        batch = {name: array for name, array in batch.items() if name != "sample_weight"}
-        picture = "moments" if "moments" in batch else "images"
-        for index in range(len(batch["is_prior"])):
-            sample = {name: array[index] for name, array in batch.items()}
-            key, prior = sample[picture].tobytes(), bool(sample["is_prior"])
-            if key not in seen and counts[prior] < PICTURES:
-                seen.add(key)
-                counts[prior] += 1
-                yield sample
+def validation_dataset(booth, photos, prior):
+    """The first pictures of each kind, one after the other and always the same.
+
+    Args:
+        booth: `DreamBooth`.
+        photos: `PhotoSet`.
+        prior: `PhotoSet`, or `None`.
+    """
+    sets = [photos.first(PICTURES), prior and prior.first(PICTURES)]
+    return photo_dataset(*sets, booth, batch_size=1, shuffle=False, cache_latents=True)
