@@ -65,7 +65,32 @@ class ValidationLoss(StepCallback):
         found = {False: [], True: []}
         rng = np.random.default_rng(self.seed)
         shape = self.model.base.latent_shape
-        steps = self.model.base.schedule.steps
+        timesteps = ((np.arange(TIMESTEPS) + 0.5) / TIMESTEPS * self.model.base.schedule.steps).astype("int32")
+        for sample in self.samples:
+            batch = {name: np.repeat(array[None], TIMESTEPS, axis=0) for name, array in sample.items()}
+            prior, _ = batch.pop("is_prior")[0], batch.pop("sample_weight")
+            batch["timesteps"] = timesteps
+            batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
+            found[bool(prior)].append(self.errors.predict_on_batch(batch).mean())
+        self.losses = {}
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.errors = Errors(self.model)
+        if not self.log.begin(self.start):
+            self.measure()
+
+    def on_steps(self, before):
+        if self.passed(before, self.every):
+            self.measure()
+
+    def measure(self):
+        """Measure, remember the losses in `self.losses`, and add a line to the file."""
+        self.sync()
+        found = {False: [], True: []}
+        rng = np.random.default_rng(self.seed)
+        shape = self.model.base.latent_shape
+        timesteps = ((np.arange(TIMESTEPS) + 0.5) / TIMESTEPS * self.model.base.schedule.steps).astype("int32")
         for sample in self.samples:
             batch = {
                 name: np.repeat(array[None], TIMESTEPS, axis=0)
