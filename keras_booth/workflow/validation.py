@@ -72,34 +72,6 @@ class ValidationLoss(StepCallback):
             batch["timesteps"] = timesteps
             batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
             found[bool(prior)].append(self.errors.predict_on_batch(batch).mean())
-        self.losses = {}
-
-    def on_train_begin(self, logs=None):
-        super().on_train_begin(logs)
-        self.errors = Errors(self.model)
-        if not self.log.begin(self.start):
-            self.measure()
-
-    def on_steps(self, before):
-        if self.passed(before, self.every):
-            self.measure()
-
-    def measure(self):
-        """Measure, remember the losses in `self.losses`, and add a line to the file."""
-        self.sync()
-        found = {False: [], True: []}
-        rng = np.random.default_rng(self.seed)
-        shape = self.model.base.latent_shape
-        timesteps = ((np.arange(TIMESTEPS) + 0.5) / TIMESTEPS * self.model.base.schedule.steps).astype("int32")
-        for sample in self.samples:
-            batch = {
-                name: np.repeat(array[None], TIMESTEPS, axis=0)
-                for name, array in sample.items()
-                if name not in ("is_prior", "sample_weight")
-            }
-            batch["timesteps"] = ((np.arange(TIMESTEPS) + 0.5) / TIMESTEPS * steps).astype("int32")
-            batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
-            found[bool(sample["is_prior"])].append(self.errors.predict_on_batch(batch).mean())
         self.losses = {
             name: float(np.mean(found[prior]))
             for name, prior in zip(LOSSES[1:], (False, True), strict=True)
