@@ -5,10 +5,16 @@ from keras_booth.bases.base import StableDiffusionBase as StableDiffusionBase
 from keras_booth.bases.checkpoints import Checkpoint as Checkpoint
 from keras_booth.bases.export import check_export as check_export
 from keras_booth.bases.export import export_base as export_base
+from keras_booth.bases.identifiers import rare_identifiers as rare_identifiers
+from keras_booth.bases.identifiers import rarity as rarity
 from keras_booth.bases.layouts import named_layers as named_layers
 from keras_booth.bases.pipeline import TextToImage as TextToImage
 from keras_booth.bases.pipeline import draw as draw
 from keras_booth.bases.pipeline import prefers_jit as prefers_jit
 from keras_booth.bases.presets import PRESETS as PRESETS
+from keras_booth.bases.presets import describe_base as describe_base
 from keras_booth.bases.presets import load_base as load_base
+from keras_booth.bases.sizes import activation_floats as activation_floats
+from keras_booth.bases.sizes import lora_parameters as lora_parameters
+from keras_booth.bases.sizes import shape_of as shape_of
 from keras_booth.bases.tokenizer import Tokenizer as Tokenizer

@@ -71,15 +71,23 @@ def load_base(
     """
     if weights not in ("pretrained", None):
         raise ValueError(f"`weights` must be 'pretrained' or None. Received: weights={weights!r}")
-    config, tokenizer, load = describe(str(preset), _read(vocabulary), prediction_type)
-    if image_size is not None:
-        config = config.with_image_size(image_size)
+    config, tokenizer, load = _describe(preset, image_size, vocabulary, prediction_type)
     if seed is not None:
         keras.utils.set_random_seed(seed)
     base = StableDiffusionBase(config, tokenizer, dtype)
     if weights is not None:
         load(base)
     return base
+
+
+def describe_base(preset, *, image_size=None, vocabulary=None, prediction_type=None):
+    """What `load_base` would make, without its weights: `(BaseConfig, Tokenizer)`."""
+    return _describe(preset, image_size, vocabulary, prediction_type)[:2]
+
+
+def _describe(preset, image_size, vocabulary, prediction_type):
+    config, tokenizer, load = describe(str(preset), _read(vocabulary), prediction_type)
+    return (config if image_size is None else config.with_image_size(image_size)), tokenizer, load
 
 
 def describe(preset, vocabulary, prediction_type):

@@ -3,6 +3,7 @@
 import dataclasses
 import platform
 import shutil
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from keras_booth.version import __version__
 from keras_booth.workflow.callbacks import SampleGrid, StepLog, TrainingProgress
 from keras_booth.workflow.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
 from keras_booth.workflow.config import default_prompts
+from keras_booth.workflow.doctor import WARNING, diagnose
 from keras_booth.workflow.errors import InputError, user_input
 from keras_booth.workflow.files import check_writable, fresh_folder, slug, whole_file
 from keras_booth.workflow.guard import FiniteGuard, NotFinite
@@ -51,6 +53,7 @@ def run(config):
     """
     with user_input():
         check_writable(config.output.folder, "output.folder")
+        warn(diagnose(config, quick=True))
         config, booth, photos, prior = prepare(config)
         data = build_datasets(config, booth, photos, prior)
         folder = fresh_folder(config.output.folder)
@@ -82,6 +85,13 @@ def resume(folder):
         start = load_checkpoint(booth, checkpoint) if checkpoint else 0
         data = build_datasets(config, booth, photos, prior, start)
     return finish(config, booth, data, photos, folder, start)
+
+
+def warn(findings):
+    """Prints what is likely to go wrong."""
+    for finding in findings:
+        if finding.level == WARNING:
+            print(f"{finding.topic}: {finding.text}", file=sys.stderr)
 
 
 def prepare(config):

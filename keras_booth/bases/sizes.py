@@ -1,0 +1,66 @@
+"""How large a base is, without making it."""
+
+import keras
+
+from keras_booth.bases.base import StableDiffusionBase
+from keras_booth.bases.layouts import named_layers
+
+
+def shape_of(config):
+    """A base whose variables have shapes and no values: a gigabyte's model costs nothing.
+
+    Args:
+        config: `BaseConfig`.
+
+    Returns:
+        `StableDiffusionBase`, to count parameters of and nothing else.
+    """
+    with keras.StatelessScope(initialize_variables=False):
+        return StableDiffusionBase(config)
+
+
+def lora_parameters(base, names, rank):
+    """Number of parameters of A and B for some layers.
+
+    Args:
+        base: `StableDiffusionBase`.
+        names: full names of layers, as `named_layers` has them.
+        rank: int.
+    """
+    layers = named_layers(base)
+    total = 0
+    for name in names:
+        *window, inputs, outputs = layers[name].kernel.shape
+        area = 1
+        for side in window:
+            area *= side
+        total += rank * (area * inputs + outputs)
+    return total
+
+
+def activation_floats(config):
+    """Roughly how many numbers the UNet keeps of one sample until the backward pass.
+
+    Counts what each block's operations put out: ten times its channels in a residual block, 33 in a transformer block,
+    and scores and weights of both attentions.
+
+    Args:
+        config: `BaseConfig`.
+    """
+    unet, (height, width) = config.unet, config.latent_size
+    length = config.text_encoder.max_length
+    total = 0
+    for level, (channels, heads) in enumerate(zip(unet.widths, unet.heads, strict=True)):
+        pixels = height * width // 4**level
+        # Down and up again: on the way up the input of a block is twice as wide.
+        blocks = 2 * unet.blocks_per_level + 1
+        total += blocks * 10 * channels * pixels + (unet.blocks_per_level + 1) * 2 * channels * pixels
+        total += blocks * transformer_floats(channels, heads, pixels, length)
+    return total + 20 * channels * pixels + transformer_floats(channels, unet.middle_heads, pixels, length)
+
+
+def transformer_floats(channels, heads, pixels, length):
+    """`activation_floats` of one transformer block; 0 for a level without attention."""
+    if not heads:
+        return 0
+    return 33 * channels * pixels + 2 * heads * pixels * (pixels + length)

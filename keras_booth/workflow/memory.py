@@ -1,0 +1,73 @@
+"""What a run will need, and what the machine has."""
+
+import dataclasses
+import os
+
+from keras_booth.bases import activation_floats, lora_parameters, named_layers, shape_of
+from keras_booth.dreambooth import LoraConfig
+
+# Numbers an optimizer keeps for each trained one. Adafactor's rows and columns hardly count.
+MOMENTS = {"adamw": 2, "adam": 2, "lamb": 2, "lion": 1, "adafactor": 0, "sgd": 0}
+# TensorFlow or JAX itself, with what it keeps for kernels.
+RUNTIME = 1.0e9
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes of a run, estimated.
+
+    Args:
+        weights: all components.
+        gradients: of what is trained, with what accumulates them.
+        optimizer: moments and averages.
+        activations: what the forward pass keeps for the backward pass.
+    """
+
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+
+    @property
+    def total(self):
+        """float: all of it, and the runtime."""
+        return self.weights + self.gradients + self.optimizer + self.activations + RUNTIME
+
+
+def estimate(config, base_config):
+    """Estimate the memory of a run.
+
+    Args:
+        config: `RunConfig`.
+        base_config: `BaseConfig`.
+
+    Returns:
+        `Memory`.
+    """
+    base, training = shape_of(base_config), config.training
+    trained = trained_parameters(config, base)
+    held = sum(model.count_params() for model in base.components.values())
+    accumulated = 1 if training.accumulation > 1 else 0
+    averaged = 1 if training.ema_momentum is not None else 0
+    half = config.base.dtype in ("mixed_bfloat16", "mixed_float16")
+    activations = training.batch_size * activation_floats(base_config) * (2 if half else 4)
+    return Memory(
+        weights=4.0 * held + (2.0 * base.unet.count_params() if half else 0.0),
+        gradients=4.0 * trained * (1 + accumulated),
+        optimizer=4.0 * trained * (MOMENTS[training.optimizer] + averaged),
+        activations=float(activations),
+    )
+
+
+def trained_parameters(config, base):
+    """Number of parameters that a run trains."""
+    text_encoder = config.training.text_encoder
+    if not config.lora.rank:
+        return base.unet.count_params() + (base.text_encoder.count_params() if text_encoder else 0)
+    names = [name for name in named_layers(base) if text_encoder or name.startswith("unet.")]
+    return lora_parameters(base, LoraConfig(**dataclasses.asdict(config.lora)).select(names), config.lora.rank)
+
+
+def machine_memory():
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

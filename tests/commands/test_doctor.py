@@ -1,0 +1,124 @@
+"""`python -m keras_booth.doctor`."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_booth import doctor
+from keras_booth.bases import describe_base, load_base, rare_identifiers, rarity
+from keras_booth.workflow.memory import estimate, trained_parameters
+from keras_booth.workflow.parsing import parse_config, to_yaml
+from tests.commands.helpers import ROOT, call, flags
+from tests.conftest import SHARED
+
+
+@pytest.fixture
+def diagnose(workplace, capsys):
+    """The report on a tiny run with some fields changed: `(code, lines)`."""
+
+    def run(**options):
+        fast = {"training__steps": "100", "prior__count": "200"} | options
+        (workplace / "config.yaml").write_text(to_yaml(parse_config(flags(**fast))))
+        code = doctor.main(["config.yaml"])
+        captured = capsys.readouterr()
+        return code, [line.split(maxsplit=2) for line in captured.out.splitlines()]
+
+    return run
+
+
+def of(lines, topic):
+    return [(level, text) for level, found, text in lines if found == topic]
+
+
+class TestReport:
+    def test_a_sound_run(self, diagnose):
+        code, lines = diagnose()
+        assert code == 0
+        assert {level for level, _, _ in lines} == {"ok"}
+        assert {topic for _, topic, _ in lines} == {"photos", "identifier", "memory", "settings"}
+
+    def test_photos(self, diagnose, workplace):
+        rng = np.random.default_rng(0)
+        picture = Image.fromarray(rng.integers(0, 256, (300, 400, 3), "uint8"))
+        picture.save(workplace / "photos" / "a.png")
+        picture.resize((200, 150)).save(workplace / "photos" / "b.jpg", quality=60)
+        picture.resize((40, 30)).save(workplace / "photos" / "c.png")
+        (workplace / "photos" / "d.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+        code, lines = diagnose()
+        texts = of(lines, "photos")
+        assert code == 2
+        assert any(level == "mistake" and "d.png" in text for level, text in texts)
+        assert any(level == "warning" and "c.png is smaller than the 64 pixels" in text for level, text in texts)
+        assert any(level == "warning" and "a.png and b.jpg show the same" in text for level, text in texts)
+
+    def test_few_photos(self, diagnose, workplace):
+        for name in ("1.png", "2.png"):
+            (workplace / "photos" / name).unlink()
+        _, lines = diagnose()
+        assert any("1 are few" in text for _, text in of(lines, "photos"))
+
+    @pytest.mark.parametrize("word, phrase", [("dogs", "Better: "), ("photo", "frequent word"), ("sksq", "tokens")])
+    def test_identifier(self, diagnose, word, phrase):
+        _, lines = diagnose(subject__identifier=word, subject__class_noun="cat")
+        ((level, text),) = of(lines, "identifier")
+        assert level == "warning" and phrase in text
+
+    @pytest.mark.parametrize(
+        "options, phrase",
+        [
+            ({"training__steps": "10"}, "seldom"),
+            ({"training__steps": "5000"}, "often"),
+            ({"prior__loss_weight": "0"}, "without class images"),
+            ({"prior__count": "5"}, "learned by heart"),
+        ],
+    )
+    def test_settings(self, diagnose, options, phrase):
+        _, lines = diagnose(**options)
+        assert any(level != "ok" and phrase in text for level, text in of(lines, "settings"))
+
+    def test_memory(self, diagnose):
+        _, lines = diagnose(training__batch_size="3000", prior__count="3000")
+        ((level, text),) = of(lines, "memory")
+        assert level == "warning" and "training.batch_size" in text
+
+    def test_no_photos(self, refuses, workplace):
+        """The quickstart, called from a folder that does not hold its photographs."""
+        assert "photos/orange_dog" in refuses(doctor.main, [ROOT / "configs" / "quickstart.yaml"])
+
+
+def test_as_a_user_calls_it():
+    done = call(ROOT, "doctor", "configs/quickstart.yaml")
+    assert done.code == 0, done.err
+    assert "warning" not in done.out and "'sks' is one rare token" in done.out
+
+
+def test_memory_counts_what_trains():
+    """Parameters of LoRA as `add_lora` makes them; the whole UNet otherwise."""
+    from keras_booth.bases import shape_of
+    from keras_booth.dreambooth import DreamBooth, LoraConfig
+
+    config, _ = describe_base("tiny_world")
+    base = shape_of(config)
+    options = {"lora__rank": "3", "lora__targets": '["attention", "convolution"]', "training__text_encoder": "true"}
+    counted = trained_parameters(parse_config(flags(**options)), base)
+    lora = LoraConfig(3, targets=("attention", "convolution"))
+    booth = DreamBooth(load_base("tiny_world", weights=None), lora=lora, train_text_encoder=True)
+    assert counted == sum(int(np.prod(variable.shape)) for variable in booth.trainable_variables)
+    full = parse_config(flags(training__text_encoder="false"))
+    assert trained_parameters(full, base) == base.unet.count_params()
+    # Weights, gradient and two moments of each, four bytes a number.
+    assert estimate(full, config).total > 16 * base.unet.count_params()
+
+
+def test_identifiers_of_clip():
+    """With CLIP's own vocabulary: the classic is one rare token; those that are proposed are too."""
+    path = SHARED / "data" / "clip" / "bpe_simple_vocab_16e6.txt.gz"
+    if not path.is_file():
+        pytest.skip("../shared/data/clip is not there")
+    _, tokenizer = describe_base("stable_diffusion_1.4", vocabulary=path)
+    assert rarity(tokenizer, "sks") > 0.9
+    assert rarity(tokenizer, "dog") < 0.1
+    assert rarity(tokenizer, "qqqqq") is None
+    found = rare_identifiers(tokenizer, 10)
+    assert len(found) == 10
+    assert all(rarity(tokenizer, word) > 0.6 and not set(word) & set("aeiouy") for word in found)
