@@ -1,0 +1,153 @@
+"""Seconds per step and peak memory of DreamBooth on Stable Diffusion 1.x at full size, beside diffusers'.
+
+    python benchmarks/train_step.py --size 128 --steps 5
+
+Theirs is the loop of diffusers' `train_dreambooth.py` (`train_dreambooth_lora.py`) written with diffusers' own parts: it
+encodes images and text in every step. Ours is `fit` on `photo_dataset` with `cache_latents`, as `python -m
+keras_booth.train` does it. Both: random weights, one photograph and one class image in a batch, AdamW, gradients
+clipped by their global norm. Each case runs in a process of its own, ours and theirs by turns.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CASES = [(what, precision) for what in ("full", "lora") for precision in ("float32", "bfloat16")]
+RANK = 4
+
+
+def peak():
+    """Most memory this process ever held, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def ours(what, precision, size, steps):
+    """Median seconds of a step, after the first, which compiles."""
+    import keras
+    import numpy as np
+    from PIL import Image
+
+    import keras_booth
+
+    booth = keras_booth.DreamBooth.from_preset(
+        "stable_diffusion_1.4",
+        weights=None,
+        image_size=size,
+        dtype="float32" if precision == "float32" else "mixed_bfloat16",
+        vocabulary=keras_booth.bases.tiny_world.config.VOCABULARY,
+        lora=keras_booth.LoraConfig(RANK) if what == "lora" else None,
+    )
+    times = []
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.start = time.perf_counter()
+
+        def on_train_batch_end(self, batch, logs=None):
+            times.append(time.perf_counter() - self.start)
+
+    with tempfile.TemporaryDirectory() as folder:
+        folders = [Path(folder, name) for name in ("photos", "class")]
+        for index, place in enumerate(folders):
+            place.mkdir()
+            pixels = np.random.default_rng(index).integers(0, 256, (size, size, 3), "uint8")
+            Image.fromarray(pixels).save(place / "1.png")
+        data = keras_booth.data.photo_dataset(
+            *folders, booth, batch_size=2, steps_per_epoch=steps + 1, cache_latents=True, cache_text=True
+        )
+        booth.compile(keras.optimizers.AdamW(5e-6, weight_decay=0.01, global_clipnorm=1.0))
+        booth.fit(data, verbose=0, callbacks=[Clock()])
+    return float(np.median(times[1:]))
+
+
+def theirs(what, precision, size, steps):
+    """The same for diffusers."""
+    import diffusers
+    import numpy as np
+    import peft
+    import torch
+    import transformers
+
+    dtype = torch.float32 if precision == "float32" else torch.bfloat16
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=size // 8, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
+    )
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+    )
+    sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12}
+    text_encoder = transformers.CLIPTextModel(transformers.CLIPTextConfig(**sizes))
+    scheduler = diffusers.DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    vae.requires_grad_(False).to(dtype=torch.float32)
+    text_encoder.requires_grad_(False)
+    if what == "lora":
+        unet.requires_grad_(False)
+        targets = ["to_k", "to_q", "to_v", "to_out.0"]
+        unet.add_adapter(peft.LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=targets))
+    trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=5e-6, weight_decay=1e-2)
+    pixels = torch.rand(2, 3, size, size) * 2 - 1
+    tokens = torch.randint(0, 49408, (2, 77))
+    times = []
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        with torch.autocast("cpu", dtype=dtype, enabled=precision != "float32"):
+            latents = vae.encode(pixels).latent_dist.sample() * vae.config.scaling_factor
+            noise = torch.randn_like(latents)
+            timesteps = torch.randint(0, 1000, (2,))
+            noisy = scheduler.add_noise(latents, noise, timesteps)
+            context = text_encoder(tokens)[0]
+            prediction = unet(noisy, timesteps, context).sample
+            prediction, prior = torch.chunk(prediction, 2, dim=0)
+            target, prior_target = torch.chunk(noise, 2, dim=0)
+            loss = torch.nn.functional.mse_loss(prediction.float(), target.float())
+            loss = loss + torch.nn.functional.mse_loss(prior.float(), prior_target.float())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:]))
+
+
+def measure(who, what, precision, flags):
+    """One case in a process of its own: dict of `seconds` and `gigabytes`."""
+    line = [sys.executable, __file__, "--case", who, what, precision, "--size", flags.size, "--steps", flags.steps]
+    done = subprocess.run([str(part) for part in line], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{who}, {what}, {precision} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    """Measure and print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
+    parser.add_argument("--steps", type=int, default=5, help="steps of which the median is taken")
+    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.case:
+        who, what, precision = flags.case
+        seconds = {"ours": ours, "theirs": theirs}[who](what, precision, flags.size, flags.steps)
+        print(json.dumps({"seconds": seconds, "gigabytes": peak()}))
+        return
+    print("| trained | precision | ours, s | theirs, s | ratio | ours, GB | theirs, GB | ratio |")
+    print("|---|---|---|---|---|---|---|---|")
+    for what, precision in CASES:
+        mine, other = (measure(who, what, precision, flags) for who in ("ours", "theirs"))
+        cells = [what, precision]
+        for key in ("seconds", "gigabytes"):
+            cells += [f"{mine[key]:.2f}", f"{other[key]:.2f}", f"{mine[key] / other[key]:.2f}"]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
