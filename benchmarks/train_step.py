@@ -2,8 +2,8 @@
 
     python benchmarks/train_step.py --size 128 --steps 5
 
-Theirs is the loop of diffusers' `train_dreambooth.py` (`train_dreambooth_lora.py`) written with diffusers' own parts: it
-encodes images and text in every step. Ours is `fit` on `photo_dataset` with `cache_latents`, as `python -m
+Theirs is the loop of diffusers' `train_dreambooth.py` (or `train_dreambooth_lora.py`), written with diffusers' own
+parts: it encodes images and text in every step. Ours is `fit` on `photo_dataset` with `cache_latents`, as `python -m
 keras_booth.train` does it. Both: random weights, one photograph and one class image in a batch, AdamW, gradients
 clipped by their global norm. Each case runs in a process of its own, ours and theirs by turns.
 """

@@ -84,8 +84,8 @@ class DreamBooth(Adapted, keras.Model):
         # Without autocast: the float32 autoencoder must get float32 pictures under any policy.
         super().__init__(dtype=dtype, autocast=False, **kwargs)
         self.identifier, self.class_noun = check_names(identifier, class_noun)
-        self.instance_prompt = instance_prompt or f"a photo of {self.identifier} {self.class_noun}"
-        self.class_prompt = class_prompt or f"a photo of {article(self.class_noun)} {self.class_noun}"
+        default = default_prompts(self.identifier, self.class_noun)
+        self.instance_prompt, self.class_prompt = instance_prompt or default[0], class_prompt or default[1]
         self.train_text_encoder = bool(train_text_encoder)
         self.seed = seed
         self.prior_loss_weight, self.min_snr_gamma, self.noise_offset = 1.0, None, 0.0
@@ -313,12 +313,22 @@ class DreamBooth(Adapted, keras.Model):
     # === Drawing ===
 
     def class_images(
-        self, count=200, *, folder=None, seed=0, batch_size=8, steps=None, guidance_scale=None, progress=True
+        self,
+        count=200,
+        *,
+        prompt=None,
+        folder=None,
+        seed=0,
+        batch_size=8,
+        steps=None,
+        guidance_scale=None,
+        progress=True,
     ):
         """Class images of the base, drawn once and found again by later runs (arXiv:2208.12242, section 3.2).
 
         Args:
             count: int >= 1.
+            prompt: str. Class prompt of a further subject; `None` for the model's own.
             folder: path under which the set is kept; `None` for `$KERAS_BOOTH_CACHE/class_images`, or
                 `~/.cache/keras_booth/class_images`. Sets of other bases, weights, prompts, sizes or sampling settings
                 lie beside each other and are never mixed.
@@ -342,7 +352,8 @@ class DreamBooth(Adapted, keras.Model):
                 f"Received: a model after {self.trained_steps} training steps"
             )
         steps, guidance_scale = self._sampling(steps, guidance_scale)
-        return draw_class_images(self, count, folder, seed, batch_size, steps, guidance_scale, progress)
+        prompt = prompt or self.class_prompt
+        return draw_class_images(self, prompt, count, folder, seed, batch_size, steps, guidance_scale, progress)
 
     def generate(
         self,
@@ -511,6 +522,11 @@ def check_names(identifier, class_noun):
             f"Received: identifier={identifier!r}, class_noun={class_noun!r}"
         )
     return names
+
+
+def default_prompts(identifier, class_noun):
+    """`("a photo of sks dog", "a photo of a dog")`."""
+    return f"a photo of {identifier} {class_noun}", f"a photo of {article(class_noun)} {class_noun}"
 
 
 def article(noun):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 
 import numpy as np
 import tqdm
@@ -26,14 +27,14 @@ def digest(models):
     return hasher.hexdigest()
 
 
-def describe(booth, steps, guidance_scale, seed):
+def describe(booth, prompt, steps, guidance_scale, seed):
     """What a set of class images depends on, as a dict. Two sets with the same description are the same pictures."""
     base = booth.base
     return {
         "base": base.config.to_dict(),
         "weights": digest([base.text_encoder, base.unet, base.decoder]),
         "dtype": booth.dtype_policy.name,
-        "prompt": booth.class_prompt,
+        "prompt": prompt,
         "sampler": "ddim",
         "steps": steps,
         "guidance_scale": guidance_scale,
@@ -58,11 +59,12 @@ def write_png(path, picture):
     part.replace(path)
 
 
-def draw_class_images(booth, count, folder, seed, batch_size, steps, guidance_scale, progress):
+def draw_class_images(booth, prompt, count, folder, seed, batch_size, steps, guidance_scale, progress):
     """Draw the class images that are not there yet.
 
     Args:
         booth: `DreamBooth`.
+        prompt: str, the class prompt.
         count: int. Number of images.
         folder: path under which the set gets a folder named after its description; `None` for the cache.
         seed, batch_size, steps, guidance_scale: as in `DreamBooth.generate`.
@@ -71,9 +73,10 @@ def draw_class_images(booth, count, folder, seed, batch_size, steps, guidance_sc
     Returns:
         `PhotoSet` of `count` PNG files.
     """
-    description = describe(booth, steps, guidance_scale, seed)
+    description = describe(booth, prompt, steps, guidance_scale, seed)
     text = json.dumps(description, indent=1, sort_keys=True)
-    name = f"{booth.class_noun}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}".replace(" ", "_")
+    words = "_".join(re.findall(r"\w+", prompt.removeprefix("a photo of "))[:4])
+    name = f"{words}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
     folder = pathlib.Path(folder or cache_folder() / "class_images") / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "description.txt").write_text(text)
@@ -83,9 +86,9 @@ def draw_class_images(booth, count, folder, seed, batch_size, steps, guidance_sc
         for start in range(0, len(missing), batch_size):
             batch = missing[start : start + batch_size]
             pictures = booth.generate_indices(
-                booth.class_prompt, batch, seed=seed, steps=steps, guidance_scale=guidance_scale, batch_size=batch_size
+                prompt, batch, seed=seed, steps=steps, guidance_scale=guidance_scale, batch_size=batch_size
             )
             for index, picture in zip(batch, pictures, strict=True):
                 write_png(paths[index], picture)
             bar.update(len(batch))
-    return PhotoSet(tuple(paths), booth.class_prompt)
+    return PhotoSet(tuple(paths), prompt)

@@ -53,6 +53,7 @@ class SubjectOptions:
         crop: What is cut to the shape of the pictures, the center or a random part.
         flip: Whether to mirror pictures at random.
         captions: Whether to take the prompts from NAME.txt beside NAME.jpg, or from metadata.jsonl, where they are.
+        class_images: Your own class images of this subject; null for those of prior.folder, or to have them drawn.
     """
 
     photos: str
@@ -63,6 +64,7 @@ class SubjectOptions:
     crop: Literal["center", "random"] = "center"
     flip: bool = False
     captions: bool = False
+    class_images: str | None = None
 
     def __post_init__(self):
         require(self.photos.strip(), "subject.photos", "a folder", self.photos)
@@ -272,6 +274,7 @@ class RunConfig:
         lora: `LoraOptions`.
         sampling: `SamplingOptions`.
         output: `OutputOptions`.
+        more_subjects: tuple of `SubjectOptions`, learned in the same run, by turns; each has its own identifier.
 
     Example:
 
@@ -288,6 +291,21 @@ class RunConfig:
     lora: LoraOptions = LoraOptions()
     sampling: SamplingOptions = SamplingOptions()
     output: OutputOptions = OutputOptions()
+    more_subjects: tuple[SubjectOptions, ...] = ()
+
+    def __post_init__(self):
+        pairs = [(subject.identifier.strip().lower(), subject.class_noun.strip().lower()) for subject in self.subjects]
+        twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
+        if twice:
+            raise ValueError(
+                "more_subjects must each have an identifier of their own. "
+                f"Received: more_subjects with identifier={twice[0]!r}, class_noun={twice[1]!r} twice"
+            )
+
+    @property
+    def subjects(self):
+        """tuple of `SubjectOptions`: the subject and those of `more_subjects`."""
+        return (self.subject, *self.more_subjects)
 
     def replace(self, group, **fields):
         """A copy with other values for some fields of a group."""
@@ -296,12 +314,21 @@ class RunConfig:
     def to_dict(self):
         """A dict of dicts, fit for YAML and JSON."""
         groups = dataclasses.asdict(self)
-        return {
-            group: {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
-            for group, fields in groups.items()
-        }
+        more = [listed(fields) for fields in groups.pop("more_subjects")]
+        return {group: listed(fields) for group, fields in groups.items()} | ({"more_subjects": more} if more else {})
 
 
-def default_prompts(instance_prompt, class_prompt):
-    """The subject in some settings; last the class alone, where language drift would show."""
-    return (*(f"{instance_prompt} {setting}" for setting in SETTINGS), class_prompt)
+def listed(fields):
+    """A dict with lists for its tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+
+def default_prompts(prompts):
+    """Each subject in some settings; last the classes alone, where language drift would show.
+
+    Args:
+        prompts: list of `(instance prompt, class prompt)`, one a subject.
+    """
+    settings = SETTINGS[: max(2, len(SETTINGS) // len(prompts))]
+    subjects = [f"{instance_prompt} {setting}" for instance_prompt, _ in prompts for setting in settings]
+    return (*subjects, *dict.fromkeys(class_prompt for _, class_prompt in prompts))

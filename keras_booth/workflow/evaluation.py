@@ -7,7 +7,7 @@ import pathlib
 from PIL import Image
 
 from keras_booth.bases.tiny_world.judge import Judge
-from keras_booth.data import find_photos, read_photo
+from keras_booth.data import read_photo
 from keras_booth.evaluation import (
     PROMPT_SETTINGS,
     SUBJECTS,
@@ -23,7 +23,8 @@ from keras_booth.workflow.errors import require, user_input
 from keras_booth.workflow.files import check_writable, slug, whole_file
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.report import image_grid
-from keras_booth.workflow.run import build_booth, build_dataset, compile_booth, gather_prior, resolve, write_text
+from keras_booth.workflow.run import build_booth, compile_booth, resolve, write_text
+from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior
 
 BEFORE, VARIANTS = "before training", ("without prior loss", "with prior loss")
 SHOWN = 4  # pictures of a row of the figure
@@ -173,8 +174,8 @@ def without_prior(config):
 
 def train(config, booth):
     """Train as `keras_booth.train` does, without its files."""
-    prior = gather_prior(config, booth, own_images=())
-    data = build_dataset(config, booth, find_photos(config.subject.photos), prior)
+    photos, own = find_pictures(config)
+    data = build_dataset(config, booth, Pictures(photos, gather_prior(config, booth, own)))
     compile_booth(config, booth)
     progress = TrainingProgress(config.training.steps)
     try:

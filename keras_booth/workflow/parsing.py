@@ -10,10 +10,11 @@ import typing
 import jsonargparse
 import yaml
 
-from keras_booth.workflow.config import RunConfig
+from keras_booth.workflow.config import RunConfig, SubjectOptions
 from keras_booth.workflow.errors import InputError, Parser, user_input
 
-GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig)}
+GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
+MORE = "more_subjects"
 FIELDS = {f"{group}.{field.name}": field.type for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
 
@@ -30,6 +31,12 @@ def make_parser():
     parser.add_argument("--config", action="config", help="YAML file with any of the fields below; later flags win.")
     for group, kind in GROUPS.items():
         parser.add_class_arguments(kind, group)
+    parser.add_argument(
+        f"--{MORE}",
+        type=list[SubjectOptions],
+        default=[],
+        help="List of further subjects, each with the fields of the group subject.",
+    )
     return parser
 
 
@@ -54,7 +61,7 @@ def parse_config(flags):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
     with user_input():
         groups = parser.instantiate(values)
-        return RunConfig(**{group: groups[group] for group in GROUPS})
+        return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
 
 
 def parse_train(flags):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras
 
-from keras_booth.data import PhotoSet, find_photos, photo_dataset, read_captions, read_photo
+from keras_booth.data import read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.version import __version__
@@ -22,8 +22,9 @@ from keras_booth.workflow.files import check_writable, fresh_folder, slug, whole
 from keras_booth.workflow.guard import FiniteGuard, NotFinite
 from keras_booth.workflow.parsing import read_config, to_yaml
 from keras_booth.workflow.report import image_grid, loss_curves
+from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
 from keras_booth.workflow.tensorboard import TensorBoardLog
-from keras_booth.workflow.validation import ValidationLoss, validation_dataset
+from keras_booth.workflow.validation import ValidationLoss
 
 CONFIG_FILE, CHECKPOINTS = "config.yaml", "checkpoints"
 PACKAGES = ("keras", "keras-cv", "tensorflow", "tensorflow-cpu", "jax", "numpy")
@@ -54,11 +55,11 @@ def run(config):
     with user_input():
         check_writable(config.output.folder, "output.folder")
         warn(diagnose(config, quick=True))
-        config, booth, photos, prior = prepare(config)
-        data = build_datasets(config, booth, photos, prior)
+        config, booth, pictures = prepare(config)
+        data = build_datasets(config, booth, pictures)
         folder = fresh_folder(config.output.folder)
     write_text(folder / CONFIG_FILE, f"# {versions()}\n{to_yaml(config)}")
-    return finish(config, booth, data, photos, folder)
+    return finish(config, booth, data, pictures, folder)
 
 
 def resume(folder):
@@ -80,11 +81,11 @@ def resume(folder):
         config = read_config(folder / CONFIG_FILE)
         if (folder / model_name(config)).exists() and not (folder / CHECKPOINTS).is_dir():
             raise ValueError(f"The run is finished: {folder / model_name(config)}. Received: --resume {folder}")
-        config, booth, photos, prior = prepare(config)
+        config, booth, pictures = prepare(config)
         checkpoint = latest_checkpoint(folder / CHECKPOINTS)
         start = load_checkpoint(booth, checkpoint) if checkpoint else 0
-        data = build_datasets(config, booth, photos, prior, start)
-    return finish(config, booth, data, photos, folder, start)
+        data = build_datasets(config, booth, pictures, start)
+    return finish(config, booth, data, pictures, folder, start)
 
 
 def warn(findings):
@@ -95,25 +96,24 @@ def warn(findings):
 
 
 def prepare(config):
-    """Everything before the first step but the data: `(config, booth, photos, prior)`, with the config filled in."""
-    photos = check_photos(config)
-    own_images = find_class_images(config)
-    check_batch_size(config, len(photos), len(own_images))
+    """Everything before the first step but the data: `(config, booth, pictures)`, with the config filled in."""
+    config = fill_prompts(config)
+    photos, own = find_pictures(config)
     booth = build_booth(config)
     config = resolve(config, booth)
-    prior = gather_prior(config, booth, own_images)
+    pictures = Pictures(photos, gather_prior(config, booth, own))
     compile_booth(config, booth)
-    return config, booth, photos, prior
+    return config, booth, pictures
 
 
-def finish(config, booth, data, photos, folder, start=0):
+def finish(config, booth, data, pictures, folder, start=0):
     """Everything from the first step on: train, save, report."""
     try:
         samples = fit(config, booth, *data, folder, start)
         booth.save(folder / model_name(config), dtype=config.output.dtype)
         if config.lora.rank:
             booth.save_lora(folder / lora_name(config), dtype=config.output.dtype)
-        report(config, booth, samples, photos, folder)
+        report(config, booth, samples, pictures.photos[0].paths, folder)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"Stopped before the end. Go on with: python -m keras_booth.train --resume {folder}"
@@ -122,36 +122,6 @@ def finish(config, booth, data, photos, folder, start=0):
         raise InputError(f"{error} The last sound checkpoint is in {folder / CHECKPOINTS}.") from error
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return folder
-
-
-def check_photos(config):
-    """Opens every photograph. Returns their paths."""
-    photos = find_photos(config.subject.photos)
-    for photo in photos:
-        read_photo(photo)
-    return photos
-
-
-def find_class_images(config):
-    """Paths of the user's own class images; none when the base is to draw them, or when they are not wanted."""
-    prior = config.prior
-    return find_photos(prior.folder) if prior.wanted and prior.folder is not None else []
-
-
-def check_batch_size(config, photos, own_images):
-    """Finds a batch larger than the data before class images are drawn in vain.
-
-    Args:
-        config: `RunConfig`.
-        photos: int. Number of photographs.
-        own_images: int. Number of the user's own class images.
-    """
-    class_images = own_images or (config.prior.count if config.prior.wanted else 0)
-    if config.training.batch_size > photos + class_images:
-        raise ValueError(
-            f"training.batch_size must be at most the number of pictures: {photos} photos and {class_images} class "
-            f"images. Received: training.batch_size={config.training.batch_size}"
-        )
 
 
 def build_booth(config):
@@ -170,10 +140,11 @@ def build_booth(config):
 
 
 def resolve(config, booth):
-    """Fills in what the config leaves to the base, so that it says all that the run depends on."""
-    prompts = config.sampling.prompts or default_prompts(booth.instance_prompt, booth.class_prompt)
+    """Fills in what the config leaves open, so that it says all that the run depends on."""
+    config = fill_prompts(config)
+    pairs = [(subject.instance_prompt, subject.class_prompt) for subject in config.subjects]
+    prompts = config.sampling.prompts or default_prompts(pairs)
     config = config.replace("base", image_size=tuple(booth.image_size), dtype=booth.dtype_policy.name)
-    config = config.replace("subject", instance_prompt=booth.instance_prompt, class_prompt=booth.class_prompt)
     config = config.replace("sampling", prompts=tuple(prompts))
     for group in ("prior", "sampling"):
         options, base = getattr(config, group), booth.base.config
@@ -181,56 +152,6 @@ def resolve(config, booth):
         guidance_scale = base.guidance_scale if options.guidance_scale is None else options.guidance_scale
         config = config.replace(group, steps=steps, guidance_scale=guidance_scale)
     return config
-
-
-def gather_prior(config, booth, own_images):
-    """The class images: the user's own, or drawn by the base; `None` for a run without."""
-    prior = config.prior
-    if not prior.wanted:
-        return None
-    if own_images:
-        return PhotoSet(tuple(own_images), booth.class_prompt)
-    return booth.class_images(
-        prior.count,
-        seed=prior.seed,
-        steps=prior.steps,
-        guidance_scale=prior.guidance_scale,
-        batch_size=config.sampling.batch_size,
-    )
-
-
-def build_datasets(config, booth, photos, prior, start=0):
-    """`(data, validation)`: what is trained on from a step on, and what is measured; `None` where there is nothing."""
-    validation = None
-    if config.training.validate_every:
-        validation = validation_dataset(booth, instance_set(config, booth, photos), prior)
-    left = config.training.steps - start
-    return (build_dataset(config, booth, photos, prior, start) if left else None), validation
-
-
-def build_dataset(config, booth, photos, prior, start=0):
-    """The batches of the run from a step on, all in one epoch."""
-    subject, training = config.subject, config.training
-    return photo_dataset(
-        instance_set(config, booth, photos),
-        prior,
-        booth,
-        batch_size=training.batch_size,
-        prior_ratio=config.prior.ratio,
-        steps_per_epoch=training.steps - start,
-        start_step=start,
-        crop=subject.crop,
-        flip=subject.flip,
-        seed=training.seed,
-        cache_latents=training.cache_latents,
-        cache_text=training.cache_latents and not training.text_encoder,
-    )
-
-
-def instance_set(config, booth, photos):
-    """The photographs with what they show."""
-    captions = read_captions(photos, booth.instance_prompt) if config.subject.captions else ()
-    return PhotoSet(tuple(photos), booth.instance_prompt, tuple(captions))
 
 
 def compile_booth(config, booth):

@@ -85,8 +85,8 @@ def validation_dataset(booth, photos, prior):
 
     Args:
         booth: `DreamBooth`.
-        photos: `PhotoSet`.
-        prior: `PhotoSet`, or `None`.
+        photos: sequence of `PhotoSet`, one a subject.
+        prior: sequence of `PhotoSet`, or `None`.
     """
-    sets = [photos.first(PICTURES), prior and prior.first(PICTURES)]
+    sets = [group and [photos.first(PICTURES) for photos in group] for group in (photos, prior)]
     return photo_dataset(*sets, booth, batch_size=1, shuffle=False, cache_latents=True)

@@ -23,7 +23,7 @@ def folders(tmp_path_factory):
 
 def sets(folders, booth):
     photos, prior = (find_photos(folder) for folder in folders)
-    return PhotoSet(tuple(photos), booth.instance_prompt), PhotoSet(tuple(prior), booth.class_prompt)
+    return [PhotoSet(tuple(photos), booth.instance_prompt)], [PhotoSet(tuple(prior), booth.class_prompt)]
 
 
 def fit(folders, path, rate, steps=4, prior=True, after=()):

@@ -1,0 +1,125 @@
+"""The pictures of a run: photographs and class images of one subject or several."""
+
+import dataclasses
+
+from keras_booth.data import PhotoSet, find_photos, photo_dataset, read_captions, read_photo
+from keras_booth.dreambooth import default_prompts
+from keras_booth.workflow.validation import validation_dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """What a run is trained on.
+
+    Args:
+        photos: tuple of `PhotoSet`, one a subject.
+        prior: tuple of `PhotoSet`, one a subject; or `None` for a run without class images.
+    """
+
+    photos: tuple[PhotoSet, ...]
+    prior: tuple[PhotoSet, ...] | None
+
+
+def fill_prompts(config):
+    """A config that says all prompts."""
+
+    def fill(subject):
+        instance_prompt, class_prompt = default_prompts(subject.identifier.strip(), subject.class_noun.strip())
+        return dataclasses.replace(
+            subject,
+            instance_prompt=subject.instance_prompt or instance_prompt,
+            class_prompt=subject.class_prompt or class_prompt,
+        )
+
+    return dataclasses.replace(
+        config, subject=fill(config.subject), more_subjects=tuple(map(fill, config.more_subjects))
+    )
+
+
+def find_pictures(config):
+    """Opens every photograph, and finds the user's own class images.
+
+    Args:
+        config: `RunConfig` with all prompts.
+
+    Returns:
+        `(photos, own)`: tuples with a `PhotoSet` for each subject; in `own` it is `None` where the base is to draw the
+        class images, or where they are not wanted.
+    """
+    photos = []
+    for subject in config.subjects:
+        paths = find_photos(subject.photos)
+        for path in paths:
+            read_photo(path)
+        captions = read_captions(paths, subject.instance_prompt) if subject.captions else ()
+        photos.append(PhotoSet(tuple(paths), subject.instance_prompt, tuple(captions)))
+    own = tuple(own_class_images(config, subject) for subject in config.subjects)
+    check_batch_size(config, photos, own)
+    return tuple(photos), own
+
+
+def own_class_images(config, subject):
+    """The user's class images of a subject, or `None`."""
+    folder = subject.class_images or config.prior.folder
+    if not config.prior.wanted or folder is None:
+        return None
+    return PhotoSet(tuple(find_photos(folder)), subject.class_prompt)
+
+
+def check_batch_size(config, photos, own):
+    """Finds a batch larger than the data before class images are drawn in vain."""
+    shown = sum(len(group.paths) for group in photos)
+    drawn = config.prior.count if config.prior.wanted else 0
+    class_images = sum(len(group.paths) if group else drawn for group in own)
+    if config.training.batch_size > shown + class_images:
+        raise ValueError(
+            f"training.batch_size must be at most the number of pictures: {shown} photos and {class_images} class "
+            f"images. Received: training.batch_size={config.training.batch_size}"
+        )
+
+
+def gather_prior(config, booth, own):
+    """The class images of all subjects: the user's own, or drawn by the base; `None` for a run without."""
+    prior = config.prior
+    if not prior.wanted:
+        return None
+    return tuple(
+        mine
+        or booth.class_images(
+            prior.count,
+            prompt=subject.class_prompt,
+            seed=prior.seed,
+            steps=prior.steps,
+            guidance_scale=prior.guidance_scale,
+            batch_size=config.sampling.batch_size,
+        )
+        for subject, mine in zip(config.subjects, own, strict=True)
+    )
+
+
+def build_datasets(config, booth, pictures, start=0):
+    """`(data, validation)`: what is trained on from a step on, and what is measured; `None` where there is nothing."""
+    validation = None
+    if config.training.validate_every:
+        validation = validation_dataset(booth, pictures.photos, pictures.prior)
+    left = config.training.steps - start
+    return (build_dataset(config, booth, pictures, start) if left else None), validation
+
+
+def build_dataset(config, booth, pictures, start=0):
+    """The batches of the run from a step on, all in one epoch."""
+    subject, training = config.subject, config.training
+    return photo_dataset(
+        pictures.photos,
+        pictures.prior,
+        booth,
+        batch_size=training.batch_size,
+        prior_ratio=config.prior.ratio,
+        steps_per_epoch=training.steps - start,
+        start_step=start,
+        crop=subject.crop,
+        flip=subject.flip,
+        seed=training.seed,
+        cache_latents=training.cache_latents,
+        cache_text=training.cache_latents and not training.text_encoder,
+    )
