@@ -101,6 +101,8 @@ def to_yaml(config):
 def explain(message):
     """jsonargparse's message as one sentence about the field that the user wrote."""
     text = " ".join(message.split())
+    if text.startswith(f'Parser key "{MORE}":'):
+        return explain_more(text.rpartition("SubjectOptions':")[2].strip() or text)
     wrong = re.search(r'^Parser key "([\w.]+)":.*(?:Got|Given) value: (.*)$', text)
     if wrong and wrong[1] in FIELDS:
         return f"{wrong[1]} must be {describe(FIELDS[wrong[1]])}. Received: {wrong[1]}={wrong[2]}"
@@ -122,6 +124,22 @@ def explain(message):
     if text.startswith("Unexpected config:"):
         return f"The config file must hold groups of fields: {', '.join(GROUPS)}. Received:{text.partition(':')[2]}"
     return text
+
+
+def explain_more(text):
+    """A complaint about one of the further subjects as a sentence."""
+    wrong = re.search(r'^Parser key "(\w+)":.*(?:Got|Given) value: (.*)$', text)
+    if wrong:
+        kind = FIELDS[f"subject.{wrong[1]}"]
+        return f"{wrong[1]} in {MORE} must be {describe(kind)}. Received: {wrong[1]}={wrong[2]}"
+    missing = re.search(r"^the following arguments are required: (.*)$", text)
+    if missing:
+        return f"Each of {MORE} must have {missing[1].replace(', ', ' and ')}. Received: one without."
+    unknown = re.search(r"^Option '([^']*)' is not accepted", text)
+    if unknown:
+        return f"There is no field {unknown[1]} in {MORE}; it has those of subject. Received: {unknown[1]}"
+    received = text.rpartition(": ")[2]
+    return f"{MORE} must be a list of groups of fields like those of subject. Received: {MORE}={received}"
 
 
 def describe(kind):

@@ -75,7 +75,7 @@ class TestRunConfig:
         assert not PriorOptions(**fields).wanted
 
     def test_default_prompts_end_with_the_class(self):
-        prompts = default_prompts("a photo of sks dog", "a photo of a dog")
+        prompts = default_prompts([("a photo of sks dog", "a photo of a dog")])
         assert prompts[0] == "a photo of sks dog in the snow"
         assert prompts[-1] == "a photo of a dog"
 

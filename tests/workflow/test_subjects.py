@@ -1,0 +1,86 @@
+"""Several subjects in one run: each its identifier, class, folder and prior."""
+
+import numpy as np
+import pytest
+import yaml
+
+from keras_booth.workflow.errors import InputError
+from keras_booth.workflow.parsing import parse_config, read_config, to_yaml
+from keras_booth.workflow.run import resolve
+from keras_booth.workflow.subjects import Pictures, build_dataset, fill_prompts, find_pictures, gather_prior
+from tests.commands.helpers import flags, write_photos
+from tests.conftest import small_booth
+
+CAT = {"photos": "photos/cat", "identifier": "zwx", "class_noun": "cat"}
+TOY = {"photos": "photos/toy", "class_noun": "toy", "class_images": "toys", "captions": True}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    for folder, count in (("photos/dog", 3), ("photos/cat", 2), ("photos/toy", 1), ("toys", 2)):
+        write_photos(tmp_path / folder, count)
+    (tmp_path / "photos" / "toy" / "0.txt").write_text("sks toy, upside down")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BOOTH_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def config_of(*more, **options):
+    return parse_config(flags(subject__photos="photos/dog", more_subjects=yaml.safe_dump(list(more)), **options))
+
+
+def test_yaml_round_trip(place):
+    config = fill_prompts(config_of(CAT, TOY))
+    (place / "config.yaml").write_text(to_yaml(config))
+    assert read_config("config.yaml") == config
+    assert [subject.class_prompt for subject in config.subjects] == [f"a photo of a {x}" for x in ("dog", "cat", "toy")]
+
+
+def test_pictures(place):
+    booth = small_booth()
+    config = resolve(config_of(CAT, TOY, training__batch_size="6", training__cache_latents="false"), booth)
+    photos, own = find_pictures(config)
+    prior = gather_prior(config, booth, own)
+    assert [len(group.paths) for group in photos] == [3, 2, 1]
+    assert [group.prompts[0] for group in photos] == [
+        "a photo of sks dog",
+        "a photo of zwx cat",
+        "sks toy, upside down",
+    ]
+    assert [group.prompt for group in prior] == ["a photo of a dog", "a photo of a cat", "a photo of a toy"]
+    assert own[:2] == (None, None) and prior[2] == own[2]
+    data = build_dataset(config, booth, Pictures(photos, prior))
+    batch = next(data.as_numpy_iterator())
+    texts = [*(group.prompts[0] for group in photos), *(group.prompt for group in prior)]
+    # A batch of six, half of it class images: each subject and each class once.
+    assert {row.tobytes() for row in batch["tokens"]} == {row.tobytes() for row in booth.tokenize(texts)}
+    assert np.count_nonzero(batch["is_prior"]) == 3
+
+
+def test_default_samples_show_all(place):
+    config = resolve(config_of(CAT, sampling__prompts="null"), small_booth())
+    prompts = config.sampling.prompts
+    assert prompts[-2:] == ("a photo of a dog", "a photo of a cat")
+    for name in ("sks dog", "zwx cat"):
+        assert sum(name in prompt for prompt in prompts) >= 2
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        ({**CAT, "identifier": "sks", "class_noun": "dog"}, "identifier of their own"),
+        ({**CAT, "identifier": "cat"}, "must differ"),
+        ({"identifier": "zwx"}, "must have photos and class_noun"),
+        ({**CAT, "foto": "x"}, "no field foto in more_subjects"),
+        ({**CAT, "crop": "x"}, "crop in more_subjects must be center or random. Received: crop=x"),
+        ("cat", "must be a list of groups"),
+    ],
+)
+def test_mistakes(place, more, words):
+    with pytest.raises(InputError, match=words):
+        config_of(more)
+
+
+def test_a_folder_that_is_not_there(place):
+    with pytest.raises(ValueError, match="photos/bird"):
+        find_pictures(fill_prompts(config_of({**CAT, "photos": "photos/bird"})))
