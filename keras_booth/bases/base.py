@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
+from keras_booth.bases.corrections import Forgetful
 from keras_booth.bases.text_encoder import TextEncoderConfig, build_text_encoder
 from keras_booth.bases.unet import UNetConfig, build_unet
 from keras_booth.diffusion import NoiseSchedule
@@ -115,6 +116,14 @@ class StableDiffusionBase:
     def components(self):
         """dict of the four `keras.Model`s by name."""
         return {name: getattr(self, name) for name in ("text_encoder", "unet", "image_encoder", "decoder")}
+
+    def checkpoint_gradients(self, wanted=True):
+        """Have the blocks of UNet and text encoder keep their inputs only, and compute the rest again in the backward
+        pass: less memory, more time, the same gradients. Takes effect where a step is compiled afterwards."""
+        for model in (self.unet, self.text_encoder):
+            for layer in model.layers:
+                if isinstance(layer, Forgetful):
+                    layer.forgets = bool(wanted)
 
     def moments(self, pictures):
         """Pictures -> moments of the posterior, unscaled.

@@ -24,6 +24,16 @@ def build_chain(layers, shape):
     return shape
 
 
+class Forgetful:
+    """A block that may forget what it computed inside, and compute it again in the backward pass (gradient
+    checkpointing, arXiv:1604.06174). Put it before the class whose `call` it wraps."""
+
+    forgets = False
+
+    def call(self, inputs):
+        return keras.remat(super().call)(inputs) if self.forgets else super().call(inputs)
+
+
 class PaddedConv2D(KerasCVPaddedConv2D):
     """A convolution that pads by itself where it can: the original writes a padded copy of its input first."""
 
@@ -46,7 +56,7 @@ class PaddedConv2D(KerasCVPaddedConv2D):
         return self.conv2d(inputs if self.pads_itself else self.padding2d(inputs))
 
 
-class ResBlock(kerascv.ResBlock):
+class ResBlock(Forgetful, kerascv.ResBlock):
     """The UNet's residual block with convolutions that pad by themselves; `call` is inherited."""
 
     def __init__(self, output_dim, **kwargs):
@@ -169,7 +179,7 @@ class BasicTransformerBlock(kerascv.BasicTransformerBlock):
         return input_shape[0]
 
 
-class SpatialTransformer(kerascv.SpatialTransformer):
+class SpatialTransformer(Forgetful, kerascv.SpatialTransformer):
     """The original with the corrected transformer block and the group-norm epsilon Stable Diffusion was trained
     with (1e-6, where KerasCV has 1e-5); `call` is inherited."""
 
@@ -242,7 +252,7 @@ class CLIPEmbedding(clip.CLIPEmbedding):
         return self.token_embedding.compute_output_shape(input_shape[0])
 
 
-class CLIPEncoderLayer(clip.CLIPEncoderLayer):
+class CLIPEncoderLayer(Forgetful, clip.CLIPEncoderLayer):
     """The original, built at once."""
 
     def build(self, input_shape):

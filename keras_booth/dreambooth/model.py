@@ -16,6 +16,7 @@ from keras_booth.bases import (
     prefers_jit,
 )
 from keras_booth.dreambooth.adapted import Adapted
+from keras_booth.dreambooth.fused import fuse_updates
 from keras_booth.dreambooth.loss import balance, min_snr_weights, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.prior import draw_class_images
 from keras_booth.dreambooth.rates import give_two_rates
@@ -193,6 +194,7 @@ class DreamBooth(Adapted, keras.Model):
         noise_offset=0.0,
         text_encoder_rate=1.0,
         text_encoder_until=None,
+        gradient_checkpointing=False,
         jit_compile=None,
         **kwargs,
     ):
@@ -207,6 +209,8 @@ class DreamBooth(Adapted, keras.Model):
                 very dark and very bright pictures; 0.1 is a usual value.
             text_encoder_rate: float >= 0. The text encoder's learning rate as a share of the optimizer's.
             text_encoder_until: int. Step after which the text encoder stays as it is; `None` to train it to the end.
+            gradient_checkpointing: bool. Whether the blocks' inner values are computed again in the backward pass
+                instead of kept: less memory, more time.
             jit_compile: bool or `"auto"`; `None` for the faster one: no XLA on TensorFlow without a GPU.
             **kwargs: further arguments of `keras.Model.compile`.
         """
@@ -227,6 +231,10 @@ class DreamBooth(Adapted, keras.Model):
             jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
             **kwargs,
         )
+        self.gradient_checkpointing = bool(gradient_checkpointing)
+        self.base.checkpoint_gradients(self.gradient_checkpointing)
+        if keras.backend.backend() == "tensorflow" and not self.jit_compile:
+            fuse_updates(self.optimizer)
         slow = self.text_encoder.trainable_variables
         if slow and (self.text_encoder_rate != 1.0 or text_encoder_until is not None):
             give_two_rates(self.optimizer, slow, self.text_encoder_rate, text_encoder_until)
@@ -470,6 +478,7 @@ class DreamBooth(Adapted, keras.Model):
             "noise_offset": self.noise_offset,
             "text_encoder_rate": self.text_encoder_rate,
             "text_encoder_until": self.text_encoder_until,
+            "gradient_checkpointing": self.gradient_checkpointing,
         }
 
     def compile_from_config(self, config):

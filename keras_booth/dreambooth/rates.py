@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_booth.dreambooth.fused import subclass
+
 
 class TwoRates:
     """What is mixed into an optimizer's class: some variables move at a share of the learning rate, and may stop.
@@ -53,9 +55,7 @@ def give_two_rates(optimizer, variables, factor, until=None):
         until: int, the step at which they stop; `None` for never.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    kind = type(optimizer)
-    if not issubclass(kind, TwoRates):
-        names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
-        optimizer.__class__ = type(kind.__name__, (TwoRates, kind), names)
+    if not isinstance(optimizer, TwoRates):
+        subclass(optimizer, TwoRates)
     optimizer.slow_paths = frozenset(variable.path for variable in variables)
     optimizer.slow_factor, optimizer.slow_until = factor, until

@@ -138,6 +138,8 @@ class TrainingOptions:
         noise_offset: Noise that is the same all over a picture, for very dark and very bright ones; 0.1 is usual.
         cache_latents: Whether to encode all pictures once before training (and all prompts, if the text encoder is not
             trained), and not in every step.
+        gradient_checkpointing: Whether to compute the blocks' inner values again in the backward pass, and not to keep
+            them: less memory, more time.
         accumulation: Steps whose gradients are put together before the weights change.
         validate_every: Steps between two measurements of the loss on fixed samples, in validation.csv; 0 for none.
         tensorboard: Whether to write event files for TensorBoard.
@@ -162,6 +164,7 @@ class TrainingOptions:
     min_snr_gamma: float | None = None
     noise_offset: float = 0.0
     cache_latents: bool = True
+    gradient_checkpointing: bool = False
     accumulation: int = 1
     validate_every: int = 0
     tensorboard: bool = False

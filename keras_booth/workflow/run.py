@@ -165,6 +165,7 @@ def compile_booth(config, booth):
         noise_offset=training.noise_offset,
         text_encoder_rate=1.0 if own_rate is None else own_rate / training.learning_rate,
         text_encoder_until=training.text_encoder_until,
+        gradient_checkpointing=training.gradient_checkpointing,
     )
 
 
