@@ -23,7 +23,7 @@ from keras_booth.workflow.guard import FiniteGuard, NotFinite
 from keras_booth.workflow.parsing import read_config, to_yaml
 from keras_booth.workflow.report import image_grid, loss_curves
 from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
-from keras_booth.workflow.tensorboard import TensorBoardLog
+from keras_booth.workflow.tensorboard import TensorBoardLog, require_tensorboard
 from keras_booth.workflow.validation import ValidationLoss
 
 CONFIG_FILE, CHECKPOINTS = "config.yaml", "checkpoints"
@@ -97,6 +97,8 @@ def warn(findings):
 
 def prepare(config):
     """Everything before the first step but the data: `(config, booth, pictures)`, with the config filled in."""
+    if config.training.tensorboard:
+        require_tensorboard()
     config = fill_prompts(config)
     photos, own = find_pictures(config)
     booth = build_booth(config)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_booth.data import PhotoSet, photo_dataset
 from keras_booth.dreambooth import LoraConfig
@@ -39,9 +40,11 @@ def test_batches(folders):
 
 
 @pytest.mark.parametrize("crop, flip, variants", [("center", False, 1), ("center", True, 2), ("random", True, 8)])
-def test_crops_and_flips_are_kept_as_variants(folders, crop, flip, variants):
+def test_crops_and_flips_are_kept_as_variants(tmp_path, crop, flip, variants):
     booth = small_booth()
-    photos = PhotoSet((sorted(folders[0].iterdir())[0],), "a photo")
+    path = tmp_path / "wide.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 64, 3), "uint8")).save(path)
+    photos = PhotoSet((path,), "a photo")
     data = photo_dataset(
         photos, None, booth, batch_size=1, steps_per_epoch=100, crop=crop, flip=flip, cache_latents=True
     )
