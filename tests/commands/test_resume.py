@@ -61,7 +61,10 @@ def lines(folder):
 def assert_same_end(one, two):
     for ours, theirs in zip(weights(one), weights(two), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert lines(one) == lines(two)
+    # A logged loss is a difference of Keras's running sums, which begin anew with each part of a run.
+    for ours, theirs in zip(lines(one), lines(two), strict=True):
+        if ours != theirs:
+            np.testing.assert_allclose(np.array(ours, "float"), np.array(theirs, "float"), rtol=1e-4)
     assert (one / "run" / "samples.png").read_bytes() == (two / "run" / "samples.png").read_bytes()
     for folder in (one, two):
         assert not (folder / "run" / "checkpoints").exists()
