@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
 from keras_booth.bases.corrections import Forgetful
+from keras_booth.bases.parking import Parked
 from keras_booth.bases.text_encoder import TextEncoderConfig, build_text_encoder
 from keras_booth.bases.unet import UNetConfig, build_unet
 from keras_booth.diffusion import NoiseSchedule
@@ -100,6 +101,7 @@ class StableDiffusionBase:
         self.config = config
         self.tokenizer = tokenizer
         self.schedule = config.schedule
+        self._parked = None
         with global_policy(dtype or keras.config.dtype_policy()):
             self.text_encoder = build_text_encoder(config.text_encoder)
             self.unet = build_unet(config.unet, config.latent_size, config.text_encoder.max_length)
@@ -116,6 +118,29 @@ class StableDiffusionBase:
     def components(self):
         """dict of the four `keras.Model`s by name."""
         return {name: getattr(self, name) for name in ("text_encoder", "unet", "image_encoder", "decoder")}
+
+    def park(self, *names):
+        """Have components that are not trained wait in a file; `present` brings them back for a while.
+
+        Args:
+            *names: of `components`. None for all to come back to stay.
+        """
+        if self._parked is not None:
+            self._parked.come_back()
+        self._parked = Parked([self.components[name] for name in names]) if names else None
+
+    @contextlib.contextmanager
+    def present(self):
+        """All components in memory for a while."""
+        parked, self._parked = self._parked, None
+        if parked is not None:
+            parked.come_back()
+        try:
+            yield
+        finally:
+            if parked is not None:
+                parked.leave()
+                self._parked = parked
 
     def checkpoint_gradients(self, wanted=True):
         """Have the blocks of UNet and text encoder keep their inputs only, and compute the rest again in the backward

@@ -36,16 +36,14 @@ class FusedAdam:
         beta_1_power, beta_2_power = (ops.power(beta, step) for beta in (self.beta_1, self.beta_2))
         rate = ops.cast(learning_rate, "float32")
         step_size = rate * ops.sqrt(1 - beta_2_power) / (1 - beta_1_power)
+        update = compiled_update(float(self.beta_1), float(self.beta_2), float(self.epsilon))
         for grad, variable in zip(grads, trainable_variables, strict=True):
             index = self._get_variable_index(variable)
-            state = [variable, self._momentums[index], self._velocities[index]]
-            values = [tf.convert_to_tensor(item) for item in (grad, *(item.value for item in state))]
             decays = self.weight_decay is not None and self._use_weight_decay(variable)
             kept = 1.0 - self.weight_decay * rate if decays else 1.0
             numbers = [ops.cast(number, "float32") for number in (self._clip_scale, kept, step_size)]
-            update = compiled_update(float(self.beta_1), float(self.beta_2), float(self.epsilon))
-            for item, value in zip(state, update(*values, *numbers), strict=True):
-                item.assign(value)
+            state = [item.value for item in (variable, self._momentums[index], self._velocities[index])]
+            update(tf.convert_to_tensor(grad), *state, *numbers)
 
 
 @functools.cache
@@ -58,10 +56,11 @@ def compiled_update(beta_1, beta_2, epsilon):
         """Adam (arXiv:1412.6980, algorithm 1, with the step size of the end of its section 2), decay decoupled
         (arXiv:1711.05101)."""
         grad = tf.cast(grad, weight.dtype) * clip_scale
-        momentum = momentum + (grad - momentum) * (1 - beta_1)
-        velocity = velocity + (tf.square(grad) - velocity) * (1 - beta_2)
-        weight = weight * kept - step_size * momentum / (tf.sqrt(velocity) + epsilon)
-        return weight, momentum, velocity
+        new_momentum = momentum + (grad - momentum) * (1 - beta_1)
+        new_velocity = velocity + (tf.square(grad) - velocity) * (1 - beta_2)
+        weight.assign(weight * kept - step_size * new_momentum / (tf.sqrt(new_velocity) + epsilon))
+        momentum.assign(new_momentum)
+        velocity.assign(new_velocity)
 
     return update
 

@@ -169,7 +169,8 @@ class DreamBooth(Adapted, keras.Model):
         Returns:
             float32 array `(batch, h, w, 2 * channels)`, for a batch's `moments`.
         """
-        return ops.convert_to_numpy(self.base.moments(ops.convert_to_tensor(images)))
+        with self.base.present():
+            return ops.convert_to_numpy(self.base.moments(ops.convert_to_tensor(images)))
 
     def encode_text(self, tokens):
         """Send prompts through a text encoder that is not trained.
@@ -182,7 +183,18 @@ class DreamBooth(Adapted, keras.Model):
         """
         if self.text_encoder.trainable_variables:
             raise ValueError("The text encoder is trained, so its output cannot be computed before.")
-        return ops.convert_to_numpy(ops.cast(self.base.text_encoder(ops.convert_to_tensor(tokens)), "float32"))
+        with self.base.present():
+            return ops.convert_to_numpy(ops.cast(self.base.text_encoder(ops.convert_to_tensor(tokens)), "float32"))
+
+    def park_encoders(self):
+        """Have autoencoder and text encoder leave memory until something is drawn, encoded or saved.
+
+        For training on batches with `moments` and `context`, as `photo_dataset` makes them with `cache_latents` and
+        `cache_text`. A text encoder that is trained stays. Does nothing on JAX, where all weights go through each step.
+        """
+        if keras.backend.backend() == "tensorflow":
+            frozen = [] if self.text_encoder.trainable_variables else ["text_encoder"]
+            self.base.park("image_encoder", "decoder", *frozen)
 
     # === Training ===
 
@@ -398,12 +410,14 @@ class DreamBooth(Adapted, keras.Model):
         steps, guidance_scale = self._sampling(steps, guidance_scale)
         rows = [text for text in prompts for _ in range(count)]
         options = {"negative_prompt": negative_prompt, "batch_size": batch_size, "on_batch": on_batch}
-        return draw(self._sampler(steps), rows, range(len(rows)), seed, guidance_scale, **options)
+        with self.base.present():
+            return draw(self._sampler(steps), rows, range(len(rows)), seed, guidance_scale, **options)
 
     def generate_indices(self, prompt, indices, *, seed, steps, guidance_scale, batch_size):
         """Draw the pictures with these indices in the series of a seed: uint8 `(len(indices), H, W, 3)`."""
         prompts = [prompt] * len(indices)
-        return draw(self._sampler(steps), prompts, indices, seed, guidance_scale, batch_size=batch_size)
+        with self.base.present():
+            return draw(self._sampler(steps), prompts, indices, seed, guidance_scale, batch_size=batch_size)
 
     def _sampling(self, steps, guidance_scale):
         config = self.base.config
@@ -497,7 +511,8 @@ class DreamBooth(Adapted, keras.Model):
             include_optimizer: bool. Whether to keep the optimizer and its state, twice the size of the trained
                 weights.
         """
-        save_archive(self, filepath, overwrite, dtype, include_optimizer)
+        with self.base.present():
+            save_archive(self, filepath, overwrite, dtype, include_optimizer)
 
     def export_weights(self, output, *, format="diffusers", dtype="float32"):
         """Write the model for other programs.
@@ -514,7 +529,7 @@ class DreamBooth(Adapted, keras.Model):
         Raises:
             ValueError: for an unknown format or dtype, or a place that is taken or of the wrong kind.
         """
-        with self.adapters.in_kernels() if self.adapters else contextlib.nullcontext():
+        with self.base.present(), self.adapters.in_kernels() if self.adapters else contextlib.nullcontext():
             return export_base(self.base, output, format=format, dtype=dtype)
 
 

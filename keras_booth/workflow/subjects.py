@@ -102,8 +102,10 @@ def build_datasets(config, booth, pictures, start=0):
     validation = None
     if config.training.validate_every:
         validation = validation_dataset(booth, pictures.photos, pictures.prior)
-    left = config.training.steps - start
-    return (build_dataset(config, booth, pictures, start) if left else None), validation
+    data = build_dataset(config, booth, pictures, start) if config.training.steps > start else None
+    if config.training.cache_latents:
+        booth.park_encoders()
+    return data, validation
 
 
 def build_dataset(config, booth, pictures, start=0):

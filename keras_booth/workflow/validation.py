@@ -89,4 +89,5 @@ def validation_dataset(booth, photos, prior):
         prior: sequence of `PhotoSet`, or `None`.
     """
     sets = [group and [photos.first(PICTURES) for photos in group] for group in (photos, prior)]
-    return photo_dataset(*sets, booth, batch_size=1, shuffle=False, cache_latents=True)
+    frozen = not booth.text_encoder.trainable_variables
+    return photo_dataset(*sets, booth, batch_size=1, shuffle=False, cache_latents=True, cache_text=frozen)
