@@ -1,11 +1,13 @@
 """Seconds per step and peak memory of DreamBooth on Stable Diffusion 1.x at full size, beside diffusers'.
 
     python benchmarks/train_step.py --size 128 --steps 5
+    python benchmarks/train_step.py --options
 
 Theirs is the loop of diffusers' `train_dreambooth.py` (or `train_dreambooth_lora.py`), written with diffusers' own
 parts: it encodes images and text in every step. Ours is `fit` on `photo_dataset` with `cache_latents`, as `python -m
 keras_booth.train` does it. Both: random weights, one photograph and one class image in a batch, AdamW, gradients
-clipped by their global norm. Each case runs in a process of its own, ours and theirs by turns.
+clipped by their global norm. Each case runs in a process of its own, ours and theirs by turns. With `--options` ours
+alone is measured, with one option after the other.
 """
 
 import argparse
@@ -19,6 +21,15 @@ from pathlib import Path
 
 CASES = [(what, precision) for what in ("full", "lora") for precision in ("float32", "bfloat16")]
 RANK = 4
+OPTIONS = {
+    "everything as above": {},
+    "encoders in every step": {"cached": False},
+    "gradient checkpointing": {"checkpointing": True},
+    "Adafactor": {"optimizer": "adafactor"},
+    "LoRA": {"lora": True},
+    "LoRA, gradient checkpointing": {"lora": True, "checkpointing": True},
+    "LoRA, mixed_bfloat16": {"lora": True, "dtype": "mixed_bfloat16"},
+}
 
 
 def peak():
@@ -26,8 +37,8 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def ours(what, precision, size, steps):
-    """Median seconds of a step, after the first, which compiles."""
+def ours(size, steps, lora=False, dtype="float32", cached=True, checkpointing=False, optimizer="adamw"):
+    """Median seconds of a step, after the first two: one compiles, in the next the memory is still growing."""
     sys.modules["torch"] = None  # KerasCV would load it where it is installed, for nothing
     import keras
     import numpy as np
@@ -39,9 +50,9 @@ def ours(what, precision, size, steps):
         "stable_diffusion_1.4",
         weights=None,
         image_size=size,
-        dtype="float32" if precision == "float32" else "mixed_bfloat16",
+        dtype=dtype,
         vocabulary=keras_booth.bases.tiny_world.config.VOCABULARY,
-        lora=keras_booth.LoraConfig(RANK) if what == "lora" else None,
+        lora=keras_booth.LoraConfig(RANK) if lora else None,
     )
     times = []
 
@@ -59,16 +70,19 @@ def ours(what, precision, size, steps):
             pixels = np.random.default_rng(index).integers(0, 256, (size, size, 3), "uint8")
             Image.fromarray(pixels).save(place / "1.png")
         data = keras_booth.data.photo_dataset(
-            *folders, booth, batch_size=2, steps_per_epoch=steps + 1, cache_latents=True, cache_text=True
+            *folders, booth, batch_size=2, steps_per_epoch=steps + 2, cache_latents=cached, cache_text=cached
         )
-        booth.park_encoders()
-        booth.compile(keras.optimizers.AdamW(5e-6, weight_decay=0.01, global_clipnorm=1.0))
+        if cached:
+            booth.park_encoders()
+        settings = {"learning_rate": 5e-6, "weight_decay": 0.01, "global_clipnorm": 1.0}
+        made = keras.optimizers.get({"class_name": optimizer, "config": settings})
+        booth.compile(made, gradient_checkpointing=checkpointing)
         booth.fit(data, verbose=0, callbacks=[Clock()])
-    return float(np.median(times[1:]))
+    return float(np.median(times[2:]))
 
 
 def theirs(what, precision, size, steps):
-    """The same for diffusers."""
+    """The same for diffusers, whose loop is written out here."""
     import diffusers
     import numpy as np
     import peft
@@ -101,7 +115,7 @@ def theirs(what, precision, size, steps):
     pixels = torch.rand(2, 3, size, size) * 2 - 1
     tokens = torch.randint(0, 49408, (2, 77))
     times = []
-    for _ in range(steps + 1):
+    for _ in range(steps + 2):
         start = time.perf_counter()
         with torch.autocast("cpu", dtype=dtype, enabled=precision != "float32"):
             latents = vae.encode(pixels.to(dtype)).latent_dist.sample() * vae.config.scaling_factor
@@ -119,38 +133,57 @@ def theirs(what, precision, size, steps):
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         times.append(time.perf_counter() - start)
-    return float(np.median(times[1:]))
+    return float(np.median(times[2:]))
 
 
-def measure(who, what, precision, flags):
+def measure(case, flags):
     """One case in a process of its own: dict of `seconds` and `gigabytes`."""
-    line = [sys.executable, __file__, "--case", who, what, precision, "--size", flags.size, "--steps", flags.steps]
+    line = [sys.executable, __file__, "--case", json.dumps(case), "--size", flags.size, "--steps", flags.steps]
     done = subprocess.run([str(part) for part in line], capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"{who}, {what}, {precision} failed:\n{done.stderr[-2000:]}")
+        raise SystemExit(f"{case} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main():
-    """Measure and print a table in Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
-    parser.add_argument("--steps", type=int, default=5, help="steps of which the median is taken")
-    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)
-    flags = parser.parse_args()
-    if flags.case:
-        who, what, precision = flags.case
-        seconds = {"ours": ours, "theirs": theirs}[who](what, precision, flags.size, flags.steps)
-        print(json.dumps({"seconds": seconds, "gigabytes": peak()}))
-        return
+def side_by_side(flags):
+    """Print the comparison as a table in Markdown."""
     print("| trained | precision | ours, s | theirs, s | ratio | ours, GB | theirs, GB | ratio |")
     print("|---|---|---|---|---|---|---|---|")
     for what, precision in CASES:
-        mine, other = (measure(who, what, precision, flags) for who in ("ours", "theirs"))
+        dtype = "float32" if precision == "float32" else "mixed_bfloat16"
+        mine = measure({"ours": {"lora": what == "lora", "dtype": dtype}}, flags)
+        other = measure({"theirs": [what, precision]}, flags)
         cells = [what, precision]
         for key in ("seconds", "gigabytes"):
             cells += [f"{mine[key]:.2f}", f"{other[key]:.2f}", f"{mine[key] / other[key]:.2f}"]
         print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def by_option(flags):
+    """Print what each option costs as a table in Markdown."""
+    print("| option | seconds per step | peak memory, GB |")
+    print("|---|---|---|")
+    for name, options in OPTIONS.items():
+        found = measure({"ours": options}, flags)
+        print(f"| {name} | {found['seconds']:.2f} | {found['gigabytes']:.1f} |", flush=True)
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
+    parser.add_argument("--steps", type=int, default=5, help="steps of which the median is taken")
+    parser.add_argument("--options", action="store_true", help="ours alone, by option")
+    parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if not flags.case:
+        return by_option(flags) if flags.options else side_by_side(flags)
+    ((who, options),) = flags.case.items()
+    if who == "ours":
+        seconds = ours(flags.size, flags.steps, **options)
+    else:
+        seconds = theirs(*options, flags.size, flags.steps)
+    print(json.dumps({"seconds": seconds, "gigabytes": peak()}))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import dataclasses
 import os
 
+import keras
+
 from keras_booth.bases import activation_floats, lora_parameters, named_layers, shape_of
 from keras_booth.dreambooth import LoraConfig
 
@@ -46,7 +48,12 @@ def estimate(config, base_config):
     """
     base, training = shape_of(base_config), config.training
     trained = trained_parameters(config, base)
-    held = sum(model.count_params() for model in base.components.values())
+    components = dict(base.components)
+    if training.cache_latents and keras.backend.backend() == "tensorflow":
+        # They wait in a file; see `DreamBooth.park_encoders`.
+        parked = ("image_encoder", "decoder", *(() if training.text_encoder else ("text_encoder",)))
+        components = {name: model for name, model in components.items() if name not in parked}
+    held = sum(model.count_params() for model in components.values())
     accumulated = 1 if training.accumulation > 1 else 0
     averaged = 1 if training.ema_momentum is not None else 0
     half = config.base.dtype in ("mixed_bfloat16", "mixed_float16")

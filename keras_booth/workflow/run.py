@@ -54,8 +54,7 @@ def run(config):
     """
     with user_input():
         check_writable(config.output.folder, "output.folder")
-        warn(diagnose(config, quick=True))
-        config, booth, pictures = prepare(config)
+        config, booth, pictures = prepare(config, warned=True)
         data = build_datasets(config, booth, pictures)
         folder = fresh_folder(config.output.folder)
     write_text(folder / CONFIG_FILE, f"# {versions()}\n{to_yaml(config)}")
@@ -95,14 +94,21 @@ def warn(findings):
             print(f"{finding.topic}: {finding.text}", file=sys.stderr)
 
 
-def prepare(config):
-    """Everything before the first step but the data: `(config, booth, pictures)`, with the config filled in."""
+def prepare(config, warned=False):
+    """Everything before the first step but the data: `(config, booth, pictures)`, with the config filled in.
+
+    Args:
+        config: `RunConfig`.
+        warned: bool. Whether to say what is likely to go wrong, when nothing is wrong and nothing heavy was done yet.
+    """
     if config.training.tensorboard:
         require_tensorboard()
     config = fill_prompts(config)
     photos, own = find_pictures(config)
     booth = build_booth(config)
     config = resolve(config, booth)
+    if warned:
+        warn(diagnose(config, quick=True))
     pictures = Pictures(photos, gather_prior(config, booth, own))
     compile_booth(config, booth)
     return config, booth, pictures

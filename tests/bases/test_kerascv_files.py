@@ -36,6 +36,7 @@ def error(ours, theirs):
     return np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
 
 
+@pytest.mark.large
 def test_decoder(tmp_path):
     original = Decoder(64, 64, download_weights=False)
     randomize(original)

@@ -9,6 +9,8 @@ from PIL import Image
 from keras_booth import evaluate
 from tests.commands.helpers import call, files
 
+pytestmark = pytest.mark.large
+
 RECIPE = {
     "subject": {"photos": "photos", "class_noun": "dog"},
     "base": {"weights": None},

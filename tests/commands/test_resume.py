@@ -11,6 +11,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_booth import train
 from tests.commands.helpers import call, environment, flags, write_photos
@@ -65,7 +66,9 @@ def assert_same_end(one, two):
     for ours, theirs in zip(lines(one), lines(two), strict=True):
         if ours != theirs:
             np.testing.assert_allclose(np.array(ours, "float"), np.array(theirs, "float"), rtol=1e-4)
-    assert (one / "run" / "samples.png").read_bytes() == (two / "run" / "samples.png").read_bytes()
+    # The sampler is compiled for other batches where class images were drawn before, and may round differently.
+    sheets = [np.asarray(Image.open(folder / "run" / "samples.png")).astype("int") for folder in (one, two)]
+    assert np.abs(sheets[0] - sheets[1]).max() <= 1
     for folder in (one, two):
         assert not (folder / "run" / "checkpoints").exists()
 

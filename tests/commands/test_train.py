@@ -28,7 +28,11 @@ class TestRun:
 
     def test_shows_progress_and_nothing_else(self, trained):
         lines = [line.strip() for line in trained.err.replace("\r", "\n").splitlines() if line.strip()]
-        assert {line.partition(":")[0] for line in lines} == {"class images", "training"}
+        # So short a run is warned about, once.
+        assert [line.partition(",")[0] for line in lines[:2] if line.startswith("settings")] == [
+            "settings: each photo is shown 1 times"
+        ]
+        assert {line.partition(":")[0] for line in lines} == {"settings", "class images", "training"}
         assert any("2/2" in line and "subject loss" in line and "class loss" in line for line in lines)
 
     def test_config_is_resolved_and_can_be_run_again(self, trained):
@@ -79,7 +83,9 @@ class TestInterrupt:
             tf.config.run_functions_eagerly(False)
             signal.signal(signal.SIGINT, before)
         assert code == 130
-        assert capsys.readouterr().err.endswith("Stopped before the end; what there is of the run is in run.\n")
+        assert capsys.readouterr().err.endswith(
+            "Stopped before the end. Go on with: python -m keras_booth.train --resume run\n"
+        )
         steps, losses = read_log(workplace / "run" / "log.csv")
         assert steps[0] == 1
         assert (losses["prior_loss"] == 0).all()
@@ -129,7 +135,9 @@ class TestBadInput:
 
     def test_unreadable_class_image(self, refuses, workplace):
         (write_photos(workplace / "dogs") / "1.png").write_bytes(b"cut")
-        assert refuses(train.main, flags(prior__folder="dogs")).startswith("The photo cannot be read")
+        assert refuses(train.main, flags(prior__folder="dogs", training__steps="400")).startswith(
+            "The photo cannot be read"
+        )
 
     def test_as_a_user_calls_it(self, workplace):
         before = files(workplace)

@@ -23,7 +23,9 @@ def losses(folders, booth, steps=3, **options):
     return booth.fit(data, epochs=steps, verbose=0).history["loss"]
 
 
-@pytest.mark.parametrize("kind", [{}, {"lora": LoraConfig(rank=2)}, {"dtype": "mixed_bfloat16"}])
+@pytest.mark.parametrize(
+    "kind", [{"lora": LoraConfig(rank=2)}, pytest.param({"dtype": "mixed_bfloat16"}, marks=pytest.mark.large)]
+)
 def test_training_is_the_same(folders, kind):
     plain = losses(folders, small_booth(**kind))
     cached = losses(folders, small_booth(**kind), cache_latents=True, cache_text=True)

@@ -6,8 +6,6 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from keras_booth.bases.tiny_world.config import WEIGHTS
-
 ROOT = pathlib.Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -29,7 +27,7 @@ def test_is_stored_without_outputs(path):
     assert code and all(cell.outputs == [] and cell.execution_count is None for cell in code)
 
 
-@pytest.mark.skipif(not WEIGHTS.exists(), reason="the package's weights have not been trained yet")
+@pytest.mark.large
 def test_quickstart(tmp_path, monkeypatch):
     # As in a clone: the notebook finds the photographs beside its own folder.
     folder = tmp_path / "notebooks"

@@ -17,7 +17,7 @@ KINDS = {
     "lora": {"lora": LoraConfig(rank=2), "train_text_encoder": True},
     "float16": {"dtype": "mixed_float16"},
 }
-CHOSEN = ["lora", "float16", *(pytest.param(kind, marks=pytest.mark.large) for kind in ("full", "text encoder"))]
+CHOSEN = ["lora", *(pytest.param(kind, marks=pytest.mark.large) for kind in ("full", "text encoder", "float16"))]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,7 @@ def test_going_on_equals_never_having_stopped(kind, photos, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.large
 def test_gradient_accumulation_too(photos, tmp_path):
     """Cut between two changes of the weights."""
     whole, first, second = (ready("full", gradient_accumulation_steps=2) for _ in range(3))

@@ -148,7 +148,7 @@ def test_export_holds_the_product(tmp_path):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer.kernel), kernel)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", [pytest.param("mixed_bfloat16", marks=pytest.mark.large), "mixed_float16"])
 def test_matrices_stay_in_single_precision(policy):
     booth = small_booth(dtype=policy, lora=ALL)
     assert {variable.dtype for variable in booth.adapters.variables} == {"float32"}
