@@ -20,6 +20,13 @@ from keras_booth.dreambooth import DreamBooth
 SHARED = pathlib.Path(__file__).parents[2] / "shared"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fresh_session():
+    """Let go of the models of each file: the graphs of hundreds would slow down the rest."""
+    yield
+    keras.utils.clear_session()
+
+
 @pytest.fixture(scope="session")
 def photographs():
     """Folder of real photographs, by subject; the test is skipped where they are not."""

@@ -8,13 +8,14 @@ import pytest
 
 from keras_booth import evaluate, export, generate
 from keras_booth.bases.tiny_world import pretrain
-from keras_booth.workflow.parsing import parse_config
+from keras_booth.workflow.parsing import parse_train, read_config
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"python -m (keras_booth[\w.]*)([^\n`&]*)", README)
 PARSERS = {
-    "keras_booth.train": parse_config,
+    "keras_booth.train": parse_train,
+    "keras_booth.doctor": lambda arguments: read_config(*arguments),
     "keras_booth.generate": lambda arguments: generate.make_parser().parse_args(arguments),
     "keras_booth.evaluate": lambda arguments: evaluate.make_parser().parse_args(arguments),
     "keras_booth.export": lambda arguments: export.make_parser().parse_args(arguments),

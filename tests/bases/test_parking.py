@@ -15,7 +15,13 @@ def sizes(model):
     return sum(int(np.prod(np.shape(variable.value.read_value()))) for variable in model.weights)
 
 
-@pytest.mark.parametrize("kind", [{}, {"lora": LoraConfig(rank=2)}, {"train_text_encoder": True}])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"lora": LoraConfig(rank=2)},
+        *(pytest.param(kind, marks=pytest.mark.large) for kind in ({}, {"train_text_encoder": True})),
+    ],
+)
 def test_leave_memory_and_come_back(kind, tmp_path):
     booth = small_booth(**kind)
     pictures = booth.generate("a photo of sks dog", 2)

@@ -132,6 +132,7 @@ class TestFile:
         grown = saved.to_resume.stat().st_size / saved.path.stat().st_size
         assert 1.8 < grown < 3
 
+    @pytest.mark.large
     def test_can_be_trained_again(self, loaded, tmp_path):
         """A loaded model that is compiled anew, and saved over its own file."""
         path = tmp_path / "again.keras"

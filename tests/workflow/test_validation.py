@@ -65,6 +65,7 @@ def test_is_the_mean_error_by_hand(folders, tmp_path):
     assert float(lines[-1]["prior_loss"]) == pytest.approx(np.mean(errors[True]), rel=1e-4)
 
 
+@pytest.mark.large
 def test_does_not_change_the_training(folders, tmp_path):
     booth, _ = fit(folders, tmp_path / "validation.csv", rate=1e-3)
     plain = small_booth(train_text_encoder=True)

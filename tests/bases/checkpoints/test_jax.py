@@ -5,9 +5,12 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 HERE = pathlib.Path(__file__).parent
 
 
+@pytest.mark.large
 def test_parity_on_jax():
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     line = [sys.executable, "-m", "pytest", "-q", "-n", "0", str(HERE / "test_parity.py"), "-k", "not dreambooth"]

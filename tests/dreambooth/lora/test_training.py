@@ -93,6 +93,7 @@ def test_merged_and_unmerged_predict_the_same():
         np.testing.assert_allclose(keras.ops.convert_to_numpy(booth(batch)["prediction"]), apart, atol=2e-5)
 
 
+@pytest.mark.large
 def test_scale():
     booth, plain = small_booth(lora=ALL), small_booth()
     train(booth)
@@ -134,6 +135,7 @@ def test_training_goes_on_from_a_lora_file(tmp_path):
     assert train(again, steps=5)[-1] < losses[0]
 
 
+@pytest.mark.large
 def test_export_holds_the_product(tmp_path):
     """diffusers gets a model that needs no LoRA file; ours stays as it was."""
     base = load_base(write_checkpoint("1.x", tmp_path / "checkpoint"))
