@@ -7,7 +7,14 @@ from keras_booth.workflow.evaluation import VARIANTS, Protocol
 from keras_booth.workflow.parsing import read_config
 from tests.commands.helpers import ROOT
 
-LORA = ["--lora.rank", "16", "--training.learning_rate", "3e-3"]
+LORA = [
+    "--lora.rank",
+    "16",
+    "--training.learning_rate",
+    "2e-3",
+    "--lora.targets",
+    "[attention,feed_forward,convolution]",
+]
 KINDS = {
     "float32": [],
     "bfloat16": ["--base.dtype", "mixed_bfloat16"],
