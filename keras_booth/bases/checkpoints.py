@@ -168,7 +168,7 @@ def load(checkpoint, tensors, rename=lambda name: name):
         del array  # or it would stay while the next one is read
 
 
-def write_tensors(tensors, path, dtype, metadata=None):
+def write_tensors(tensors, path, dtype, metadata=None, added=None):
     """Write weights to a temporary name, then rename.
 
     Args:
@@ -176,10 +176,11 @@ def write_tensors(tensors, path, dtype, metadata=None):
         path: `Path` of the file.
         dtype: `"float32"` or `"float16"`.
         metadata: dict of str, or `None`.
+        added: see `keras_booth.bases.export_base`.
     """
     arrays = {}
     for tensor in tensors:
-        arrays.setdefault(tensor.name, []).append(np.ascontiguousarray(tensor.export(), dtype))
+        arrays.setdefault(tensor.name, []).append(np.ascontiguousarray(tensor.export(added), dtype))
     # Those of one name are thirds, which come in order.
     whole = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in arrays.items()}
     part = path.with_name(f"{path.name}.{os.getpid()}.part")

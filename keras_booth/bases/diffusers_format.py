@@ -345,13 +345,14 @@ def load_folder(base, checkpoints):
         load(checkpoint, tensors[component], names[component])
 
 
-def write_folder(base, folder, dtype="float32"):
+def write_folder(base, folder, dtype="float32", added=None):
     """Write a folder that diffusers' `StableDiffusionPipeline.from_pretrained` opens without further arguments.
 
     Args:
         base: `StableDiffusionBase`.
         folder: `Path` of an empty folder.
         dtype: `"float32"` or `"float16"`, in which the weights are stored.
+        added: see `keras_booth.bases.export_base`.
     """
     parts = {"unet": write_unet, "vae": write_autoencoder, "text_encoder": write_text_encoder}
     tensors = component_tensors(base, DIFFUSERS)
@@ -359,7 +360,7 @@ def write_folder(base, folder, dtype="float32"):
         part, stem = FOLDERS[component]
         (folder / part).mkdir(parents=True)
         write_json(folder / part / "config.json", describe(base))
-        write_tensors(tensors[component], folder / part / f"{stem}.safetensors", dtype)
+        write_tensors(tensors[component], folder / part / f"{stem}.safetensors", dtype, added=added)
     (folder / "scheduler").mkdir()
     write_json(folder / "scheduler" / "scheduler_config.json", write_schedule(base))
     write_tokenizer(base.tokenizer, folder / "tokenizer")

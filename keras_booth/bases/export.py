@@ -30,7 +30,7 @@ def check_export(output, format, dtype):
         raise ValueError(f"The output must be a folder, but it is a file. Received: output={output}")
 
 
-def export_base(base, output, *, format="diffusers", dtype="float32"):
+def export_base(base, output, *, format="diffusers", dtype="float32", added=None):
     """Write a base for other programs.
 
     Args:
@@ -39,6 +39,7 @@ def export_base(base, output, *, format="diffusers", dtype="float32"):
         format: `"diffusers"`, a folder that `StableDiffusionPipeline.from_pretrained` opens; or `"safetensors"`, one
             file in the original layout, for ComfyUI and AUTOMATIC1111.
         dtype: `"float32"` or `"float16"`, in which the weights are stored.
+        added: function from a `keras.Variable` to what shall be added to it in the file; `None` for nothing.
 
     Returns:
         `Path` of what was written.
@@ -56,12 +57,12 @@ def export_base(base, output, *, format="diffusers", dtype="float32"):
     output = pathlib.Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     if format == "safetensors":
-        write_single_file(base, output, dtype)
+        write_single_file(base, output, dtype, added)
         return output
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         part.mkdir()
-        write_folder(base, part, dtype)
+        write_folder(base, part, dtype, added)
         if output.is_dir():
             output.rmdir()
         part.rename(output)

@@ -146,9 +146,12 @@ class Tensor:
         shape = self.kind.export(np.broadcast_to(np.float32(0), self.variable.shape)).shape
         return shape if self.third is None else (3 * shape[0], *shape[1:])
 
-    def export(self):
-        """The weight as the file has it."""
-        return self.kind.export(np.asarray(self.variable))
+    def export(self, added=None):
+        """The weight as the file has it, with what a function from the variable adds."""
+        array = np.asarray(self.variable)
+        if added is not None:
+            array = array.astype("float32") + added(self.variable)
+        return self.kind.export(array)
 
     def assign(self, theirs):
         """Take the weight from the file's array."""

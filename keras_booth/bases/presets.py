@@ -1,5 +1,6 @@
 """All ways to make a base: by name, from a folder, a file, or the hub."""
 
+import dataclasses
 import functools
 import pathlib
 
@@ -42,7 +43,15 @@ PRESETS = {
 
 
 def load_base(
-    preset, *, weights="pretrained", image_size=None, dtype=None, vocabulary=None, prediction_type=None, seed=None
+    preset,
+    *,
+    weights="pretrained",
+    image_size=None,
+    dtype=None,
+    vocabulary=None,
+    prediction_type=None,
+    zero_terminal_snr=False,
+    seed=None,
 ):
     """Make a base.
 
@@ -54,6 +63,8 @@ def load_base(
         dtype: dtype policy of text encoder and UNet; `None` for the global one.
         vocabulary: path of a gzipped BPE merge list; `None` for the base's own.
         prediction_type: `"epsilon"` or `"v_prediction"`, where a file does not say it; `None` for the base's own.
+        zero_terminal_snr: bool. Whether to rescale the noise schedule so that its last timestep is noise alone, and to
+            sample from there (arXiv:2305.08891, algorithm 1); `False` for the base's own. For bases that predict v.
         seed: int. Seed of random weights; `None` leaves the global state alone.
 
     Returns:
@@ -71,7 +82,7 @@ def load_base(
     """
     if weights not in ("pretrained", None):
         raise ValueError(f"`weights` must be 'pretrained' or None. Received: weights={weights!r}")
-    config, tokenizer, load = _describe(preset, image_size, vocabulary, prediction_type)
+    config, tokenizer, load = _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr)
     if seed is not None:
         keras.utils.set_random_seed(seed)
     base = StableDiffusionBase(config, tokenizer, dtype)
@@ -80,13 +91,18 @@ def load_base(
     return base
 
 
-def describe_base(preset, *, image_size=None, vocabulary=None, prediction_type=None):
+def describe_base(preset, *, image_size=None, vocabulary=None, prediction_type=None, zero_terminal_snr=False):
     """What `load_base` would make, without its weights: `(BaseConfig, Tokenizer)`."""
-    return _describe(preset, image_size, vocabulary, prediction_type)[:2]
+    return _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr)[:2]
 
 
-def _describe(preset, image_size, vocabulary, prediction_type):
+def _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr):
     config, tokenizer, load = describe(str(preset), _read(vocabulary), prediction_type)
+    changes = {"prediction_type": prediction_type} if prediction_type else {}
+    if zero_terminal_snr:
+        # Only trailing timesteps begin where there is noise alone.
+        changes |= {"zero_terminal_snr": True, "timestep_spacing": "trailing"}
+    config = dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, **changes))
     return (config if image_size is None else config.with_image_size(image_size)), tokenizer, load
 
 

@@ -182,13 +182,14 @@ def load_single_file(base, checkpoint):
     load(checkpoint, tensors)
 
 
-def write_single_file(base, path, dtype="float32"):
+def write_single_file(base, path, dtype="float32", added=None):
     """Write one file that ComfyUI and AUTOMATIC1111 read.
 
     Args:
         base: `StableDiffusionBase`.
         path: `Path` of the file.
         dtype: `"float32"` or `"float16"`, in which the weights are stored.
+        added: see `keras_booth.bases.export_base`.
     """
     config = base.config
     height, width = config.image_size
@@ -202,4 +203,4 @@ def write_single_file(base, path, dtype="float32"):
         OWN: json.dumps(config.to_dict()),
     }
     tensors = [tensor for component in component_tensors(base, ORIGINAL).values() for tensor in component]
-    write_tensors(tensors, path, dtype, metadata)
+    write_tensors(tensors, path, dtype, metadata, added)

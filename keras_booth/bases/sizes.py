@@ -38,15 +38,19 @@ def lora_parameters(base, names, rank):
     return total
 
 
-def activation_floats(config):
+def activation_floats(config, checkpointing=False):
     """Roughly how many numbers the UNet keeps of one sample until the backward pass.
 
     Counts what each block's operations put out: ten times its channels in a residual block, 33 in a transformer block,
-    and scores and weights of both attentions.
+    and scores and weights of both attentions. With gradient checkpointing it is the blocks' inputs, and all of the
+    largest block.
 
     Args:
         config: `BaseConfig`.
+        checkpointing: bool.
     """
+    if checkpointing:
+        return checkpointed_floats(config)
     unet, (height, width) = config.unet, config.latent_size
     length = config.text_encoder.max_length
     total = 0
@@ -57,6 +61,19 @@ def activation_floats(config):
         total += blocks * 10 * channels * pixels + (unet.blocks_per_level + 1) * 2 * channels * pixels
         total += blocks * transformer_floats(channels, heads, pixels, length)
     return total + 20 * channels * pixels + transformer_floats(channels, unet.middle_heads, pixels, length)
+
+
+def checkpointed_floats(config):
+    """`activation_floats` with gradient checkpointing."""
+    unet, (height, width) = config.unet, config.latent_size
+    kept, largest = 0, 0
+    for level, (channels, heads) in enumerate(zip(unet.widths, unet.heads, strict=True)):
+        pixels = height * width // 4**level
+        # A residual block and a transformer block each; on the way up with what is joined from the way down.
+        kept += (2 * (2 * unet.blocks_per_level + 1) + unet.blocks_per_level + 1) * channels * pixels
+        transformer = transformer_floats(channels, heads, pixels, config.text_encoder.max_length)
+        largest = max(largest, 12 * channels * pixels, transformer)
+    return kept + largest
 
 
 def transformer_floats(channels, heads, pixels, length):

@@ -5,7 +5,6 @@ them afterwards is corrected here: it forms the whole product in every call (and
 and B into the kernel on saving and forgets them on loading.
 """
 
-import contextlib
 import dataclasses
 import math
 import re
@@ -61,6 +60,14 @@ class LowRank:
     lora_scale = 1.0
     lora_merged = False
 
+    def add_weight(self, *args, **kwargs):
+        """A or B: under the policy bfloat16 only what is frozen may be in half precision."""
+        return super().add_weight(*args, **(kwargs | {"dtype": "float32"}))
+
+    def matrices(self, dtype):
+        """A and B in the precision of the inputs; Keras casts them only under a mixed policy."""
+        return ops.cast(self.lora_kernel_a, dtype), ops.cast(self.lora_kernel_b, dtype)
+
     @property
     def kernel(self):
         """The frozen kernel, without A and B."""
@@ -71,10 +78,17 @@ class LowRank:
         """What the product of A and B is multiplied by."""
         return self.lora_scale * self.lora_alpha / self.lora_rank
 
-    def add_product(self, sign):
+    @property
+    def product(self):
+        """What is added to the kernel: float32 array of its shape, without what is merged already."""
+        return (0.0 if self.lora_merged else self.factor) * ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
+
+    def merge(self, merged):
         """Add A B to the kernel, or take it away again."""
-        product = self.factor * ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
-        self._kernel.assign_add(sign * ops.cast(product, self._kernel.dtype))
+        sign = 1.0 if merged else -1.0
+        self.lora_merged = False
+        self._kernel.assign_add(ops.cast(sign * self.product, self._kernel.dtype))
+        self.lora_merged = merged
 
     def _stored(self):
         variables = [self._kernel] + ([self.bias] if self.use_bias else [])
@@ -100,7 +114,8 @@ class LowRankDense(LowRank, keras.layers.Dense):
     def call(self, inputs, training=None):
         if self.lora_merged:
             return super().call(inputs, training)
-        low = ops.matmul(ops.matmul(inputs, self.lora_kernel_a), self.lora_kernel_b)
+        a, b = self.matrices(inputs.dtype)
+        low = ops.matmul(ops.matmul(inputs, a), b)
         return super().call(inputs, training) + self.factor * low
 
 
@@ -110,7 +125,8 @@ class LowRankConv2D(LowRank, keras.layers.Conv2D):
     def call(self, inputs):
         if self.lora_merged:
             return super().call(inputs)
-        low = ops.matmul(self.convolution_op(inputs, self.lora_kernel_a), self.lora_kernel_b)
+        a, b = self.matrices(inputs.dtype)
+        low = ops.matmul(self.convolution_op(inputs, a), b)
         return super().call(inputs) + self.factor * low
 
 
@@ -218,21 +234,12 @@ class Adapters:
         self.merge(merged)
 
     def merge(self, merged=True):
-        """Add the products to the kernels, or take them away again (up to rounding)."""
+        """Add the products to the kernels, or take them away again (up to rounding, which is coarse in bfloat16)."""
         for layer in self.layers.values():
             if layer.lora_merged != merged:
-                layer.add_product(1.0 if merged else -1.0)
-                layer.lora_merged = merged
+                layer.merge(merged)
 
-    @contextlib.contextmanager
-    def in_kernels(self):
-        """The kernels with the products for a while; afterwards they are bit for bit what they were."""
-        kernels = [ops.convert_to_numpy(layer.kernel) for layer in self.layers.values()]
-        merged = self.merged
-        self.merge()
-        try:
-            yield
-        finally:
-            for layer, kernel in zip(self.layers.values(), kernels, strict=True):
-                layer.kernel.assign(kernel)
-                layer.lora_merged = merged
+    def added(self, variable):
+        """What belongs to a weight when it is exported: float32 array, or 0."""
+        layer = next((layer for layer in self.layers.values() if layer.kernel is variable), None)
+        return 0 if layer is None else ops.convert_to_numpy(layer.product)

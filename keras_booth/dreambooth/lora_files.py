@@ -191,6 +191,8 @@ def diffusers_metadata(layers):
     adapters = {}
     for component in ("unet", "text_encoder"):
         mine = {name.split(".", 1)[1]: layer for name, layer in layers.items() if name.startswith(f"{component}.")}
+        # peft compares the ends of names, so that this says the same before and since transformers 5.
+        mine = {name.removeprefix("text_model."): layer for name, layer in mine.items()}
         if not mine:
             continue
         rank, alpha = (common(getattr(layer, key) for layer in mine.values()) for key in ("lora_rank", "lora_alpha"))

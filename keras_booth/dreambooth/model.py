@@ -1,9 +1,8 @@
 """DreamBooth as a `keras.Model`: `compile`, `fit`, `generate`, `save`."""
 
-import contextlib
-
 import keras
 from keras import ops
+from keras.optimizers import LossScaleOptimizer
 
 from keras_booth.bases import (
     BaseConfig,
@@ -116,6 +115,7 @@ class DreamBooth(Adapted, keras.Model):
         dtype=None,
         vocabulary=None,
         prediction_type=None,
+        zero_terminal_snr=False,
         seed=0,
         **kwargs,
     ):
@@ -126,9 +126,13 @@ class DreamBooth(Adapted, keras.Model):
                 diffusers' format; or of a `.safetensors` file in the original layout; or `"hf://owner/name"`.
             weights: `"pretrained"`, or `None` for random ones.
             image_size: int or (height, width) in pixels; `None` for the base's own.
-            dtype: dtype policy of text encoder and UNet, e.g. `"mixed_bfloat16"`; `None` for the global one.
+            dtype: dtype policy of text encoder and UNet, e.g. `"mixed_bfloat16"`; `None` for the global one. For LoRA
+                and for drawing `"bfloat16"` and `"float16"` compute the same in half the memory: the frozen weights
+                are kept in half precision, too.
             vocabulary: path of a gzipped BPE merge list; `None` for the base's own.
             prediction_type: `"epsilon"` or `"v_prediction"`, where a file does not say it; `None` for the base's own.
+            zero_terminal_snr: bool. Whether to rescale the noise schedule so that its last timestep is noise alone
+                (arXiv:2305.08891), for bases that predict v: very dark and very bright pictures become possible.
             seed: int >= 0.
             **kwargs: see `DreamBooth`.
         """
@@ -142,6 +146,7 @@ class DreamBooth(Adapted, keras.Model):
             dtype=dtype,
             vocabulary=vocabulary,
             prediction_type=prediction_type,
+            zero_terminal_snr=zero_terminal_snr,
             seed=base_seed,
         )
         return cls(base, seed=seed, dtype=dtype, **kwargs)
@@ -234,6 +239,12 @@ class DreamBooth(Adapted, keras.Model):
             raise ValueError(f"`noise_offset` must be >= 0. Received: noise_offset={noise_offset}")
         if not text_encoder_rate >= 0:
             raise ValueError(f"`text_encoder_rate` must be >= 0. Received: text_encoder_rate={text_encoder_rate}")
+        coarse = next((v for v in self.trainable_variables if v.dtype != "float32"), None)
+        if coarse is not None:
+            raise ValueError(
+                "Weights in half precision are too coarse to be trained: use LoRA, or "
+                f"dtype='mixed_{self.dtype_policy.name}'. Received: dtype={self.dtype_policy.name!r}"
+            )
         self.prior_loss_weight = float(prior_loss_weight)
         self.text_encoder_rate, self.text_encoder_until = float(text_encoder_rate), text_encoder_until
         self.min_snr_gamma = min_snr_gamma if min_snr_gamma is None else float(min_snr_gamma)
@@ -243,6 +254,9 @@ class DreamBooth(Adapted, keras.Model):
             jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
             **kwargs,
         )
+        if self.dtype_policy.name == "float16" and not isinstance(self.optimizer, LossScaleOptimizer):
+            # Keras does it under mixed_float16 alone.
+            self.optimizer = LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
         self.gradient_checkpointing = bool(gradient_checkpointing)
         self.base.checkpoint_gradients(self.gradient_checkpointing)
         if keras.backend.backend() == "tensorflow" and not self.jit_compile:
@@ -529,8 +543,9 @@ class DreamBooth(Adapted, keras.Model):
         Raises:
             ValueError: for an unknown format or dtype, or a place that is taken or of the wrong kind.
         """
-        with self.base.present(), self.adapters.in_kernels() if self.adapters else contextlib.nullcontext():
-            return export_base(self.base, output, format=format, dtype=dtype)
+        added = self.adapters.added if self.adapters else None
+        with self.base.present():
+            return export_base(self.base, output, format=format, dtype=dtype, added=added)
 
 
 def check_names(identifier, class_noun):

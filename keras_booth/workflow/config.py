@@ -27,17 +27,20 @@ class BaseOptions:
             .safetensors file; or hf://owner/name.
         weights: "pretrained", or null for random ones.
         image_size: Side of the pictures in pixels, or [height, width]; null for the base's own.
-        dtype: Precision of text encoder and UNet; null for Keras's own, float32.
+        dtype: Precision of text encoder and UNet; null for Keras's own, float32. With LoRA, bfloat16 and float16 are
+            the mixed precisions with frozen weights of half the size.
         vocabulary: File with CLIP's merge list, gzipped; null for the base's own.
         prediction_type: "epsilon" or "v_prediction", where a file does not say it; null for the base's own.
+        zero_terminal_snr: Rescale the noise schedule so that it ends in noise alone; for bases that predict v.
     """
 
     preset: str = "tiny_world"
     weights: str | None = "pretrained"
     image_size: int | tuple[int, int] | None = None
-    dtype: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
+    dtype: Literal["float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16"] | None = None
     vocabulary: str | None = None
     prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    zero_terminal_snr: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,6 +306,11 @@ class RunConfig:
             raise ValueError(
                 "more_subjects must each have an identifier of their own. "
                 f"Received: more_subjects with identifier={twice[0]!r}, class_noun={twice[1]!r} twice"
+            )
+        if self.base.dtype in ("bfloat16", "float16") and not self.lora.rank:
+            raise ValueError(
+                "base.dtype in half precision is for LoRA: weights that are trained must be float32. Set lora.rank, or "
+                f"base.dtype mixed_{self.base.dtype}. Received: base.dtype={self.base.dtype}"
             )
 
     @property

@@ -48,7 +48,11 @@ def diagnose(config, quick=False):
     with user_input():
         options = config.base
         base_config, tokenizer = describe_base(
-            options.preset, image_size=options.image_size, vocabulary=options.vocabulary
+            options.preset,
+            image_size=options.image_size,
+            vocabulary=options.vocabulary,
+            prediction_type=options.prediction_type,
+            zero_terminal_snr=options.zero_terminal_snr,
         )
         photos = find_photos(config.subject.photos)
     findings = [*examine_identifier(config.subject, tokenizer), *examine_settings(config, len(photos))]
@@ -126,8 +130,8 @@ def examine_settings(config, photos):
     elif prior.folder is None and prior.count < 10 * photos:
         text = f"{prior.count} class images would be learned by heart themselves: 50 times the photos is usual."
         yield Finding(NOTE, "settings", text)
-    if config.base.dtype == "mixed_float16" and training.learning_rate > 1e-3:
-        yield Finding(WARNING, "settings", "in float16 such a learning rate often ends in NaN: use mixed_bfloat16.")
+    if config.base.dtype in ("mixed_float16", "float16") and training.learning_rate > 1e-3:
+        yield Finding(WARNING, "settings", "in float16 such a learning rate often ends in NaN: use bfloat16.")
 
 
 def report(config):

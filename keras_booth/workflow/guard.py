@@ -47,5 +47,5 @@ class FiniteGuard(LossCallback):
 
 ADVICE = (
     "Lower training.learning_rate, set training.global_clipnorm, or train with base.dtype mixed_bfloat16 or float32 "
-    "instead of mixed_float16."
+    "instead of float16."
 )

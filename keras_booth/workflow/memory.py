@@ -56,10 +56,12 @@ def estimate(config, base_config):
     held = sum(model.count_params() for model in components.values())
     accumulated = 1 if training.accumulation > 1 else 0
     averaged = 1 if training.ema_momentum is not None else 0
-    half = config.base.dtype in ("mixed_bfloat16", "mixed_float16")
-    activations = training.batch_size * activation_floats(base_config) * (2 if half else 4)
+    mixed = config.base.dtype in ("mixed_bfloat16", "mixed_float16")
+    half = config.base.dtype in ("bfloat16", "float16")
+    floats = activation_floats(base_config, training.gradient_checkpointing)
+    activations = training.batch_size * floats * (2 if mixed or half else 4)
     return Memory(
-        weights=4.0 * held + (2.0 * base.unet.count_params() if half else 0.0),
+        weights=(2.0 if half else 4.0) * held + (2.0 * base.unet.count_params() if mixed else 0.0),
         gradients=4.0 * trained * (1 + accumulated),
         optimizer=4.0 * trained * (MOMENTS[training.optimizer] + averaged),
         activations=float(activations),

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases import PRESETS, load_base
+from keras_booth.bases import PRESETS, describe_base, load_base
 from keras_booth.bases.kerascv import _fetch
 from keras_booth.bases.tiny_world.config import VOCABULARY, WEIGHTS
 from keras_booth.bases.tiny_world.scenes import random_scene, render
@@ -131,3 +131,11 @@ def test_what_cannot_be_fetched_is_refused():
     with pytest.raises(ValueError, match=f"connect to the network.* Received: {REFUSED}weights.h5") as raised:
         _fetch("keras_booth_test_absent.h5", REFUSED + "weights.h5", digest)
     assert "\n" not in str(raised.value)
+
+
+def test_zero_terminal_snr():
+    config, _ = describe_base("tiny_world", zero_terminal_snr=True)
+    assert config.schedule.alphas_cumprod[-1] == 0
+    assert config.schedule.sampling_timesteps(5)[0] == config.schedule.steps - 1
+    with pytest.raises(ValueError, match="v_prediction"):
+        describe_base("tiny_world", prediction_type="epsilon", zero_terminal_snr=True)

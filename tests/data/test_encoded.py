@@ -19,7 +19,7 @@ def folders(tmp_path_factory):
 
 def losses(folders, booth, steps=3, **options):
     data = photo_dataset(*folders, booth, batch_size=2, steps_per_epoch=1, **options)
-    booth.compile(keras.optimizers.Adam(1e-3))
+    booth.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)  # tracing would take longer
     return booth.fit(data, epochs=steps, verbose=0).history["loss"]
 
 

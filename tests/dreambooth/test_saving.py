@@ -82,6 +82,7 @@ class TestInANewProcess:
         different = [name for name, value in saved.state.items() if not np.array_equal(value, found[name])]
         assert different == []
 
+    @pytest.mark.large  # a minute and a half
     def test_on_jax(self, saved, tmp_path):
         """A file from TensorFlow opens, trains, saves and loads on JAX."""
         found = reopen(saved.to_resume, tmp_path, "jax")

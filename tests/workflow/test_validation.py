@@ -28,7 +28,7 @@ def sets(folders, booth):
 
 def fit(folders, path, rate, steps=4, prior=True, after=()):
     booth = small_booth(train_text_encoder=True)
-    booth.compile(keras.optimizers.Adam(rate))
+    booth.compile(keras.optimizers.Adam(rate), run_eagerly=True)  # tracing would take longer
     photos, class_images = sets(folders, booth)
     class_images = class_images if prior else None
     validation = ValidationLoss(validation_dataset(booth, photos, class_images), path, every=2)
@@ -69,7 +69,7 @@ def test_is_the_mean_error_by_hand(folders, tmp_path):
 def test_does_not_change_the_training(folders, tmp_path):
     booth, _ = fit(folders, tmp_path / "validation.csv", rate=1e-3)
     plain = small_booth(train_text_encoder=True)
-    plain.compile(keras.optimizers.Adam(1e-3))
+    plain.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
     plain.fit(photo_dataset(*sets(folders, plain), plain, batch_size=2, steps_per_epoch=4), verbose=0)
     for one, two in zip(booth.trainable_variables, plain.trainable_variables, strict=True):
         np.testing.assert_array_equal(one.numpy(), two.numpy())

