@@ -29,6 +29,7 @@ OPTIONS = {
     "LoRA": {"lora": True},
     "LoRA, gradient checkpointing": {"lora": True, "checkpointing": True},
     "LoRA, mixed_bfloat16": {"lora": True, "dtype": "mixed_bfloat16"},
+    "LoRA, bfloat16": {"lora": True, "dtype": "bfloat16"},
 }
 
 
@@ -150,7 +151,7 @@ def side_by_side(flags):
     print("| trained | precision | ours, s | theirs, s | ratio | ours, GB | theirs, GB | ratio |")
     print("|---|---|---|---|---|---|---|---|")
     for what, precision in CASES:
-        dtype = "float32" if precision == "float32" else "mixed_bfloat16"
+        dtype = precision if precision == "float32" or what == "lora" else "mixed_bfloat16"
         mine = measure({"ours": {"lora": what == "lora", "dtype": dtype}}, flags)
         other = measure({"theirs": [what, precision]}, flags)
         cells = [what, precision]

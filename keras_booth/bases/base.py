@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
 from keras_booth.bases.corrections import Forgetful
+from keras_booth.bases.machine import keep_freed_memory
 from keras_booth.bases.parking import Parked
 from keras_booth.bases.text_encoder import TextEncoderConfig, build_text_encoder
 from keras_booth.bases.unet import UNetConfig, build_unet
@@ -102,6 +103,7 @@ class StableDiffusionBase:
         self.tokenizer = tokenizer
         self.schedule = config.schedule
         self._parked = None
+        keep_freed_memory()
         with global_policy(dtype or keras.config.dtype_policy()):
             self.text_encoder = build_text_encoder(config.text_encoder)
             self.unet = build_unet(config.unet, config.latent_size, config.text_encoder.max_length)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_booth.bases.machine import prefers_jit
 from keras_booth.diffusion import ddim, guided
 
 
@@ -43,15 +44,6 @@ class TextToImage(keras.Model):
         scale = ops.reshape(inputs["guidance_scale"], (-1, 1, 1, 1))
         latents = ddim(guided(predict, context, negative, scale), inputs["latents"], base.schedule, self.steps)
         return base.decode(latents)
-
-
-def prefers_jit():
-    """Whether XLA was measured to be faster: everywhere but on TensorFlow without a GPU."""
-    if keras.backend.backend() != "tensorflow":
-        return True
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def initial_latents(base, indices, seed):

@@ -5,6 +5,8 @@ import sys
 import pytest
 
 from keras_booth.workflow.config import (
+    BaseOptions,
+    LoraOptions,
     OutputOptions,
     PriorOptions,
     RunConfig,
@@ -80,6 +82,14 @@ class TestRunConfig:
         assert prompts[-1] == "a photo of a dog"
 
 
+def test_half_precision_is_for_lora():
+    base, lora = BaseOptions(dtype="bfloat16"), LoraOptions(rank=4)
+    subject = SubjectOptions(photos="photos", class_noun="dog")
+    assert RunConfig(subject=subject, base=base, lora=lora).base.dtype == "bfloat16"
+    with pytest.raises(ValueError, match="Set lora.rank, or base.dtype mixed_bfloat16"):
+        RunConfig(subject=subject, base=base)
+
+
 class TestParsing:
     def test_yaml_round_trip(self, tmp_path):
         flags = ["--base.image_size", "[96, 128]", "--sampling.prompts", '["a dog, wet", "ein Hündchen"]']
@@ -124,7 +134,10 @@ class TestParsing:
             (["--colour", "red"], "There is no field colour; --help lists all. Received: colour"),
             (["--training.steps"], "argument --training.steps: expected one argument"),
             (["stray"], "There is no field stray"),
-            (["--base.dtype", "half"], "base.dtype must be float32, mixed_bfloat16, mixed_float16 or null. Received: "),
+            (
+                ["--base.dtype", "half"],
+                "base.dtype must be float32, mixed_bfloat16, mixed_float16, bfloat16,",
+            ),
             (["--base.image_size", "[1, 2, 3]"], "base.image_size must be a whole number, a list of 2 whole numbers"),
             (["--sampling.prompts", "a dog"], "sampling.prompts must be a list of texts or null. Received: "),
             (["--subject.flip", "maybe"], "subject.flip must be true or false. Received: subject.flip=maybe"),

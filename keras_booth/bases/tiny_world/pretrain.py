@@ -14,7 +14,8 @@ import numpy as np
 
 from keras_booth.bases.autoencoder import build_decoder, build_image_encoder
 from keras_booth.bases.base import StableDiffusionBase, global_policy
-from keras_booth.bases.pipeline import prefers_jit, to_uint8
+from keras_booth.bases.machine import prefers_jit
+from keras_booth.bases.pipeline import to_uint8
 from keras_booth.bases.tiny_world.config import ASSETS, IMAGE_SIZE, JUDGE, VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tiny_world.corpus import make_corpus
 from keras_booth.bases.tiny_world.judge import train_judge

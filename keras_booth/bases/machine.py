@@ -1,0 +1,40 @@
+"""What TensorFlow and JAX are best told about this machine."""
+
+import ctypes
+import functools
+import os
+import sys
+
+import keras
+
+# From <malloc.h>.
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+
+
+def prefers_jit():
+    """Whether XLA was measured to be faster: everywhere but on TensorFlow without a GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return True
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+@functools.cache
+def keep_freed_memory():
+    """Have the process keep the memory that TensorFlow frees, instead of handing it back to the system.
+
+    By itself glibc maps every large array anew, and the system fills it with zeros page by page: on two cores that is a
+    third to a half of a training step of Stable Diffusion (`benchmarks/train_step.py`). The peak stays the same. Does
+    nothing with a GPU, another C library, or where the environment says how to allocate (`MALLOC_…`, `GLIBC_TUNABLES`).
+    """
+    told = any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ)
+    if told or prefers_jit() or not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    # One heap for all threads, never given back, and nothing outside of it.
+    for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1)):
+        mallopt(parameter, value)
