@@ -29,9 +29,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--steps", type=int, default=20, help="repeats of the training step")
+    parser.add_argument("--jit", action="store_true", help="the training step through XLA, whatever the default is")
     flags = parser.parse_args()
     booth = keras_booth.DreamBooth.from_preset("tiny_world", weights=None, train_text_encoder=True)
-    booth.compile(keras.optimizers.AdamW(1e-4, global_clipnorm=1.0))
+    booth.compile(keras.optimizers.AdamW(1e-4, global_clipnorm=1.0), jit_compile=flags.jit or None)
     rng = np.random.default_rng(0)
     batch = {
         "images": rng.uniform(-1, 1, (flags.batch_size, *booth.image_size, 3)).astype("float32"),
@@ -42,6 +43,7 @@ def main():
     draw = seconds(lambda: booth.generate(booth.class_prompt, count=flags.batch_size, batch_size=flags.batch_size), 3)
     result = {
         "backend": keras.backend.backend(),
+        "jit": bool(booth.jit_compile),
         "batch_size": flags.batch_size,
         "seconds_per_step": round(step, 4),
         "pictures_per_second": round(flags.batch_size / draw, 2),
