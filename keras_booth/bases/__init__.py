@@ -9,8 +9,8 @@ from keras_booth.bases.identifiers import rare_identifiers as rare_identifiers
 from keras_booth.bases.identifiers import rarity as rarity
 from keras_booth.bases.layouts import named_layers as named_layers
 from keras_booth.bases.machine import prefers_jit as prefers_jit
+from keras_booth.bases.pipeline import Drawing as Drawing
 from keras_booth.bases.pipeline import TextToImage as TextToImage
-from keras_booth.bases.pipeline import draw as draw
 from keras_booth.bases.presets import PRESETS as PRESETS
 from keras_booth.bases.presets import describe_base as describe_base
 from keras_booth.bases.presets import load_base as load_base

@@ -26,6 +26,7 @@ class BaseConfig:
         latent_scale: float. Latents of the autoencoder are multiplied by this before diffusion.
         sampling_steps: int. Default number of sampling steps.
         guidance_scale: float. Default guidance scale.
+        sampler: str. Default sampler, one of `keras_booth.diffusion.SAMPLERS`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class BaseConfig:
     latent_scale: float = 0.18215
     sampling_steps: int = 50
     guidance_scale: float = 7.5
+    sampler: str = "ddim"
 
     def __post_init__(self):
         size = (self.image_size,) * 2 if isinstance(self.image_size, int) else tuple(self.image_size)

@@ -1,103 +1,219 @@
 """Text to pictures with a base."""
 
+import dataclasses
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_booth.bases.machine import prefers_jit
-from keras_booth.diffusion import ddim, guided
+from keras_booth.diffusion import Sampling, guided, sample
+
+# Decoded at once; at 512 x 512 pixels the decoder's inner values take more memory than everything else.
+DECODED_PIXELS = 512 * 512
+FRESH = 1  # a stream of random numbers, beside that of the beginning
 
 
-class TextToImage(keras.Model):
-    """The whole sampling loop as one `keras.Model`, so that `predict_on_batch` compiles it on every backend.
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """How pictures follow a prompt.
 
     Args:
-        base: `StableDiffusionBase`. Its live weights are used; nothing is copied.
-        steps: int. Number of sampling steps.
+        sampling: `Sampling`.
+        guidance_scale: float >= 0. 1 is no guidance, which takes half the time.
+        guidance_rescale: float in `[0, 1]`, against overexposed pictures (arXiv:2305.08891, section 3.4).
+        negative_prompt: str. What the guidance leads away from.
+        strength: float in `(0, 1]`. Of pictures drawn over others: the share of the steps that is taken.
     """
 
-    def __init__(self, base, steps):
-        super().__init__(name="text_to_image", dtype="float32")
-        self.base = base
-        self.steps = steps
+    sampling: Sampling
+    guidance_scale: float = 7.5
+    guidance_rescale: float = 0.0
+    negative_prompt: str = ""
+    strength: float = 1.0
+
+    def __post_init__(self):
+        if not self.guidance_scale >= 0:
+            raise ValueError(f"`guidance_scale` must be >= 0. Received: guidance_scale={self.guidance_scale}")
+        if not 0 <= self.guidance_rescale <= 1:
+            raise ValueError(
+                f"`guidance_rescale` must be in [0, 1]. Received: guidance_rescale={self.guidance_rescale}"
+            )
+        if not 0 < self.strength <= 1:
+            raise ValueError(f"`strength` must be in (0, 1]. Received: strength={self.strength}")
+
+    @property
+    def skipped(self):
+        """int: steps that are left out where another picture is drawn over."""
+        return self.sampling.steps - max(int(self.sampling.steps * self.strength), 1)
+
+
+class Compiled(keras.Model):
+    """A function of arrays with a leading batch axis, which `predict_on_batch` compiles on every backend.
+
+    Args:
+        function: callable. Dict of arrays -> array.
+        parts: list of the `keras.Model`s that it calls. Their live weights are used; nothing is copied.
+    """
+
+    def __init__(self, function, parts):
+        super().__init__(dtype="float32", autocast=False)
+        self.function = function
         # Tracked as layers, so that their variables reach JAX's compiled function as arguments.
-        self.parts = [base.text_encoder, base.unet, base.decoder]
+        self.parts = parts
         # Keras's own default is XLA, also where it is slower.
         self.jit_compile = prefers_jit()
 
     def call(self, inputs):
-        """Draw.
+        """The function's value."""
+        return self.function(inputs)
+
+
+class TextToImage:
+    """Draws with a base: text encoder, sampling loop and decoder, each compiled once for each shape.
+
+    Args:
+        base: `StableDiffusionBase`. Its live weights are used; nothing is copied.
+    """
+
+    def __init__(self, base):
+        self.base = base
+        self.clear()
+
+    def clear(self):
+        """Forget what was compiled, because what it calls has changed."""
+        base = self.base
+        self.loops = {}
+        encode = lambda inputs: ops.cast(base.text_encoder(inputs["tokens"], training=False), "float32")  # noqa: E731
+        self.encoder = Compiled(encode, [base.text_encoder])
+        self.decoder = Compiled(lambda inputs: base.decode(inputs["latents"]), [base.decoder])
+
+    def encode(self, prompts):
+        """Text embeddings of some prompts, each of which is encoded once, by itself.
 
         Args:
-            inputs: dict of `latents` float `(batch, *latent_shape)`, standard normal; `tokens` and `negative_tokens`
-                int32 `(batch, max_length)`; `guidance_scale` float `(batch,)`.
+            prompts: sequence of str.
 
         Returns:
-            float32 pictures `(batch, H, W, 3)` in `[-1, 1]`.
+            float32 array `(len(prompts), length, width)`.
+        """
+        found = {
+            prompt: np.asarray(self.encoder.predict_on_batch({"tokens": self.base.tokenizer([prompt])}))[0]
+            for prompt in dict.fromkeys(prompts)
+        }
+        return np.stack([found[prompt] for prompt in prompts])
+
+    def decode(self, latents):
+        """Scaled latents -> uint8 pictures `(batch, H, W, 3)`, few at a time."""
+        height, width = self.base.config.image_size
+        slices = max(1, DECODED_PIXELS // (height * width))
+        return to_uint8(in_slices(self.decoder.predict_on_batch, {"latents": latents}, min(slices, len(latents))))
+
+    def sample(self, inputs, drawing):
+        """The sampling loop on one batch; see `loop`."""
+        key = (drawing.sampling, drawing.skipped if "clean" in inputs else 0, frozenset(inputs))
+        if key not in self.loops:
+            self.loops[key] = Compiled(self.loop(drawing), [self.base.unet])
+        return np.asarray(self.loops[key].predict_on_batch(inputs))
+
+    def loop(self, drawing):
+        """The whole loop as a function of a dict of arrays, each with a leading batch axis.
+
+        `noise` and `context`, text embeddings; by choice `negative`, text embeddings, with `guidance_scale`
+        `(batch,)` and `guidance_rescale` `(batch,)`; `fresh`, noise `(batch, steps, *latent_shape)`, standard
+        normal; and `clean`, latents to draw over. Returns float32 latents `(batch, *latent_shape)`.
         """
         base = self.base
-        context, negative = (base.text_encoder(inputs[key], training=False) for key in ("tokens", "negative_tokens"))
 
         def predict(latents, timesteps, context):
             return ops.cast(base.unet([latents, timesteps, context], training=False), "float32")
 
-        scale = ops.reshape(inputs["guidance_scale"], (-1, 1, 1, 1))
-        latents = ddim(guided(predict, context, negative, scale), inputs["latents"], base.schedule, self.steps)
-        return base.decode(latents)
+        def run(inputs):
+            weights = {
+                name: ops.reshape(inputs[name], (-1, 1, 1, 1))
+                for name in ("guidance_scale", "guidance_rescale")
+                if name in inputs
+            }
+            led = guided(
+                predict,
+                inputs["context"],
+                inputs.get("negative"),
+                weights.get("guidance_scale"),
+                weights.get("guidance_rescale"),
+            )
+            fresh, clean = inputs.get("fresh"), inputs.get("clean")
+            return sample(
+                led,
+                inputs["noise"],
+                base.schedule,
+                drawing.sampling,
+                fresh=None if fresh is None else ops.transpose(fresh, (1, 0, 2, 3, 4)),
+                clean=clean,
+                first=0 if clean is None else drawing.skipped,
+            )
+
+        return run
+
+    def draw(self, prompts, keys, drawing, *, clean=None, batch_size=8, fill=False, on_batch=None):
+        """Draw one picture for each prompt.
+
+        Args:
+            prompts: list of str.
+            keys: list of `(seed, index)`, one a picture: a picture is a function of its key and its prompt.
+            drawing: `Drawing`.
+            clean: float32 array `(len(prompts), *latent_shape)`, scaled latents to draw over; `None` for none.
+            batch_size: int. Pictures drawn at once; memory grows with it, and not with the number of pictures.
+            fill: bool. Whether fewer pictures than a batch are filled up to one, so that they round like those of a
+                full one.
+            on_batch: callable given the number of pictures finished, after each batch.
+
+        Returns:
+            `(pictures, latents)`: uint8 array `(len(prompts), H, W, 3)`, float32 array `(len(prompts), *latent_shape)`.
+        """
+        batch_size = batch_size if fill else min(batch_size, len(prompts))
+        context, negative = self.encode(prompts), self.encode([drawing.negative_prompt])
+        pictures, latents = [], []
+        for first in range(0, len(prompts), batch_size):
+            wanted = len(prompts[first : first + batch_size])
+            # The last batch is filled up, so that one compiled program serves all.
+            rows = np.minimum(np.arange(first, first + batch_size), len(prompts) - 1)
+            inputs = self.inputs([keys[row] for row in rows], drawing) | {"context": context[rows]}
+            if "guidance_scale" in inputs:
+                inputs["negative"] = np.repeat(negative, batch_size, axis=0)
+            if clean is not None:
+                inputs["clean"] = clean[rows]
+            drawn = self.sample(inputs, drawing)
+            pictures.append(self.decode(drawn)[:wanted])
+            latents.append(drawn[:wanted])
+            if on_batch is not None:
+                on_batch(first + wanted)
+        return np.concatenate(pictures), np.concatenate(latents)
+
+    def inputs(self, keys, drawing):
+        """What is drawn at random for some pictures, and the guidance: dict of float32 arrays."""
+        shape, steps = self.base.latent_shape, drawing.sampling.steps
+        # Each picture has a random stream of its own, so that it does not depend on the batch it is drawn in.
+        inputs = {"noise": np.stack([np.random.default_rng(key).standard_normal(shape, "float32") for key in keys])}
+        if drawing.sampling.share:
+            streams = [np.random.default_rng([*key, FRESH]) for key in keys]
+            inputs["fresh"] = np.stack([rng.standard_normal((steps, *shape), "float32") for rng in streams])
+        if drawing.guidance_scale != 1:
+            inputs["guidance_scale"] = np.full(len(keys), drawing.guidance_scale, "float32")
+            if drawing.guidance_rescale:
+                inputs["guidance_rescale"] = np.full(len(keys), drawing.guidance_rescale, "float32")
+        return inputs
 
 
-def initial_latents(base, indices, seed):
-    """Standard normal latents of the pictures with these indices in the series of a seed.
-
-    Each picture has a random stream of its own, so that it does not depend on the batch it is drawn in.
-
-    Returns:
-        float32 array `(len(indices), *latent_shape)`.
-    """
-    shape = base.latent_shape
-    return np.stack([np.random.default_rng([seed, index]).standard_normal(shape, "float32") for index in indices])
+def in_slices(function, arrays, size):
+    """Call a function of a dict of arrays on so many rows at a time, the last ones filled up."""
+    count = len(next(iter(arrays.values())))
+    results = []
+    for first in range(0, count, size):
+        rows = np.minimum(np.arange(first, first + size), count - 1)
+        results.append(np.asarray(function({name: array[rows] for name, array in arrays.items()})))
+    return np.concatenate(results)[:count]
 
 
 def to_uint8(pictures):
     """Float pictures in `[-1, 1]` -> uint8 in `[0, 255]`, rounded."""
     return np.clip(np.round((np.asarray(pictures) + 1.0) * 127.5), 0, 255).astype("uint8")
-
-
-def draw(sampler, prompts, indices, seed, guidance_scale, negative_prompt="", batch_size=8, on_batch=None):
-    """Draw one picture for each prompt.
-
-    Args:
-        sampler: `TextToImage`.
-        prompts: list of str.
-        indices: sequence of int, the index of each picture in the seed's series.
-        seed: int >= 0.
-        guidance_scale: float. 1 is no guidance.
-        negative_prompt: str. What the guidance leads away from.
-        batch_size: int. Pictures drawn at once.
-        on_batch: callable given the number of pictures finished, after each batch.
-
-    Returns:
-        uint8 array `(len(prompts), H, W, 3)`.
-    """
-    base = sampler.base
-    batch_size = min(batch_size, len(prompts))
-    tokens = base.tokenizer(prompts)
-    latents = initial_latents(base, indices, seed)
-    negative = np.repeat(base.tokenizer([negative_prompt]), batch_size, axis=0)
-    pictures = []
-    for first in range(0, len(prompts), batch_size):
-        wanted = len(prompts[first : first + batch_size])
-        # The last batch is filled up, so that one compiled program serves all.
-        rows = np.minimum(np.arange(first, first + batch_size), len(prompts) - 1)
-        drawn = sampler.predict_on_batch(
-            {
-                "latents": latents[rows],
-                "tokens": tokens[rows],
-                "negative_tokens": negative,
-                "guidance_scale": np.full(batch_size, guidance_scale, "float32"),
-            }
-        )
-        pictures.append(to_uint8(drawn)[:wanted])
-        if on_batch is not None:
-            on_batch(first + wanted)
-    return np.concatenate(pictures)

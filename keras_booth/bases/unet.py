@@ -53,18 +53,18 @@ class UNetConfig:
 
 
 class TimestepFeatures(keras.layers.Layer):
-    """Sinusoidal features of integer timesteps, cosines first, as Stable Diffusion orders them.
+    """Sinusoidal features of timesteps, cosines first, as Stable Diffusion orders them.
 
-    int `(batch,)` -> float `(batch, features)`.
+    float32 `(batch,)` -> float `(batch, features)`.
     """
 
     def __init__(self, features, **kwargs):
-        super().__init__(**kwargs)
+        # In float32 whatever the policy: bfloat16 cannot tell timestep 997 from 999.
+        super().__init__(autocast=False, **kwargs)
         half = features // 2
         self.frequencies = np.exp(-math.log(10000) * np.arange(half) / half).astype("float32")
 
     def call(self, timesteps):
-        # In float32 whatever the policy: bfloat16 cannot tell timestep 997 from 999.
         angles = ops.cast(timesteps, "float32")[:, None] * self.frequencies[None]
         return ops.cast(ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1), self.compute_dtype)
 
@@ -80,12 +80,12 @@ def build_unet(config, latent_size, max_length, name="unet"):
         max_length: int. Number of tokens of a prompt.
 
     Returns:
-        `keras.Model` from `[latents (batch, h, w, c), timesteps int (batch,), context (batch, length, width)]`
-        to a prediction of the shape of the latents.
+        `keras.Model` from `[latents (batch, h, w, c), timesteps (batch,), context (batch, length, width)]` to a
+        prediction of the shape of the latents. Timesteps may lie between whole ones.
     """
     # === Layers ===
     latents = keras.Input((*latent_size, config.latent_channels), name="latents")
-    timesteps = keras.Input((), dtype="int32", name="timesteps")
+    timesteps = keras.Input((), dtype="float32", name="timesteps")
     context = keras.Input((max_length, config.context_width), name="context")
 
     def block(x, level):
@@ -126,4 +126,7 @@ def build_unet(config, latent_size, max_length, name="unet"):
     x = keras.layers.GroupNormalization(epsilon=1e-5)(x)
     x = keras.layers.Activation("swish")(x)
     x = PaddedConv2D(config.latent_channels, 3, padding=1)(x)
-    return keras.Model([latents, timesteps, context], x, name=name)
+    unet = keras.Model([latents, timesteps, context], x, name=name)
+    # The layers cast what they get; the model would cast the timesteps, too.
+    unet.autocast = False
+    return unet

@@ -1,57 +1,158 @@
-"""Samplers: pure functions from noise to latents."""
+"""Samplers: pure functions from noise to latents.
+
+Every sampler here is a linear rule. With the network's estimate D of the clean latents, x at the level sigma becomes
+
+    x' = decay x + (1 - decay) (D + lead (D - D_before)) + fresh noise
+
+at the next level; samplers differ in the three numbers of each step and in the levels they visit.
+"""
+
+import dataclasses
 
 import numpy as np
 from keras import ops
 
+from keras_booth.diffusion.path import make_path
+from keras_booth.diffusion.schedule import SPACINGS
 
-def ddim(predict, latents, schedule, steps, spacing=None):
-    """Deterministic DDIM sampling (arXiv:2010.02502, equation 12 with eta = 0).
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """The numbers of each step: float64 arrays `(steps,)`."""
+
+    decay: np.ndarray
+    lead: np.ndarray
+    fresh: np.ndarray
+
+
+def ancestral_rule(sigmas, eta):
+    """One evaluation a step, a share of the noise replaced: Euler's method (arXiv:2206.00364, algorithm 1) for eta 0,
+    ancestral sampling for eta 1. In these units it is DDIM, too (arXiv:2010.02502, equations 12 and 16)."""
+    now, then = sigmas[:-1], sigmas[1:]
+    fresh = eta * np.sqrt(then**2 * (now**2 - then**2) / now**2)
+    return Rule(np.sqrt(then**2 - fresh**2) / now, np.zeros_like(now), fresh)
+
+
+def multistep_rule(sigmas, eta):
+    """DPM-Solver++ (2M) (arXiv:2211.01095, algorithm 2): the estimate is led on along its last change. The first step
+    has no change to go by, and the last one ends at the estimate itself."""
+    del eta
+    decay = sigmas[1:] / sigmas[:-1]
+    with np.errstate(divide="ignore"):
+        steps = -np.log(decay)
+    lead = np.zeros_like(decay)
+    lead[1:] = np.where(np.isfinite(steps[1:]), steps[1:] / (2 * steps[:-1]), 0.0)
+    return Rule(decay, lead, np.zeros_like(decay))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """A rule, and the path it takes: see `make_path`."""
+
+    rule: callable
+    path: dict
+    eta: float = 0.0
+    # Whether the beginning is noise alone, or (as diffusers' Euler does it where a path begins at the top) without the
+    # variance of the latents under it.
+    full_start: bool = True
+
+
+SAMPLERS = {
+    "ddim": Sampler(ancestral_rule, {"whole": True, "stops_early": True}),
+    "euler": Sampler(ancestral_rule, {"whole": False}, full_start=False),
+    "euler_ancestral": Sampler(ancestral_rule, {"whole": False}, eta=1.0, full_start=False),
+    "dpmpp_2m": Sampler(multistep_rule, {"whole": True, "beyond": 1, "karras_over_all": True}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How pictures are drawn.
+
+    Args:
+        sampler: `"ddim"`, `"euler"`, `"euler_ancestral"` or `"dpmpp_2m"`.
+        steps: int >= 1. Calls of the network.
+        spacing: `"leading"`, `"trailing"` or `"linspace"` (arXiv:2305.08891, table 2); `None` for the schedule's own.
+        karras: bool. Whether to visit Karras's noise levels (arXiv:2206.00364, equation 5).
+        eta: float in `[0, 1]`. Share of the noise that is replaced in each step; `None` for the sampler's own: 1 for
+            `"euler_ancestral"`, else 0. `"dpmpp_2m"` takes 0 only.
+    """
+
+    sampler: str = "ddim"
+    steps: int = 50
+    spacing: str | None = None
+    karras: bool = False
+    eta: float | None = None
+
+    def __post_init__(self):
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"`sampler` must be one of {tuple(SAMPLERS)}. Received: sampler={self.sampler!r}")
+        if not self.steps >= 1:
+            raise ValueError(f"`steps` must be >= 1. Received: steps={self.steps}")
+        if self.spacing not in (None, *SPACINGS):
+            raise ValueError(f"`spacing` must be one of {SPACINGS}. Received: spacing={self.spacing!r}")
+        if self.eta is not None and not 0 <= self.eta <= 1:
+            raise ValueError(f"`eta` must be in [0, 1]. Received: eta={self.eta}")
+        if self.eta and self.sampler == "dpmpp_2m":
+            raise ValueError(f"'dpmpp_2m' replaces no noise: leave `eta` out. Received: eta={self.eta}")
+
+    @property
+    def share(self):
+        """float: eta, filled in."""
+        return SAMPLERS[self.sampler].eta if self.eta is None else float(self.eta)
+
+    def path(self, schedule):
+        """The `Path` on a schedule."""
+        sampler = SAMPLERS[self.sampler]
+        path = make_path(schedule, self.steps, self.spacing, self.karras, **sampler.path)
+        if not sampler.full_start and (self.spacing or schedule.timestep_spacing) != "leading":
+            path = dataclasses.replace(path, scale=float(path.sigmas[0]))
+        return path
+
+
+def sample(predict, noise, schedule, sampling, *, fresh=None, clean=None, first=0):
+    """Draw.
 
     The loop is `keras.ops.fori_loop`, so that a compiled caller has no host round trip between steps.
 
     Args:
-        predict: callable `(latents, timesteps) -> prediction`, with `timesteps` an int32 array `(batch,)`.
-        latents: float array `(batch, …)`, standard normal.
+        predict: callable `(latents, timesteps) -> prediction`, with `timesteps` a float32 array `(batch,)` and latents
+            of unit variance, as the network was trained on.
+        noise: float array `(batch, …)`, standard normal.
         schedule: `NoiseSchedule`, which also says how a prediction is read.
-        steps: int. Number of calls of `predict`.
-        spacing: see `NoiseSchedule.sampling_timesteps`.
+        sampling: `Sampling`.
+        fresh: float array `(steps, batch, …)`, standard normal, for a sampler that replaces noise; else `None`.
+        clean: float array like `noise`: latents to draw over (SDEdit, arXiv:2108.01073); `None` for none.
+        first: int. Steps that are left out because `clean` has come that far.
 
     Returns:
-        float array of the shape of `latents`: the estimate of z_0.
+        float array of the shape of `noise`: the estimate of z_0.
     """
-    visited = schedule.sampling_timesteps(steps, spacing)
-    cumulative = schedule.alphas_cumprod
-    following = np.append(cumulative[visited[1:]], 1.0 if schedule.ends_clean else cumulative[0])
-    timesteps = ops.convert_to_tensor(visited, dtype="int32")
-    signal = ops.convert_to_tensor(np.sqrt(following).astype("float32"))
-    sigma = ops.convert_to_tensor(np.sqrt(1.0 - following).astype("float32"))
+    path = sampling.path(schedule).after(first)
+    rule = SAMPLERS[sampling.sampler].rule(path.sigmas, sampling.share)
+    numbers = {"timestep": path.timesteps, "sigma": path.sigmas[:-1], **dataclasses.asdict(rule)}
+    tables = {name: ops.convert_to_tensor(np.asarray(values, "float32")) for name, values in numbers.items()}
 
-    def step(index, latents):
-        timestep = ops.broadcast_to(timesteps[index], (ops.shape(latents)[0],))
-        clean, noise = schedule.split(latents, predict(latents, timestep), timestep)
-        return signal[index] * clean + sigma[index] * noise
+    def step(index, state):
+        latents, before = state
+        at = {name: table[index] for name, table in tables.items()}
+        estimate = denoise(predict, latents, at["sigma"], at["timestep"], schedule.prediction_type)
+        led = estimate + at["lead"] * (estimate - before)
+        latents = at["decay"] * latents + (1.0 - at["decay"]) * led
+        if fresh is not None:
+            latents = latents + at["fresh"] * fresh[index + first]
+        return latents, estimate
 
-    return ops.fori_loop(0, steps, step, latents)
+    start = path.scale * noise if clean is None else clean + float(path.sigmas[0]) * noise
+    latents, _ = ops.fori_loop(0, len(path.timesteps), step, (start, ops.zeros_like(start)))
+    # Back to unit variance, where the path does not end without noise.
+    return latents / np.float32(np.sqrt(path.sigmas[-1] ** 2 + 1))
 
 
-def guided(predict, contexts, unconditional, guidance_scale):
-    """Classifier-free guidance (arXiv:2207.12598, equation 6) with both branches in one call.
-
-    Args:
-        predict: callable `(latents, timesteps, context) -> prediction`.
-        contexts: float array `(batch, length, width)`, the text embeddings.
-        unconditional: float array of the same shape, the embeddings of the negative or empty prompt.
-        guidance_scale: scalar array. 1 is no guidance.
-
-    Returns:
-        A callable `(latents, timesteps) -> prediction` for a sampler.
-    """
-    both = ops.concatenate([unconditional, contexts], axis=0)
-
-    def predict_guided(latents, timesteps):
-        doubled = ops.concatenate([latents, latents], axis=0)
-        output = predict(doubled, ops.concatenate([timesteps, timesteps], axis=0), both)
-        without, with_text = ops.split(output, 2, axis=0)
-        return without + guidance_scale * (with_text - without)
-
-    return predict_guided
+def denoise(predict, latents, sigma, timestep, prediction_type):
+    """The network's estimate of the clean latents in `latents` = z_0 + sigma noise."""
+    size = ops.sqrt(sigma**2 + 1.0)
+    prediction = predict(latents / size, ops.broadcast_to(timestep, (ops.shape(latents)[0],)))
+    if prediction_type == "epsilon":
+        return latents - sigma * prediction
+    return latents / size**2 - sigma / size * prediction

@@ -77,6 +77,13 @@ class NoiseSchedule:
         signal = np.sqrt(cumulative)
         return np.square((signal - signal[-1]) * signal[0] / (signal[0] - signal[-1]))
 
+    @property
+    def sigmas(self):
+        """float64 array `(steps,)`: the noise-to-signal ratio sqrt((1 - alpha_bar) / alpha_bar) of each timestep, at
+        most 4096, where zero terminal SNR would say infinity."""
+        cumulative = np.maximum(self.alphas_cumprod, 2.0**-24)
+        return np.sqrt((1.0 - cumulative) / cumulative)
+
     def rates(self, timesteps, rank=4):
         """Signal and noise rates, sqrt(alpha_bar) and sqrt(1 - alpha_bar).
 
@@ -118,31 +125,15 @@ class NoiseSchedule:
         signal, sigma = self.rates(timesteps, len(latents.shape))
         return signal * noise - sigma * latents
 
-    def split(self, noisy, prediction, timesteps):
-        """Read a prediction as a pair of estimates.
-
-        Args:
-            noisy: float array `(batch, …)`, z_t.
-            prediction: float array of the same shape, the network's output.
-            timesteps: int array `(batch,)`.
-
-        Returns:
-            `(latents, noise)`: the estimates of z_0 and of eps.
-        """
-        signal, sigma = self.rates(timesteps, len(noisy.shape))
-        if self.prediction_type == "epsilon":
-            return (noisy - sigma * prediction) / signal, prediction
-        return signal * noisy - sigma * prediction, sigma * noisy + signal * prediction
-
     def sampling_timesteps(self, count, spacing=None):
-        """The timesteps a sampler visits, from noisy to clean.
+        """The timesteps a sampler visits, from noisy to clean (arXiv:2305.08891, table 2).
 
         Args:
             count: int in `[1, steps]`.
             spacing: one of `SPACINGS`; `None` for the schedule's own.
 
         Returns:
-            int32 array `(count,)` from `[0, steps)`, decreasing.
+            float64 array `(count,)` from `[0, steps - 1]`, decreasing; whole numbers but for linspace.
         """
         if not 1 <= count <= self.steps:
             raise ValueError(f"The number of sampling steps must be in [1, {self.steps}]. Received: {count}")
@@ -152,7 +143,7 @@ class NoiseSchedule:
         elif spacing == "leading":
             timesteps = np.arange(count)[::-1] * (self.steps // count) + self.steps_offset
         elif spacing == "linspace":
-            timesteps = np.round(np.linspace(0, self.steps - 1, count))[::-1]
+            timesteps = np.linspace(0, self.steps - 1, count)[::-1]
         else:
             raise ValueError(f"`spacing` must be one of {SPACINGS}. Received: {spacing!r}")
-        return np.clip(timesteps, 0, self.steps - 1).astype("int32")
+        return np.clip(timesteps, 0, self.steps - 1).astype("float64")

@@ -33,7 +33,7 @@ class Adapted:
             config = (config or LoraConfig()).select(wanted)
         self._views.adapters = Adapters.attach(layers, config, self.seed)
         self._freeze_but_lora()
-        self._views.samplers.clear()
+        self._views.drawer.clear()
 
     def _freeze_but_lora(self):
         matrices = {id(variable) for variable in self.adapters.variables}
@@ -63,7 +63,7 @@ class Adapted:
             odd = sorted(set(self.adapters.sizes.items()) ^ set(sizes.items()))[0][0]
             raise ValueError(f"The model has LoRA of other layers, ranks or alphas: see {odd!r}. Received: {path}")
         self.adapters.assign(matrices)
-        self._views.samplers.clear()
+        self._views.drawer.clear()
 
     def save_lora(self, path, *, layout="diffusers", dtype="float32"):
         """Write the LoRA alone, a few megabytes, for other programs and for `load_lora`.
@@ -86,19 +86,19 @@ class Adapted:
     def lora_scale(self, scale):
         self._require_lora()
         self.adapters.scale = scale
-        self._views.samplers.clear()
+        self._views.drawer.clear()
 
     def merge_lora(self):
         """Add the matrices to the kernels: pictures are drawn at the speed of the base."""
         self._require_lora()
         self.adapters.merge()
-        self._views.samplers.clear()
+        self._views.drawer.clear()
 
     def unmerge_lora(self):
         """The inverse of `merge_lora`, up to rounding."""
         self._require_lora()
         self.adapters.merge(False)
-        self._views.samplers.clear()
+        self._views.drawer.clear()
 
     def _require_lora(self):
         if self.adapters is None:

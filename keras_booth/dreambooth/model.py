@@ -1,19 +1,21 @@
 """DreamBooth as a `keras.Model`: `compile`, `fit`, `generate`, `save`."""
 
 import keras
+import numpy as np
 from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
 from keras_booth.bases import (
     BaseConfig,
+    Drawing,
     StableDiffusionBase,
     TextToImage,
     Tokenizer,
-    draw,
     export_base,
     load_base,
     prefers_jit,
 )
+from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth.adapted import Adapted
 from keras_booth.dreambooth.fused import fuse_updates
 from keras_booth.dreambooth.loss import balance, min_snr_weights, prior_preservation_loss, squared_error
@@ -90,7 +92,7 @@ class DreamBooth(Adapted, keras.Model):
         self.seed = seed
         self.prior_loss_weight, self.min_snr_gamma, self.noise_offset = 1.0, None, 0.0
         self.text_encoder_rate, self.text_encoder_until = 1.0, None
-        self._views = Untracked(base=base, samplers={}, adapters=None)
+        self._views = Untracked(base=base, drawer=TextToImage(base), adapters=None)
         self.text_encoder = base.text_encoder
         self.unet = base.unet
         self.image_encoder = base.image_encoder
@@ -356,6 +358,7 @@ class DreamBooth(Adapted, keras.Model):
         batch_size=8,
         steps=None,
         guidance_scale=None,
+        sampler=None,
         progress=True,
     ):
         """Class images of the base, drawn once and found again by later runs (arXiv:2208.12242, section 3.2).
@@ -370,6 +373,7 @@ class DreamBooth(Adapted, keras.Model):
             batch_size: int. Pictures drawn at once.
             steps: int. Sampling steps; `None` for the base's default.
             guidance_scale: float; `None` for the base's default.
+            sampler: str or `Sampling`; `None` for the base's default.
             progress: bool. Whether to show a progress bar.
 
         Returns:
@@ -385,19 +389,22 @@ class DreamBooth(Adapted, keras.Model):
                 "Class images must be drawn before training, by the frozen base: call `class_images` first. "
                 f"Received: a model after {self.trained_steps} training steps"
             )
-        steps, guidance_scale = self._sampling(steps, guidance_scale)
-        prompt = prompt or self.class_prompt
-        return draw_class_images(self, prompt, count, folder, seed, batch_size, steps, guidance_scale, progress)
+        drawing = self.drawing(steps, guidance_scale, sampler)
+        return draw_class_images(self, prompt or self.class_prompt, count, folder, seed, batch_size, drawing, progress)
 
     def generate(
         self,
         prompt,
-        count=1,
+        count=None,
         *,
         seed=0,
         steps=None,
         guidance_scale=None,
+        guidance_rescale=0.0,
         negative_prompt="",
+        sampler=None,
+        image=None,
+        strength=0.6,
         batch_size=8,
         on_batch=None,
     ):
@@ -405,11 +412,18 @@ class DreamBooth(Adapted, keras.Model):
 
         Args:
             prompt: str, or list of str.
-            count: int >= 1. Pictures of each prompt.
-            seed: int >= 0. Picture i of a call is a function of the seed, i, and its prompt.
+            count: int >= 1. Pictures of each prompt; `None` for one, or as many as there are seeds.
+            seed: int >= 0: picture i of a call is a function of the seed, i, and its prompt. Or a list of int: picture
+                i of each prompt is the first one of seed i.
             steps: int. Sampling steps; `None` for the base's default.
             guidance_scale: float. 1 is no guidance; `None` for the base's default.
+            guidance_rescale: float in `[0, 1]`, against overexposed pictures at a high guidance scale; 0.7 is usual
+                (arXiv:2305.08891, section 3.4).
             negative_prompt: str. What the guidance leads away from.
+            sampler: str, `"ddim"`, `"euler"`, `"euler_ancestral"` or `"dpmpp_2m"`; or a `Sampling`, which says the
+                steps, too; `None` for the base's default.
+            image: uint8 array `(H, W, 3)` of the model's size, to draw over (arXiv:2108.01073); `None` for none.
+            strength: float in `(0, 1]`. How far the pictures may go from `image`: the share of the steps taken.
             batch_size: int. Pictures drawn at once.
             on_batch: callable given the number of pictures finished, after each batch.
 
@@ -419,36 +433,56 @@ class DreamBooth(Adapted, keras.Model):
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if not prompts or not all(isinstance(text, str) and text.strip() for text in prompts):
             raise ValueError(f"`prompt` must be a text, or a list of texts. Received: prompt={prompt!r}")
-        if count < 1:
-            raise ValueError(f"`count` must be >= 1. Received: count={count}")
-        steps, guidance_scale = self._sampling(steps, guidance_scale)
-        rows = [text for text in prompts for _ in range(count)]
-        options = {"negative_prompt": negative_prompt, "batch_size": batch_size, "on_batch": on_batch}
+        keys = picture_keys(len(prompts), count, seed)
+        drawing = self.drawing(
+            steps,
+            guidance_scale,
+            sampler,
+            guidance_rescale=guidance_rescale,
+            negative_prompt=negative_prompt,
+            strength=1.0 if image is None else strength,
+        )
+        rows = [text for text in prompts for _ in range(len(keys) // len(prompts))]
         with self.base.present():
-            return draw(self._sampler(steps), rows, range(len(rows)), seed, guidance_scale, **options)
+            clean = None if image is None else np.repeat(self._encode_picture(image), len(rows), axis=0)
+            options = {"clean": clean, "batch_size": batch_size, "on_batch": on_batch}
+            return self._views.drawer.draw(rows, keys, drawing, **options)[0]
 
-    def generate_indices(self, prompt, indices, *, seed, steps, guidance_scale, batch_size):
-        """Draw the pictures with these indices in the series of a seed: uint8 `(len(indices), H, W, 3)`."""
-        prompts = [prompt] * len(indices)
+    def generate_indices(self, prompt, indices, *, seed, drawing, batch_size):
+        """Draw the pictures with these indices in the series of a seed, bit for bit the same in any selection.
+
+        Returns:
+            `(pictures, latents)`: uint8 `(len(indices), H, W, 3)`, float32 `(len(indices), *latent_shape)`.
+        """
+        keys = [(seed, index) for index in indices]
         with self.base.present():
-            return draw(self._sampler(steps), prompts, indices, seed, guidance_scale, batch_size=batch_size)
+            drawer = self._views.drawer
+            return drawer.draw([prompt] * len(keys), keys, drawing, batch_size=batch_size, fill=True)
 
-    def _sampling(self, steps, guidance_scale):
+    def drawing(self, steps=None, guidance_scale=None, sampler=None, **options):
+        """A `Drawing`, with what is left open taken from the base."""
         config = self.base.config
-        steps = config.sampling_steps if steps is None else steps
-        guidance_scale = config.guidance_scale if guidance_scale is None else guidance_scale
+        if isinstance(sampler, Sampling):
+            if steps not in (None, sampler.steps):
+                raise ValueError(f"`steps` is said by the Sampling already. Received: steps={steps}, sampler={sampler}")
+            sampling = sampler
+        else:
+            sampling = Sampling(sampler or config.sampler, config.sampling_steps if steps is None else steps)
         most = self.base.schedule.steps
-        if not 1 <= steps <= most:
-            raise ValueError(f"`steps` must be in [1, {most}]. Received: steps={steps}")
-        if not guidance_scale >= 0:
-            raise ValueError(f"`guidance_scale` must be >= 0. Received: guidance_scale={guidance_scale}")
-        return steps, float(guidance_scale)
+        if sampling.steps > most:
+            raise ValueError(f"`steps` must be in [1, {most}]. Received: steps={sampling.steps}")
+        guidance_scale = config.guidance_scale if guidance_scale is None else float(guidance_scale)
+        return Drawing(sampling, guidance_scale, **options)
 
-    def _sampler(self, steps):
-        samplers = self._views.samplers
-        if steps not in samplers:
-            samplers[steps] = TextToImage(self.base, steps)
-        return samplers[steps]
+    def _encode_picture(self, image):
+        image = np.asarray(image)
+        if image.shape != (*self.image_size, 3) or image.dtype != "uint8":
+            raise ValueError(
+                f"`image` must be a uint8 array of shape {(*self.image_size, 3)}. Received: image of shape "
+                f"{image.shape} and dtype {image.dtype}"
+            )
+        moments = self.encode_moments(image[None].astype("float32") / 127.5 - 1.0)
+        return ops.convert_to_numpy(self.base.sample_posterior(ops.convert_to_tensor(moments)))
 
     # === Config and saving ===
 
@@ -566,6 +600,22 @@ def check_names(identifier, class_noun):
 def default_prompts(identifier, class_noun):
     """`("a photo of sks dog", "a photo of a dog")`."""
     return f"a photo of {identifier} {class_noun}", f"a photo of {article(class_noun)} {class_noun}"
+
+
+def picture_keys(prompts, count, seed):
+    """`(seed, index)` of each picture of a call of `generate`."""
+    several = not isinstance(seed, (int, np.integer))
+    seeds = list(seed) if several else [seed]
+    if not seeds or not all(isinstance(number, (int, np.integer)) and number >= 0 for number in seeds):
+        raise ValueError(f"`seed` must be an integer >= 0, or a list of them. Received: seed={seed!r}")
+    if several and count not in (None, len(seeds)):
+        raise ValueError(f"`count` must be the number of seeds. Received: count={count}, with {len(seeds)} seeds")
+    count = len(seeds) if count is None else count
+    if count < 1:
+        raise ValueError(f"`count` must be >= 1. Received: count={count}")
+    if several:
+        return [(int(number), 0) for _ in range(prompts) for number in seeds]
+    return [(int(seed), index) for index in range(prompts * count)]
 
 
 def article(noun):

@@ -1,5 +1,6 @@
 """Class images: what the frozen base draws of the class, so that it is kept (arXiv:2208.12242, section 3.2)."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -27,7 +28,7 @@ def digest(models):
     return hasher.hexdigest()
 
 
-def describe(booth, prompt, steps, guidance_scale, seed):
+def describe(booth, prompt, drawing, seed):
     """What a set of class images depends on, as a dict. Two sets with the same description are the same pictures."""
     base = booth.base
     return {
@@ -35,9 +36,7 @@ def describe(booth, prompt, steps, guidance_scale, seed):
         "weights": digest([base.text_encoder, base.unet, base.decoder]),
         "dtype": booth.dtype_policy.name,
         "prompt": prompt,
-        "sampler": "ddim",
-        "steps": steps,
-        "guidance_scale": guidance_scale,
+        **dataclasses.asdict(drawing),
         "seed": seed,
     }
 
@@ -59,7 +58,7 @@ def write_png(path, picture):
     part.replace(path)
 
 
-def draw_class_images(booth, prompt, count, folder, seed, batch_size, steps, guidance_scale, progress):
+def draw_class_images(booth, prompt, count, folder, seed, batch_size, drawing, progress):
     """Draw the class images that are not there yet.
 
     Args:
@@ -67,13 +66,14 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, steps, gui
         prompt: str, the class prompt.
         count: int. Number of images.
         folder: path under which the set gets a folder named after its description; `None` for the cache.
-        seed, batch_size, steps, guidance_scale: as in `DreamBooth.generate`.
+        seed, batch_size: as in `DreamBooth.generate`.
+        drawing: `Drawing`.
         progress: bool. Whether to show a bar.
 
     Returns:
         `PhotoSet` of `count` PNG files.
     """
-    description = describe(booth, prompt, steps, guidance_scale, seed)
+    description = describe(booth, prompt, drawing, seed)
     text = json.dumps(description, indent=1, sort_keys=True)
     words = "_".join(re.findall(r"\w+", prompt.removeprefix("a photo of "))[:4])
     name = f"{words}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
@@ -85,9 +85,7 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, steps, gui
     with tqdm.tqdm(total=len(missing), desc="class images", unit="image", disable=not (progress and missing)) as bar:
         for start in range(0, len(missing), batch_size):
             batch = missing[start : start + batch_size]
-            pictures = booth.generate_indices(
-                prompt, batch, seed=seed, steps=steps, guidance_scale=guidance_scale, batch_size=batch_size
-            )
+            pictures, _ = booth.generate_indices(prompt, batch, seed=seed, drawing=drawing, batch_size=batch_size)
             for index, picture in zip(batch, pictures, strict=True):
                 write_png(paths[index], picture)
             bar.update(len(batch))

@@ -1,73 +1,254 @@
+"""Samplers: against diffusers step by step, and against targets that are known in closed form."""
+
+import functools
+import pathlib
+
 import keras
 import numpy as np
 import pytest
 
-from keras_booth.diffusion import NoiseSchedule, ddim, guided
+from keras_booth.diffusion import SAMPLERS, NoiseSchedule, Sampling, guided, sample
+from keras_booth.diffusion.samplers import denoise
+from tests.diffusion.cases import cases, network, noises
+
+HERE = pathlib.Path(__file__).parent
 
 
-def gaussian_predictor(schedule, mean, deviation):
-    """The exact prediction for data ~ N(mean, deviation^2): what a perfect network would answer.
+# === diffusers ===
+
+
+def trajectory(prediction_type, **options):
+    """What our sampler gives the network in each step, and the end."""
+    sampling = Sampling(**options)
+    start, fresh = noises(sampling.steps)
+    seen = []
+
+    def predict(latents, timesteps):
+        seen.append(keras.ops.convert_to_numpy(latents))
+        return network(seen[-1], keras.ops.convert_to_numpy(timesteps)[0]).astype("float32")
+
+    schedule = NoiseSchedule(prediction_type=prediction_type)
+    end = sample(predict, start, schedule, sampling, fresh=fresh if sampling.share else None)
+    return np.stack([*seen, keras.ops.convert_to_numpy(end)])
+
+
+@pytest.fixture(scope="module")
+def goldens():
+    return np.load(HERE / "samplers.npz")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX traces the loop's body")
+@pytest.mark.parametrize("name", cases())
+def test_equals_diffusers_step_by_step(goldens, name):
+    ours, theirs = trajectory(**cases()[name]), goldens[name]
+    assert ours.shape == theirs.shape
+    scale = np.abs(theirs).max(axis=(1, 2, 3, 4))
+    assert np.all(np.abs(ours - theirs).max(axis=(1, 2, 3, 4)) <= 1e-5 * scale)
+
+
+@pytest.mark.parametrize("name", list(cases())[::7])
+def test_diffusers_live(name):
+    pytest.importorskip("diffusers")
+    from tests.diffusion.make_goldens import trajectory as theirs
+
+    found = theirs(**cases()[name])
+    assert np.abs(trajectory(**cases()[name]) - found).max() <= 1e-5 * np.abs(found).max()
+
+
+# === A Gaussian ===
+
+MEAN, DEVIATION = 0.7, 0.3
+
+
+def gaussian_network(schedule, latents, timesteps):
+    """The exact prediction for data ~ N(MEAN, DEVIATION^2): what a perfect network would answer.
 
     E[z_0 | z_t] = mean + gain (z_t - signal mean) with gain = signal deviation^2 / (signal^2 deviation^2 + sigma^2).
     """
+    places, table = np.arange(schedule.steps), schedule.sigmas.astype("float32")
+    level = np.interp(keras.ops.convert_to_numpy(timesteps)[0], places, table).astype("float32")
+    signal = 1 / np.sqrt(level**2 + 1)
+    sigma = level * signal
+    gain = signal * DEVIATION**2 / (signal**2 * DEVIATION**2 + sigma**2)
+    clean = MEAN + gain * (latents - signal * MEAN)
+    noise = (latents - signal * clean) / sigma
+    return noise if schedule.prediction_type == "epsilon" else signal * noise - sigma * clean
 
-    def predict(latents, timesteps):
-        signal, sigma = schedule.rates(timesteps)
-        gain = signal * deviation**2 / (signal**2 * deviation**2 + sigma**2)
-        clean = mean + gain * (latents - signal * mean)
-        noise = (latents - signal * clean) / sigma
-        return noise if schedule.prediction_type == "epsilon" else signal * noise - sigma * clean
 
-    return predict
+def draw_gaussian(steps, prediction_type="epsilon", **options):
+    """Latents drawn with the exact network; mean and deviation as a pair."""
+    schedule = NoiseSchedule(prediction_type=prediction_type)
+    sampling = Sampling(steps=steps, **options)
+    path = sampling.path(schedule)
+    rng = np.random.default_rng(0)
+    shape = (4, 32, 32, 4)
+    # From the exact marginal: at Stable Diffusion's last timestep some signal is left (arXiv:2305.08891).
+    start = (MEAN + np.sqrt(DEVIATION**2 + path.sigmas[0] ** 2) * rng.standard_normal(shape)) / path.scale
+    fresh = rng.standard_normal((steps, *shape), "float32") if sampling.share else None
+    predict = functools.partial(gaussian_network, schedule)
+    drawn = keras.ops.convert_to_numpy(sample(predict, start.astype("float32"), schedule, sampling, fresh=fresh))
+    return drawn.mean(), drawn.std()
+
+
+CHOICES = [
+    {"sampler": "ddim"},
+    {"sampler": "ddim", "eta": 1.0},
+    {"sampler": "euler"},
+    {"sampler": "euler", "karras": True},
+    {"sampler": "euler_ancestral"},
+    {"sampler": "dpmpp_2m"},
+    {"sampler": "dpmpp_2m", "karras": True},
+]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the network is written in NumPy")
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("options", CHOICES, ids=lambda options: "-".join(map(str, options.values())))
+def test_approaches_a_known_gaussian(options, prediction_type):
+    found = {steps: draw_gaussian(steps, prediction_type, spacing="trailing", **options) for steps in (5, 20, 80, 320)}
+    errors = [abs(deviation - DEVIATION) for _, deviation in found.values()]
+    assert errors[-1] <= 0.016
+    # Near the truth the random numbers themselves decide.
+    assert all(after < before or after < 0.004 for before, after in zip(errors[:-1], errors[1:], strict=True))
+    assert all(mean == pytest.approx(MEAN, abs=0.003) for mean, _ in found.values())
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the network is written in NumPy")
+def test_the_second_order_is_worth_its_name():
+    """At 10 steps the multistep solver is nearer to the truth by far than Euler's method on levels of the same kind."""
+    euler, multistep = (
+        abs(draw_gaussian(10, sampler=name, karras=True, spacing="trailing")[1] - DEVIATION)
+        for name in ("euler", "dpmpp_2m")
+    )
+    assert multistep < 0.2 * euler
+
+
+# === Parts ===
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
-class TestDDIM:
-    def sample(self, prediction_type, steps, spacing="trailing"):
-        schedule = NoiseSchedule(prediction_type=prediction_type)
-        noise = np.random.default_rng(0).standard_normal((4, 32, 32, 2)).astype("float32")
-        # From the exact marginal: at Stable Diffusion's last timestep some signal is left (arXiv:2305.08891).
-        alpha = schedule.alphas_cumprod[schedule.sampling_timesteps(steps, spacing)[0]]
-        noise = (np.sqrt(alpha) * 0.7 + np.sqrt(alpha * 0.09 + 1 - alpha) * noise).astype("float32")
-        predict = gaussian_predictor(schedule, 0.7, 0.3)
-        return keras.ops.convert_to_numpy(ddim(predict, noise, schedule, steps, spacing))
+def test_denoise_inverts_the_target(prediction_type):
+    schedule = NoiseSchedule(prediction_type=prediction_type)
+    rng = np.random.default_rng(0)
+    latents, noise = rng.standard_normal((2, 4, 3, 3, 2), "float32")
+    for timestep in (0, 300, 600):
+        whole = np.full(4, timestep)
+        sigma = schedule.sigmas[timestep]
+        predict = lambda *_, whole=whole: schedule.target(latents, noise, whole)  # noqa: E731
+        found = denoise(predict, latents + np.float32(sigma) * noise, np.float32(sigma), timestep, prediction_type)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(found), latents, atol=2e-5)
 
-    def test_reaches_a_known_gaussian(self, prediction_type):
-        drawn = self.sample(prediction_type, 200)
-        assert drawn.mean() == pytest.approx(0.7, abs=0.01)
-        assert drawn.std() == pytest.approx(0.3, abs=0.01)
 
-    def test_more_steps_are_closer(self, prediction_type):
-        errors = [abs(self.sample(prediction_type, steps).std() - 0.3) for steps in (4, 16, 64)]
-        assert errors[0] > errors[1] > errors[2]
+def test_compiled_equals_eager():
+    """The loop inside of a compiled function."""
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("TensorFlow only")
+    start, fresh = noises(6)
+    for sampler in SAMPLERS:
+        sampling = Sampling(sampler=sampler, steps=6)
 
-    @pytest.mark.parametrize("spacing", ["trailing", "leading"])
-    def test_equals_the_equation_step_by_step(self, prediction_type, spacing):
-        """Equation 12 of arXiv:2010.02502 in float64, written out."""
-        schedule = NoiseSchedule(prediction_type=prediction_type)
-        x = np.random.default_rng(1).standard_normal((2, 4, 4, 2))
-        start, cumulative = x.astype("float32"), schedule.alphas_cumprod
-        visited = schedule.sampling_timesteps(10, spacing)
-        for t, following in zip(visited, [*visited[1:], None], strict=True):
-            a, a_next = cumulative[t], cumulative[0 if following is None else following]
-            gain = np.sqrt(a) * 0.09 / (a * 0.09 + 1 - a)
-            clean = 0.7 + gain * (x - np.sqrt(a) * 0.7)
-            noise = (x - np.sqrt(a) * clean) / np.sqrt(1 - a)
-            x = np.sqrt(a_next) * clean + np.sqrt(1 - a_next) * noise
-        drawn = ddim(gaussian_predictor(schedule, 0.7, 0.3), start, schedule, 10, spacing)
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(drawn), x, atol=1e-5)
+        def run(start, fresh, sampling=sampling):
+            def predict(z, t):
+                return 0.3 * keras.ops.sin(z + t[0] / 300)
+
+            return sample(predict, start, NoiseSchedule(), sampling, fresh=fresh)
+
+        compiled = tf.function(run, autograph=False, jit_compile=False)(start, fresh)
+        np.testing.assert_allclose(compiled.numpy(), run(start, fresh).numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_over_a_picture(sampler):
+    """A network that knows the picture: drawn over it from any step on, it is the picture."""
+    schedule = NoiseSchedule()
+    clean = np.random.default_rng(3).standard_normal((2, 3, 3, 2)).astype("float32")
+    noise, fresh = noises(8)
+    sampling = Sampling(sampler=sampler, steps=8)
+    levels = sampling.path(schedule)
+    for first in (0, 3, 7):
+        seen = []
+
+        def predict(latents, timesteps, seen=seen):
+            sigma = np.interp(keras.ops.convert_to_numpy(timesteps)[0], np.arange(1000), schedule.sigmas)
+            seen.append(sigma)
+            return (latents * np.float32(np.sqrt(sigma**2 + 1)) - clean) / np.float32(sigma)
+
+        if keras.backend.backend() != "tensorflow":
+            pytest.skip("the network is written in NumPy")
+        drawn = sample(predict, noise, schedule, sampling, clean=clean, first=first, fresh=fresh)
+        assert len(seen) == 8 - first and seen[0] == pytest.approx(levels.sigmas[first], rel=1e-3)
+        rest = 0.05 if sampler == "ddim" else 1e-3  # DDIM stops before the end
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(drawn), clean, atol=rest * 4)
+
+
+class TestSampling:
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"sampler": "plms"},
+            {"steps": 0},
+            {"spacing": "sideways"},
+            {"eta": -0.1},
+            {"eta": 1.5},
+            {"sampler": "dpmpp_2m", "eta": 0.5},
+        ],
+    )
+    def test_refuses(self, fields):
+        with pytest.raises(ValueError, match="Received"):
+            Sampling(**fields)
+
+    @pytest.mark.parametrize("sampler", SAMPLERS)
+    @pytest.mark.parametrize("karras", [False, True])
+    @pytest.mark.parametrize("steps", [1, 2, 999, 1000])
+    def test_any_number_of_steps(self, sampler, karras, steps):
+        path = Sampling(sampler=sampler, karras=karras, steps=steps).path(NoiseSchedule())
+        assert len(path.timesteps) == steps and len(path.sigmas) == steps + 1
+        assert np.all(np.isfinite(path.sigmas)) and np.all(np.diff(path.sigmas) <= 0)
+
+    def test_zero_terminal_snr_begins_with_noise_alone(self):
+        schedule = NoiseSchedule(
+            prediction_type="v_prediction", zero_terminal_snr=True, timestep_spacing="trailing", ends_clean=True
+        )
+        for sampler in SAMPLERS:
+            path = Sampling(sampler=sampler, steps=5).path(schedule)
+            assert path.sigmas[0] > 4000 and path.timesteps[0] == 999
+
+    def test_too_many_steps(self):
+        with pytest.raises(ValueError, match="1001"):
+            Sampling(steps=1001).path(NoiseSchedule())
 
 
 class TestGuidance:
-    def test_is_the_equation_in_one_call(self):
-        calls = []
-
+    def predict(self, calls):
         def predict(latents, timesteps, context):
             calls.append(latents.shape[0])
             return latents * keras.ops.mean(context, axis=(1, 2))[:, None, None, None] + timesteps[0]
 
+        return predict
+
+    def test_is_the_equation_in_one_call(self):
+        calls = []
         latents = np.ones((2, 3, 3, 1), "float32")
         with_text, without = np.full((2, 4, 5), 2.0, "float32"), np.full((2, 4, 5), 0.5, "float32")
-        output = guided(predict, with_text, without, 3.0)(latents, np.zeros(2, "float32"))
+        output = guided(self.predict(calls), with_text, without, 3.0)(latents, np.zeros(2, "float32"))
         np.testing.assert_allclose(keras.ops.convert_to_numpy(output), 0.5 + 3.0 * (2.0 - 0.5))
         assert calls == [4]
+
+    def test_none_takes_half(self):
+        calls = []
+        latents = np.ones((2, 3, 3, 1), "float32")
+        output = guided(self.predict(calls), np.full((2, 4, 5), 2.0, "float32"), None, 1.0)(latents, np.zeros(2))
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(output), 2.0)
+        assert calls == [2]
+
+    @pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
+    def test_rescale(self, share):
+        """Equations 15 and 16 of arXiv:2305.08891, in NumPy."""
+        latents = np.random.default_rng(0).standard_normal((2, 5, 5, 3)).astype("float32")
+        with_text, without = np.full((2, 4, 5), 2.0, "float32"), np.full((2, 4, 5), 0.5, "float32")
+        output = guided(self.predict([]), with_text, without, 3.0, share)(latents, np.zeros(2, "float32"))
+        led = latents * (0.5 + 3 * 1.5)
+        shrunk = led * (latents * 2).std(axis=(1, 2, 3), keepdims=True) / led.std(axis=(1, 2, 3), keepdims=True)
+        expected = share * shrunk + (1 - share) * led
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(output), expected, rtol=1e-5)

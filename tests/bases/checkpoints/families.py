@@ -11,9 +11,11 @@ import zlib
 import numpy as np
 from safetensors.numpy import save_file
 
+from keras_booth.bases import Drawing, TextToImage
 from keras_booth.bases.clip_format import write_tokenizer
 from keras_booth.bases.tiny_world.config import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.diffusion import Sampling
 
 HERE = pathlib.Path(__file__).parent
 FAMILIES = ("1.x", "2.x")
@@ -81,6 +83,15 @@ def inputs(family):
         "pictures": rng.uniform(-1, 1, (2, 16, 16, 3)).astype("float32"),
         "start": rng.standard_normal((1, 8, 8, 4), "float32"),
     }
+
+
+def draw(base, start, steps):
+    """The picture of the prompt, float in [0, 1], by DDIM with a guidance of 7.5."""
+    drawer = TextToImage(base)
+    inputs = {"noise": start, "context": drawer.encode([PROMPT]), "negative": drawer.encode([NEGATIVE])}
+    inputs["guidance_scale"] = np.array([7.5], "float32")
+    latents = drawer.sample(inputs, Drawing(Sampling("ddim", steps)))
+    return (np.asarray(base.decode(latents)) + 1) / 2
 
 
 def training_batch(count):

@@ -8,27 +8,14 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
-from keras_booth.bases import TextToImage, export_base, load_base
+from keras_booth.bases import export_base, load_base
 from keras_booth.bases.tiny_world.config import VOCABULARY
-from tests.bases.checkpoints.families import FAMILIES, NEGATIVE, PROMPT, inputs, write_checkpoint
+from tests.bases.checkpoints.families import FAMILIES, NEGATIVE, PROMPT, draw, inputs, write_checkpoint
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def base(request, tmp_path_factory):
     return load_base(write_checkpoint(request.param, tmp_path_factory.mktemp("checkpoint")))
-
-
-def ours(base, start, steps):
-    """Our picture of the prompt, float in [0, 1]."""
-    drawn = TextToImage(base, steps).predict_on_batch(
-        {
-            "latents": start,
-            "tokens": base.tokenizer([PROMPT]),
-            "negative_tokens": base.tokenizer([NEGATIVE]),
-            "guidance_scale": np.array([7.5], "float32"),
-        }
-    )
-    return (np.asarray(drawn) + 1) / 2
 
 
 def theirs(pipeline, start, steps):
@@ -50,14 +37,14 @@ def theirs(pipeline, start, steps):
 def test_folder(base, tmp_path):
     start = inputs("1.x")["start"]
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(export_base(base, tmp_path / "out"))
-    assert np.abs(ours(base, start, 20) - theirs(pipeline, start, 20)).max() <= 2 / 255
+    assert np.abs(draw(base, start, 20) - theirs(pipeline, start, 20)).max() <= 2 / 255
 
 
 def test_folder_in_half_precision(base, tmp_path):
     start = inputs("1.x")["start"]
     folder = export_base(base, tmp_path / "out", dtype="float16")
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(folder)
-    assert np.abs(ours(load_base(folder), start, 20) - theirs(pipeline, start, 20)).max() <= 2 / 255
+    assert np.abs(draw(load_base(folder), start, 20) - theirs(pipeline, start, 20)).max() <= 2 / 255
 
 
 def test_single_file(base, tmp_path):
@@ -65,7 +52,7 @@ def test_single_file(base, tmp_path):
     folder = export_base(base, tmp_path / "out")
     path = export_base(base, tmp_path / "out.safetensors", format="safetensors")
     pipeline = diffusers.StableDiffusionPipeline.from_single_file(str(path), config=str(folder))
-    assert np.abs(ours(base, start, 20) - theirs(pipeline, start, 20)).max() <= 2 / 255
+    assert np.abs(draw(base, start, 20) - theirs(pipeline, start, 20)).max() <= 2 / 255
 
 
 def test_tiny_world(tmp_path):
@@ -73,7 +60,7 @@ def test_tiny_world(tmp_path):
     base = load_base("tiny_world")
     start = np.random.default_rng(0).standard_normal((1, *base.latent_shape)).astype("float32")
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(export_base(base, tmp_path / "out"))
-    assert np.abs(ours(base, start, 25) - theirs(pipeline, start, 25)).max() <= 2 / 255
+    assert np.abs(draw(base, start, 25) - theirs(pipeline, start, 25)).max() <= 2 / 255
 
 
 def test_what_diffusers_wrote(base, tmp_path):

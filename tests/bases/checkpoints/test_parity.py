@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases import TextToImage
 from keras_booth.bases.layouts import DIFFUSERS, component_tensors
 from keras_booth.dreambooth import DreamBooth
 from tests.bases.checkpoints.families import (
@@ -13,6 +12,7 @@ from tests.bases.checkpoints.families import (
     NEGATIVE,
     PROMPT,
     WATCHED,
+    draw,
     goldens,
     inputs,
     training_batch,
@@ -49,15 +49,7 @@ class TestComponents:
 
 def test_pipeline(base, family):
     """20 DDIM steps at guidance 7.5: the same picture, to 2/255 at most."""
-    picture = TextToImage(base, 20).predict_on_batch(
-        {
-            "latents": inputs(family)["start"],
-            "tokens": base.tokenizer([PROMPT]),
-            "negative_tokens": base.tokenizer([NEGATIVE]),
-            "guidance_scale": np.array([7.5], "float32"),
-        }
-    )
-    ours = (np.asarray(picture) + 1) / 2
+    ours = draw(base, inputs(family)["start"], 20)
     assert np.abs(ours - goldens(family)["picture"]).max() <= 2 / 255
 
 
