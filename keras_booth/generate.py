@@ -2,32 +2,53 @@
 
 import sys
 
-from keras_booth.workflow.errors import Parser, command
+from keras_booth.workflow.errors import Parser, command, user_input
 from keras_booth.workflow.quiet import quiet_import
 
 
 def make_parser():
     """The parser of this command."""
     parser = Parser(prog="python -m keras_booth.generate", description="Draws pictures with a trained model.")
-    parser.add_argument("model", help="the .keras file that training wrote")
-    parser.add_argument("prompt", help='what to draw, e.g. "a photo of sks dog in the snow"')
-    parser.add_argument("--count", type=int, default=1, help="number of pictures (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same pictures (default: 0)")
-    parser.add_argument("--output", default="pictures", help="folder for the pictures (default: pictures)")
-    parser.add_argument("--steps", type=int, help="sampling steps (default: the model's)")
-    parser.add_argument("--guidance-scale", type=float, help="how closely to follow the prompt (default: the model's)")
-    parser.add_argument("--negative-prompt", default="", help="what not to draw")
-    parser.add_argument("--batch-size", type=int, default=8, help="pictures drawn at once (default: 8)")
+    add = parser.add_argument
+    add("model", help="the .keras file that training wrote; or a preset, a folder in diffusers' format, a .safetensors")
+    add("prompts", nargs="*", metavar="prompt", help='what to draw, e.g. "a photo of sks dog in the snow"')
+    add("--prompt-file", help="text file with more prompts, one a line")
+    add("--count", type=int, help="number of pictures of each prompt (default: 1, or one a seed)")
+    add("--seed", type=int, nargs="+", default=[0], help="same seed, same pictures; of several the first of each")
+    add("--output", default="pictures", help="folder for the pictures (default: pictures)")
+    add("--steps", type=int, nargs="+", default=[], help="sampling steps; several draw a matrix (default: the model's)")
+    add(
+        "--guidance-scale",
+        type=float,
+        nargs="+",
+        default=[],
+        help="how closely to follow the prompt; several draw a matrix (default: the model's)",
+    )
+    add("--guidance-rescale", type=float, default=0.0, help="0 to 1, against overexposed pictures (default: 0)")
+    add("--negative-prompt", default="", help="what not to draw")
+    add("--sampler", help="ddim, euler, euler_ancestral or dpmpp_2m (default: the model's)")
+    add("--spacing", help="which timesteps are visited: leading, trailing or linspace (default: the model's)")
+    add("--karras", action="store_true", default=None, help="visit Karras's noise levels")
+    add("--eta", type=float, help="share of the noise that is replaced in each step, 0 to 1 (default: the sampler's)")
+    add("--image", help="picture to draw over")
+    add("--strength", type=float, default=0.6, help="how far to go from --image, up to 1 (default: 0.6)")
+    add("--lora", help="LoRA file for the model, in diffusers' or kohya's layout")
+    add("--lora-scale", type=float, default=1.0, help="what the LoRA is weighed by (default: 1)")
+    add("--batch-size", type=int, default=8, help="pictures drawn at once (default: 8)")
     return parser
 
 
 @command
 def main(argv=None):
     """Parses the flags, draws, says where the pictures are. See `--help`."""
-    flags = make_parser().parse_args(argv)
+    flags = vars(make_parser().parse_args(argv))
     with quiet_import():
-        from keras_booth.workflow.pictures import draw_pictures
-    for path in draw_pictures(**vars(flags)):
+        from keras_booth.workflow.pictures import PictureOptions, draw_pictures
+    own = ("model", "prompts", "output", "prompt_file", "lora", "lora_scale")
+    rest = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
+    with user_input():
+        options = PictureOptions(**{name: value for name, value in rest.items() if name not in own})
+    for path in draw_pictures(**{name: flags[name] for name in own}, options=options):
         print(path)
 
 

@@ -443,21 +443,24 @@ class DreamBooth(Adapted, keras.Model):
             strength=1.0 if image is None else strength,
         )
         rows = [text for text in prompts for _ in range(len(keys) // len(prompts))]
-        with self.base.present():
-            clean = None if image is None else np.repeat(self._encode_picture(image), len(rows), axis=0)
-            options = {"clean": clean, "batch_size": batch_size, "on_batch": on_batch}
-            return self._views.drawer.draw(rows, keys, drawing, **options)[0]
+        return self.draw(rows, keys, drawing, image=image, batch_size=batch_size, on_batch=on_batch)[0]
 
-    def generate_indices(self, prompt, indices, *, seed, drawing, batch_size):
-        """Draw the pictures with these indices in the series of a seed, bit for bit the same in any selection.
+    def draw(self, prompts, keys, drawing, *, image=None, **options):
+        """Draw one picture for each prompt, with all details given.
+
+        Args:
+            prompts: list of str.
+            keys: list of `(seed, index)`, one a picture.
+            drawing: `keras_booth.bases.Drawing`; see `drawing`.
+            image: see `generate`.
+            **options: `batch_size`, `fill` and `on_batch` of `keras_booth.bases.TextToImage.draw`.
 
         Returns:
-            `(pictures, latents)`: uint8 `(len(indices), H, W, 3)`, float32 `(len(indices), *latent_shape)`.
+            `(pictures, latents)`: uint8 `(len(prompts), H, W, 3)`, float32 `(len(prompts), *latent_shape)`.
         """
-        keys = [(seed, index) for index in indices]
         with self.base.present():
-            drawer = self._views.drawer
-            return drawer.draw([prompt] * len(keys), keys, drawing, batch_size=batch_size, fill=True)
+            clean = None if image is None else np.repeat(self._encode_picture(image), len(prompts), axis=0)
+            return self._views.drawer.draw(prompts, keys, drawing, clean=clean, **options)
 
     def drawing(self, steps=None, guidance_scale=None, sampler=None, **options):
         """A `Drawing`, with what is left open taken from the base."""

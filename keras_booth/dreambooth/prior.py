@@ -85,7 +85,8 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, drawing, p
     with tqdm.tqdm(total=len(missing), desc="class images", unit="image", disable=not (progress and missing)) as bar:
         for start in range(0, len(missing), batch_size):
             batch = missing[start : start + batch_size]
-            pictures, _ = booth.generate_indices(prompt, batch, seed=seed, drawing=drawing, batch_size=batch_size)
+            keys = [(seed, index) for index in batch]
+            pictures, _ = booth.draw([prompt] * len(batch), keys, drawing, batch_size=batch_size, fill=True)
             for index, picture in zip(batch, pictures, strict=True):
                 write_png(paths[index], picture)
             bar.update(len(batch))

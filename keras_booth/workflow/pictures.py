@@ -1,92 +1,240 @@
-"""Draw pictures with a saved model."""
+"""Draw pictures with a model, and keep what they were drawn with."""
 
+import dataclasses
+import itertools
 import pathlib
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from keras_booth.dreambooth import load
+from keras_booth.data import read_photo
+from keras_booth.data.geometry import center_crop, resize_short_side
+from keras_booth.dreambooth import DreamBooth, load
 from keras_booth.version import __version__
 from keras_booth.workflow.errors import require, require_guidance, user_input
 from keras_booth.workflow.files import check_writable, slug, whole_file
 from keras_booth.workflow.progress import progress_bar
-from keras_booth.workflow.report import image_grid, rows_of
+from keras_booth.workflow.report import image_grid, image_matrix, rows_of
 
 SOFTWARE = f"keras_booth {__version__}"
 
 
-def draw_pictures(
-    model,
-    prompt,
-    output,
-    *,
-    count=1,
-    seed=0,
-    steps=None,
-    guidance_scale=None,
-    negative_prompt="",
-    batch_size=8,
-):
-    """Draws pictures and writes each as a PNG, with its prompt and seed in the file; of several also a sheet.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PictureOptions:
+    """What is drawn, and how.
 
     Args:
-        model: str or `Path` of a `.keras` file.
-        prompt: str.
-        output: str or `Path` of the folder for the pictures; made when it is not there. Pictures of the same prompt
-            and seed are replaced.
-        count: int >= 1. Number of pictures.
-        seed: int >= 0.
-        steps: int. Sampling steps; `None` for the model's own.
-        guidance_scale: float. `None` for the model's own.
+        count: int >= 1. Number of pictures of each prompt; `None` for one, or one a seed.
+        seed: tuple of int >= 0. Several draw the first picture of each.
+        steps: tuple of int. Sampling steps; empty for the model's own. Several draw a matrix.
+        guidance_scale: tuple of float; empty for the model's own. Several draw a matrix.
+        guidance_rescale: float in `[0, 1]`, against overexposed pictures.
         negative_prompt: str. What the guidance leads away from.
+        sampler: str, or `None` for the model's own.
+        spacing: str. Which timesteps are visited; `None` for the model's own.
+        karras: bool. Whether to visit Karras's noise levels; `None` for the model's own.
+        eta: float in `[0, 1]`. Share of the noise that is replaced in each step; `None` for the sampler's own.
+        image: path of a picture to draw over, or `None`.
+        strength: float in `(0, 1]`. How far the pictures may go from `image`.
         batch_size: int. Pictures drawn at once.
+    """
+
+    count: int | None = None
+    seed: tuple[int, ...] = (0,)
+    steps: tuple[int, ...] = ()
+    guidance_scale: tuple[float, ...] = ()
+    guidance_rescale: float = 0.0
+    negative_prompt: str = ""
+    sampler: str | None = None
+    spacing: str | None = None
+    karras: bool | None = None
+    eta: float | None = None
+    image: str | None = None
+    strength: float = 0.6
+    batch_size: int = 8
+
+    def __post_init__(self):
+        require(self.count is None or self.count >= 1, "count", ">= 1", self.count)
+        for seed in self.seed:
+            require(seed >= 0, "seed", ">= 0", seed)
+        several = len(self.seed) > 1
+        require(not several or self.count in (None, len(self.seed)), "count", "the number of seeds", self.count)
+        for steps in self.steps:
+            require(steps >= 1, "steps", ">= 1", steps)
+        for scale in self.guidance_scale:
+            require_guidance("guidance_scale", scale)
+        require(0 <= self.guidance_rescale <= 1, "guidance_rescale", "in [0, 1]", self.guidance_rescale)
+        require(0 < self.strength <= 1, "strength", "in (0, 1]", self.strength)
+        require(self.batch_size >= 1, "batch_size", ">= 1", self.batch_size)
+
+    @property
+    def matrix(self):
+        """Whether there are several settings."""
+        return len(self.steps) > 1 or len(self.guidance_scale) > 1
+
+
+def draw_pictures(model, prompts, output, *, prompt_file=None, lora=None, lora_scale=1.0, options=None):
+    """Draws pictures and writes each as a PNG, with what it was drawn with in the file; of several also a sheet.
+
+    Args:
+        model: str or `Path` of a `.keras` file; or whatever `DreamBooth.from_preset` takes.
+        prompts: list of str.
+        output: str or `Path` of the folder for the pictures; made when it is not there. Pictures of the same prompt,
+            seed and settings are replaced.
+        prompt_file: str or `Path` of a text file with more prompts, one a line.
+        lora: str or `Path` of a LoRA file for the model.
+        lora_scale: float. What the LoRA is weighed by.
+        options: `PictureOptions`.
 
     Returns:
-        List of `Path`: the pictures, then the sheet.
+        List of `Path`: the pictures, then the sheets.
 
     Raises:
         InputError: For a mistake in any of these.
 
     Example:
 
-    >>> draw_pictures("runs/quickstart/dog.keras", "a photo of sks dog in the snow", "out", count=4)
+    >>> draw_pictures("dog.keras", ["a photo of sks dog"], "out", options=PictureOptions(count=4))
     """
-    sampling = {"steps": steps, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
+    options = options or PictureOptions()
     with user_input():
-        check_drawing(prompt, count, seed, steps, guidance_scale, batch_size)
+        prompts = gather_prompts(prompts, prompt_file)
         check_writable(output, "output")
-        booth = load(model)
-        with progress_bar(count, "pictures", "picture") as bar:
-            pictures = booth.generate(
-                prompt,
-                count,
-                seed=seed,
-                batch_size=batch_size,
-                on_batch=lambda finished: bar.update(finished - bar.n),
-                **sampling,
-            )
+        start = None if options.image is None else read_photo(options.image)
+        booth = open_model(model, lora, lora_scale)
+        drawings = find_drawings(booth, options)
+        start = None if start is None else center_crop(resize_short_side(start, booth.image_size), booth.image_size)
+        shots = draw_all(booth, prompts, drawings, start, options)
         folder = pathlib.Path(output)
         folder.mkdir(parents=True, exist_ok=True)
-    name = f"{slug(prompt)}-seed{seed}"
+    notes = {"base": booth.base.config.name, "model": model, "lora": lora, "Software": SOFTWARE}
+    if lora is not None:
+        notes["lora_scale"] = lora_scale
+    paths = [shot.write(folder, notes, options) for shot in shots]
+    return paths + write_sheets(folder, prompts, drawings, shots, options)
+
+
+def gather_prompts(prompts, path):
+    """The prompts of the command line and of a file."""
+    prompts = list(prompts)
+    if path is not None:
+        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+        found = [line.strip() for line in lines if line.strip()]
+        require(found, "prompt_file", "a file with a prompt on a line", str(path))
+        prompts += found
+    require(prompts, "prompt", "a text, on the command line or in prompt_file", None)
+    for prompt in prompts:
+        require(prompt.strip(), "prompt", "a text", prompt)
+    return prompts
+
+
+def open_model(model, lora=None, lora_scale=1.0):
+    """Opens a saved model, or a base, with a LoRA by choice."""
+    booth = load(model) if str(model).endswith(".keras") else DreamBooth.from_preset(model)
+    if lora is not None:
+        booth.load_lora(lora)
+        booth.lora_scale = lora_scale
+    return booth
+
+
+def find_drawings(booth, options):
+    """A `Drawing` for each pair of steps and guidance scale, row by row of the matrix."""
+    drawings = []
+    for steps, scale in itertools.product(options.steps or (None,), options.guidance_scale or (None,)):
+        own = booth.drawing(steps, scale, options.sampler)
+        changes = {name: getattr(options, name) for name in ("spacing", "karras", "eta")}
+        sampling = dataclasses.replace(
+            own.sampling, **{name: value for name, value in changes.items() if value is not None}
+        )
+        drawings.append(
+            dataclasses.replace(
+                own,
+                sampling=sampling,
+                guidance_rescale=options.guidance_rescale,
+                negative_prompt=options.negative_prompt,
+                strength=1.0 if options.image is None else options.strength,
+            )
+        )
+    return drawings
+
+
+@dataclasses.dataclass(frozen=True)
+class Shot:
+    """A picture, and what it was drawn with."""
+
+    picture: object
+    prompt: str
+    seed: int
+    index: int
+    drawing: object
+
+    def write(self, folder, notes, options):
+        """Writes it; returns the path."""
+        sampling = dataclasses.asdict(self.drawing.sampling)
+        drawing = {name: value for name, value in vars(self.drawing).items() if name != "sampling"}
+        if options.image is None:
+            del drawing["strength"]
+        text = {"prompt": self.prompt, "seed": self.seed, "index": self.index, **sampling, **drawing}
+        text |= {"image": options.image, **notes}
+        name = f"{slug(self.prompt)}-seed{self.seed}-{self.index:02d}"
+        if options.matrix:
+            name += f"-steps{self.drawing.sampling.steps}-scale{self.drawing.guidance_scale:g}"
+        return write_picture(folder / f"{name}.png", Image.fromarray(self.picture), text)
+
+
+def draw_all(booth, prompts, drawings, start, options):
+    """Draws every prompt with every setting: list of `Shot`."""
+    several = len(options.seed) > 1
+    count = len(options.seed) if several else options.count or 1
+    keys = [(seed, 0) for seed in options.seed] if several else [(options.seed[0], index) for index in range(count)]
+    shots = []
+    with progress_bar(count * len(prompts) * len(drawings), "pictures", "picture") as bar:
+        for drawing, prompt in itertools.product(drawings, prompts):
+            before = bar.n
+            pictures, _ = booth.draw(
+                [prompt] * count,
+                keys,
+                drawing,
+                image=start,
+                batch_size=options.batch_size,
+                on_batch=lambda done, before=before: bar.update(before + done - bar.n),
+            )
+            shots += [Shot(one, prompt, *key, drawing) for one, key in zip(pictures, keys, strict=True)]
+    return shots
+
+
+def write_sheets(folder, prompts, drawings, shots, options):
+    """Writes a sheet for each prompt of which there are several pictures. Returns the paths."""
     paths = []
-    for index, picture in enumerate(pictures):
-        text = {"prompt": prompt, "seed": seed, "index": index, **sampling, "model": model, "Software": SOFTWARE}
-        paths.append(write_picture(folder / f"{name}-{index:02d}.png", Image.fromarray(picture), text))
-    if count > 1:
-        rows = rows_of(pictures, columns=4 if count <= 16 else 8)
-        sheet = image_grid(rows, [prompt] + [""] * (len(rows) - 1))
-        paths.append(write_picture(folder / f"{name}-grid.png", sheet, {"prompt": prompt, "seed": seed}))
+    for prompt in prompts:
+        mine = [shot for shot in shots if shot.prompt == prompt]
+        if len(mine) == 1:
+            continue
+        name = f"{slug(prompt)}-seed{options.seed[0]}"
+        note = {"prompt": prompt, "seed": options.seed[0], "Software": SOFTWARE}
+        if options.matrix:
+            sheet = matrix_of(mine, drawings, prompt)
+            paths.append(write_picture(folder / f"{name}-matrix.png", sheet, note))
+        else:
+            rows = rows_of([shot.picture for shot in mine], columns=4 if len(mine) <= 16 else 8)
+            sheet = image_grid(rows, [prompt] + [""] * (len(rows) - 1))
+            paths.append(write_picture(folder / f"{name}-grid.png", sheet, note))
     return paths
 
 
-def check_drawing(prompt, count, seed, steps, guidance_scale, batch_size):
-    """Raises a `ValueError` for a number or a prompt that cannot be drawn with."""
-    require(prompt.strip(), "prompt", "a text", prompt)
-    require(count >= 1, "count", ">= 1", count)
-    require(seed >= 0, "seed", ">= 0", seed)
-    require(steps is None or steps >= 1, "steps", ">= 1", steps)
-    require_guidance("guidance_scale", guidance_scale)
-    require(batch_size >= 1, "batch_size", ">= 1", batch_size)
+def matrix_of(shots, drawings, prompt):
+    """The pictures of one prompt, steps downwards and guidance scales to the right; side by side those of a setting."""
+    cells = {}
+    for shot in shots:
+        place = (shot.drawing.sampling.steps, shot.drawing.guidance_scale)
+        cells.setdefault(place, []).append(shot.picture)
+    steps, scales = (list(dict.fromkeys(values)) for values in zip(*cells, strict=True))
+    return image_matrix(
+        [[cells[number, scale] for scale in scales] for number in steps],
+        [f"{number} steps" for number in steps],
+        [f"guidance {scale:g}" for scale in scales],
+        title=prompt,
+    )
 
 
 def write_picture(path, image, text):

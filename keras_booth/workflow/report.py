@@ -43,7 +43,43 @@ def image_grid(rows, captions, title=None):
     for row, caption in zip(tiles, captions, strict=True):
         blocks += [_text_lines(caption, TEXT_SIZE, width)] if caption else []
         blocks.append(_side_by_side(row, width))
-    sheet = Image.new("RGB", (width + 2 * MARGIN, sum(block.height for block in blocks) + 2 * MARGIN), "white")
+    return _stack(blocks, width)
+
+
+def image_matrix(cells, row_labels, column_labels, title=None):
+    """Lays pictures out as a table with a label for each row and each column.
+
+    Args:
+        cells: List of rows; each a list of cells; each a list of uint8 arrays `(H, W, 3)`, shown side by side.
+        row_labels: List of str.
+        column_labels: List of str.
+        title: str. Written above all.
+
+    Returns:
+        `PIL.Image.Image`.
+    """
+    tiles = [[_cell([_tile(picture) for picture in cell]) for cell in row] for row in cells]
+    width = tiles[0][0].width
+    aside = 11 * max(map(len, row_labels)) + GAP
+    whole = aside + len(column_labels) * (width + GAP)
+    blocks = [_text_lines(title, TITLE_SIZE, whole)] if title else []
+    heads = [_text_lines(text, TEXT_SIZE, width) for text in column_labels]
+    blocks.append(_side_by_side([_blank(aside - GAP, 1), *heads], whole))
+    for label, row in zip(row_labels, tiles, strict=True):
+        blocks.append(_side_by_side([_text_lines(label, TEXT_SIZE, aside - GAP), *row], whole))
+    return _stack(blocks, whole)
+
+
+def _blank(width, height):
+    return Image.new("RGB", (width, height), "white")
+
+
+def _cell(tiles):
+    return _side_by_side(tiles, sum(tile.width + GAP for tile in tiles) - GAP)
+
+
+def _stack(blocks, width):
+    sheet = _blank(width + 2 * MARGIN, sum(block.height for block in blocks) + 2 * MARGIN)
     top = MARGIN
     for block in blocks:
         sheet.paste(block, (MARGIN, top))
@@ -117,7 +153,7 @@ def _tile(picture):
 
 
 def _side_by_side(tiles, width):
-    row = Image.new("RGB", (width, max(tile.height for tile in tiles) + 2 * GAP), "white")
+    row = _blank(width, max(tile.height for tile in tiles) + 2 * GAP)
     left = 0
     for tile in tiles:
         row.paste(tile, (left, 0))

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from keras_booth import generate
+from keras_booth.dreambooth import DreamBooth, LoraConfig
 from tests.commands.helpers import call, files
 
 PROMPT = "a photo of sks dog in the snow"
@@ -67,6 +68,70 @@ class TestPictures:
         np.testing.assert_array_equal(tile, shown)
 
 
+class TestManyPictures:
+    """In one process: what the flags mean."""
+
+    def draw(self, folder, *arguments):
+        flags = [str(argument) for argument in (*arguments, "--output", folder, "--batch-size", "2")]
+        assert generate.main(flags) == 0
+        return {path.name: np.asarray(Image.open(path)) for path in sorted(folder.iterdir())}
+
+    def test_prompts_of_a_file(self, model, tmp_path, capsys):
+        (tmp_path / "prompts.txt").write_text("a red vase\n\n  a photo of a dog \n")
+        drawn = self.draw(
+            tmp_path / "out", model, PROMPT, "--prompt-file", tmp_path / "prompts.txt", "--steps", "2", "--count", "2"
+        )
+        stems = {name.rsplit("-", 1)[0] for name in drawn}
+        assert stems == {NAME, "a-red-vase-seed0", "a-photo-of-a-dog-seed0"}
+        assert len(drawn) == 9 and sum(name.endswith("-grid.png") for name in drawn) == 3
+
+    def test_seeds(self, model, drawn, tmp_path):
+        found = self.draw(tmp_path / "out", model, PROMPT, "--seed", "5", "0", "--steps", "2")
+        assert sorted(found) == [f"{NAME[:-1]}0-00.png", f"{NAME[:-1]}5-00.png", f"{NAME[:-1]}5-grid.png"]
+        first = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00.png"))
+        np.testing.assert_array_equal(found[f"{NAME}-00.png"], first)
+
+    def test_matrix(self, model, tmp_path):
+        """Steps downwards, guidance scales to the right."""
+        found = self.draw(
+            tmp_path / "out", model, PROMPT, "--steps", "1", "2", "--guidance-scale", "1", "3.5", "--sampler", "euler"
+        )
+        cells = [f"{NAME}-00-steps{steps}-scale{scale}.png" for steps in (1, 2) for scale in ("1", "3.5")]
+        assert sorted(found) == sorted([*cells, f"{NAME}-matrix.png"])
+        sheet = found[f"{NAME}-matrix.png"]
+        assert sheet.shape[0] > 2 * 192 and sheet.shape[1] > 2 * 192
+        text = Image.open(tmp_path / "out" / cells[3]).text
+        expected = {"sampler": "euler", "steps": "2", "guidance_scale": "3.5", "base": "tiny_world"}
+        assert {name: text[name] for name in expected} == expected
+        lone = self.draw(
+            tmp_path / "lone", model, PROMPT, "--steps", "2", "--guidance-scale", "3.5", "--sampler", "euler"
+        )
+        np.testing.assert_array_equal(lone[f"{NAME}-00.png"], found[cells[3]])
+
+    def test_over_a_picture(self, model, workplace, tmp_path):
+        flags = (model, PROMPT, "--image", "photos/0.png", "--steps", "4")
+        little, much = (
+            self.draw(tmp_path / share, *flags, "--strength", share)[f"{NAME}-00.png"].astype("int")
+            for share in ("0.25", "1")
+        )
+        assert not np.array_equal(little, much)
+        assert Image.open(tmp_path / "0.25" / f"{NAME}-00.png").text["strength"] == "0.25"
+
+    def test_a_base_with_lora(self, tmp_path):
+        """A preset and a LoRA file make the pictures of the model they came from."""
+        booth = DreamBooth.from_preset("tiny_world", lora=LoraConfig(rank=2))
+        rng = np.random.default_rng(0)
+        for layer in booth.adapters.layers.values():
+            layer.lora_kernel_b.assign(0.1 * rng.standard_normal(layer.lora_kernel_b.shape))
+        booth.save_lora(tmp_path / "lora.safetensors")
+        flags = ("tiny_world", PROMPT, "--steps", "2", "--lora", tmp_path / "lora.safetensors")
+        ours = self.draw(tmp_path / "one", *flags)[f"{NAME}-00.png"].astype("int")
+        expected = booth.generate(PROMPT, steps=2)[0].astype("int")
+        assert np.abs(ours - expected).max() <= 1
+        none = self.draw(tmp_path / "none", *flags, "--lora-scale", "0")[f"{NAME}-00.png"].astype("int")
+        assert np.abs(none - expected).max() > 1
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         "arguments, sentence",
@@ -74,6 +139,15 @@ class TestBadInput:
             (["--count", "0"], "count must be >= 1. Received: count=0"),
             (["--count", "many"], "argument --count: invalid int value: 'many'"),
             (["--seed", "-1"], "seed must be >= 0. Received: seed=-1"),
+            (["--seed", "1", "2", "--count", "3"], "count must be the number of seeds. Received: count=3"),
+            (["--sampler", "plms"], "`sampler` must be one of"),
+            (["--spacing", "sideways"], "`spacing` must be one of"),
+            (["--sampler", "dpmpp_2m", "--eta", "1"], "'dpmpp_2m' replaces no noise"),
+            (["--strength", "0"], "strength must be in (0, 1]. Received: strength=0.0"),
+            (["--guidance-rescale", "2"], "guidance_rescale must be in [0, 1]"),
+            (["--image", "none.png"], "none.png"),
+            (["--lora", "none.safetensors"], "none.safetensors"),
+            (["--prompt-file", "none.txt"], "No such file or directory. Received: none.txt"),
             (["--steps", "0"], "steps must be >= 1. Received: steps=0"),
             (["--guidance-scale", "-1"], "guidance_scale must be >= 0. Received: guidance_scale=-1.0"),
             (["--batch-size", "0"], "batch_size must be >= 1"),
@@ -89,7 +163,7 @@ class TestBadInput:
         assert refuses(generate.main, [model, prompt]).startswith("prompt must be a text. Received: prompt=")
 
     def test_no_prompt(self, refuses, model):
-        assert refuses(generate.main, [model]).startswith("the following arguments are required: prompt")
+        assert refuses(generate.main, [model]).startswith("prompt must be a text, on the command line or")
 
     @pytest.mark.parametrize("name", ["none.keras", "photos", "photos/0.png"])
     def test_no_model(self, refuses, name):

@@ -1,6 +1,7 @@
 """`DreamBooth` as a user meets it: fit on photographs, class images, generate."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from keras_booth.data import photo_dataset
+from keras_booth.diffusion import SAMPLERS, Sampling
 from keras_booth.dreambooth import DreamBooth
 from tests.conftest import fixed_batch, small_booth
 
@@ -187,11 +189,78 @@ class TestGenerate:
         assert levels(booth.generate(PROMPT, count=5, batch_size=batch_size), pictures) <= 1
 
     def test_by_index(self, booth, pictures):
-        """As class images are drawn: any indices of the series."""
-        config = booth.base.config
-        options = {"steps": config.sampling_steps, "guidance_scale": config.guidance_scale, "batch_size": 2}
-        drawn = booth.generate_indices(PROMPT, [4, 0, 2], seed=0, **options)
+        """As class images are drawn: any indices of the series, with the latents they were decoded from."""
+        options = {"drawing": booth.drawing(), "batch_size": 2, "fill": True}
+        drawn, latents = booth.draw([PROMPT] * 3, [(0, index) for index in (4, 0, 2)], **options)
         assert levels(drawn, pictures[[4, 0, 2]]) <= 1
+        decoded = keras.ops.convert_to_numpy(booth.base.decode(latents))
+        assert levels(np.round((decoded + 1) * 127.5).clip(0, 255).astype("uint8"), drawn) <= 1
+        # Alone, but filled up to a batch: bit for bit the same.
+        alone, its = booth.draw([PROMPT], [(0, 2)], **options)
+        np.testing.assert_array_equal(alone[0], drawn[2])
+        np.testing.assert_array_equal(its[0], latents[2])
+
+    def test_list_of_seeds(self, booth, pictures):
+        """Picture i is the first one of seed i, for each prompt."""
+        drawn = booth.generate([PROMPT, "a photo of a cat"], seed=[7, 0])
+        assert drawn.shape == (4, 16, 16, 3)
+        assert levels(drawn[1], pictures[0]) <= 1
+        assert levels(drawn[0], booth.generate(PROMPT, seed=7)[0]) <= 1
+
+    @pytest.mark.parametrize("sampler", SAMPLERS)
+    def test_samplers(self, booth, pictures, sampler):
+        drawn = booth.generate(PROMPT, count=2, sampler=sampler)
+        np.testing.assert_array_equal(booth.generate(PROMPT, count=2, sampler=sampler), drawn)
+        assert (levels(drawn, pictures[:2]) <= 1) == (sampler == booth.base.config.sampler)
+
+    def test_fresh_noise_belongs_to_the_picture(self, booth):
+        """Also what an ancestral sampler adds does not depend on the batch."""
+        whole = booth.generate(PROMPT, count=3, sampler="euler_ancestral")
+        assert levels(booth.generate(PROMPT, count=3, sampler="euler_ancestral", batch_size=2), whole) <= 1
+
+    def test_details_of_a_sampler(self, booth, pictures):
+        sampling = Sampling(booth.base.config.sampler, steps=3)
+        assert levels(booth.generate(PROMPT, count=2, sampler=sampling), pictures[:2]) <= 1
+        other = dataclasses.replace(sampling, spacing="trailing")
+        assert levels(booth.generate(PROMPT, count=2, sampler=other), pictures[:2]) > 1
+
+    def test_over_a_picture(self, booth):
+        """The less strength, the nearer to the picture."""
+        image = booth.generate("a cat", seed=3)[0]
+        kept = keras.ops.convert_to_numpy(booth.base.decode(booth.base.encode(image[None] / 127.5 - 1)))[0]
+        kept = np.clip((kept + 1) * 127.5, 0, 255)
+        distances = [
+            np.abs(booth.generate(PROMPT, image=image, strength=share, steps=20)[0] - kept).mean()
+            for share in (0.05, 0.5, 1.0)
+        ]
+        assert distances[0] < distances[1] and distances[0] < 0.5 * distances[2]
+
+    def test_guidance_rescale(self, booth):
+        plain, rescaled = (
+            booth.generate(PROMPT, guidance_scale=30, guidance_rescale=share, count=2) for share in (0.0, 0.7)
+        )
+        assert levels(plain, rescaled) > 1
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"count": 0},
+            {"seed": -1},
+            {"seed": []},
+            {"seed": [1, 2], "count": 3},
+            {"steps": 0},
+            {"steps": 1001},
+            {"guidance_scale": -1},
+            {"guidance_rescale": 2},
+            {"sampler": "plms"},
+            {"sampler": Sampling(steps=4), "steps": 3},
+            {"image": np.zeros((8, 8, 3), "uint8")},
+            {"image": np.zeros((16, 16, 3), "uint8"), "strength": 0},
+        ],
+    )
+    def test_mistakes(self, booth, arguments):
+        with pytest.raises(ValueError, match="Received"):
+            booth.generate(PROMPT, **arguments)
 
     def test_list_of_prompts(self, booth, pictures):
         drawn = booth.generate([PROMPT, "a photo of a cat"], count=2)
