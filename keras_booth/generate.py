@@ -1,6 +1,7 @@
 """Draw with a trained model: `python -m keras_booth.generate dog.keras "a photo of sks dog in the snow"`."""
 
 import sys
+from argparse import BooleanOptionalAction
 
 from keras_booth.workflow.errors import Parser, command, user_input
 from keras_booth.workflow.quiet import quiet_import
@@ -28,7 +29,7 @@ def make_parser():
     add("--negative-prompt", default="", help="what not to draw")
     add("--sampler", help="ddim, euler, euler_ancestral or dpmpp_2m (default: the model's)")
     add("--spacing", help="which timesteps are visited: leading, trailing or linspace (default: the model's)")
-    add("--karras", action="store_true", default=None, help="visit Karras's noise levels")
+    add("--karras", action=BooleanOptionalAction, help="visit Karras's noise levels (default: the sampler's)")
     add("--eta", type=float, help="share of the noise that is replaced in each step, 0 to 1 (default: the sampler's)")
     add("--image", help="picture to draw over")
     add("--strength", type=float, default=0.6, help="how far to go from --image, up to 1 (default: 0.6)")

@@ -52,6 +52,7 @@ class Sampler:
     rule: callable
     path: dict
     eta: float = 0.0
+    karras: bool = False
     # Whether the beginning is noise alone, or (as diffusers' Euler does it where a path begins at the top) without the
     # variance of the latents under it.
     full_start: bool = True
@@ -61,7 +62,7 @@ SAMPLERS = {
     "ddim": Sampler(ancestral_rule, {"whole": True, "stops_early": True}),
     "euler": Sampler(ancestral_rule, {"whole": False}, full_start=False),
     "euler_ancestral": Sampler(ancestral_rule, {"whole": False}, eta=1.0, full_start=False),
-    "dpmpp_2m": Sampler(multistep_rule, {"whole": True, "beyond": 1, "karras_over_all": True}),
+    "dpmpp_2m": Sampler(multistep_rule, {"whole": True, "beyond": 1, "karras_over_all": True}, karras=True),
 }
 
 
@@ -73,7 +74,9 @@ class Sampling:
         sampler: `"ddim"`, `"euler"`, `"euler_ancestral"` or `"dpmpp_2m"`.
         steps: int >= 1. Calls of the network.
         spacing: `"leading"`, `"trailing"` or `"linspace"` (arXiv:2305.08891, table 2); `None` for the schedule's own.
-        karras: bool. Whether to visit Karras's noise levels (arXiv:2206.00364, equation 5).
+        karras: bool. Whether to visit Karras's noise levels (arXiv:2206.00364, equation 5) and not the spacing's;
+            `None` for the sampler's own: yes for `"dpmpp_2m"`, which at 10 steps is then nearer to the truth than all
+            others (`tests/diffusion/test_samplers.py`).
         eta: float in `[0, 1]`. Share of the noise that is replaced in each step; `None` for the sampler's own: 1 for
             `"euler_ancestral"`, else 0. `"dpmpp_2m"` takes 0 only.
     """
@@ -81,7 +84,7 @@ class Sampling:
     sampler: str = "ddim"
     steps: int = 50
     spacing: str | None = None
-    karras: bool = False
+    karras: bool | None = None
     eta: float | None = None
 
     def __post_init__(self):
@@ -104,7 +107,8 @@ class Sampling:
     def path(self, schedule):
         """The `Path` on a schedule."""
         sampler = SAMPLERS[self.sampler]
-        path = make_path(schedule, self.steps, self.spacing, self.karras, **sampler.path)
+        karras = sampler.karras if self.karras is None else self.karras
+        path = make_path(schedule, self.steps, self.spacing, karras, **sampler.path)
         if not sampler.full_start and (self.spacing or schedule.timestep_spacing) != "leading":
             path = dataclasses.replace(path, scale=float(path.sigmas[0]))
         return path

@@ -147,7 +147,7 @@ class SampleGrid(StepCallback):
         folder: str or `Path` for the sheets, `step-0100.png`; `None` to show them in a notebook, and outside of one
             to write them into `samples`.
         seed: int. The same at every sheet, so that sheets can be compared.
-        **sampling: `steps`, `guidance_scale`, `negative_prompt`, `batch_size` of `DreamBooth.generate`.
+        **sampling: `steps`, `guidance_scale`, `negative_prompt`, `sampler`, `batch_size` of `DreamBooth.generate`.
 
     Example:
 

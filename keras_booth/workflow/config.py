@@ -7,6 +7,7 @@ from typing import Literal
 
 from keras_booth.workflow.errors import require, require_guidance
 
+SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m"]
 # From the prompts of the DreamBooth data set (arXiv:2208.12242).
 SETTINGS = (
     "in the snow",
@@ -92,6 +93,7 @@ class PriorOptions:
         seed: Seed of the drawn class images.
         steps: Sampling steps of the drawn class images; null for the base's own.
         guidance_scale: Guidance of the drawn class images; null for the base's own.
+        sampler: Sampler of the drawn class images; null for the base's own.
     """
 
     loss_weight: float = 1.0
@@ -101,6 +103,7 @@ class PriorOptions:
     seed: int = 0
     steps: int | None = None
     guidance_scale: float | None = None
+    sampler: SamplerName | None = None
 
     def __post_init__(self):
         require(0 <= self.loss_weight < math.inf, "prior.loss_weight", ">= 0", self.loss_weight)
@@ -228,6 +231,7 @@ class SamplingOptions:
         every: Training steps between two sheets of samples; 0 for one at the end only.
         steps: Sampling steps; null for the base's own.
         guidance_scale: Guidance; null for the base's own.
+        sampler: Sampler; null for the base's own.
         batch_size: Pictures drawn at once, class images included.
         seed: Seed of the samples.
     """
@@ -237,6 +241,7 @@ class SamplingOptions:
     every: int = 0
     steps: int | None = None
     guidance_scale: float | None = None
+    sampler: SamplerName | None = None
     batch_size: int = 8
     seed: int = 0
 

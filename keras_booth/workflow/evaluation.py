@@ -106,7 +106,7 @@ class Results:
 def sampling_options(config):
     """What the recipe says of drawing, for `DreamBooth.generate`."""
     sampling = config.sampling
-    return {name: getattr(sampling, name) for name in ("steps", "guidance_scale", "batch_size")}
+    return {name: getattr(sampling, name) for name in ("steps", "guidance_scale", "sampler", "batch_size")}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -158,7 +158,8 @@ def resolve(config, booth):
         options, base = getattr(config, group), booth.base.config
         steps = base.sampling_steps if options.steps is None else options.steps
         guidance_scale = base.guidance_scale if options.guidance_scale is None else options.guidance_scale
-        config = config.replace(group, steps=steps, guidance_scale=guidance_scale)
+        sampler = options.sampler or base.sampler
+        config = config.replace(group, steps=steps, guidance_scale=guidance_scale, sampler=sampler)
     return config
 
 
@@ -223,6 +224,7 @@ def fit(config, booth, data, validation, folder, start):
         seed=sampling.seed,
         steps=sampling.steps,
         guidance_scale=sampling.guidance_scale,
+        sampler=sampling.sampler,
         batch_size=sampling.batch_size,
     )
     samples.set_model(booth)

@@ -91,6 +91,7 @@ def gather_prior(config, booth, own):
             seed=prior.seed,
             steps=prior.steps,
             guidance_scale=prior.guidance_scale,
+            sampler=prior.sampler,
             batch_size=config.sampling.batch_size,
         )
         for subject, mine in zip(config.subjects, own, strict=True)

@@ -21,10 +21,10 @@ def cases():
             "ddim": [{}, {"eta": 0.6}],
             "euler": [{}, {"karras": True}],
             "euler_ancestral": [{}],
-            "dpmpp_2m": [{}, {"karras": True}],
+            "dpmpp_2m": [{"karras": False}, {"karras": True}],
         }[sampler]
         for spacing, steps, kind, more in itertools.product(spacings, (10, 25), ("epsilon", "v_prediction"), choices):
-            name = "-".join([sampler, spacing, str(steps), kind, *more])
+            name = "-".join([sampler, spacing, str(steps), kind, *(key for key, value in more.items() if value)])
             found[name] = {"sampler": sampler, "spacing": spacing, "steps": steps, "prediction_type": kind, **more}
     return found
 

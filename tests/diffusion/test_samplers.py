@@ -96,8 +96,8 @@ CHOICES = [
     {"sampler": "euler"},
     {"sampler": "euler", "karras": True},
     {"sampler": "euler_ancestral"},
+    {"sampler": "dpmpp_2m", "karras": False},
     {"sampler": "dpmpp_2m"},
-    {"sampler": "dpmpp_2m", "karras": True},
 ]
 
 

@@ -1,0 +1,141 @@
+"""Pictures per minute of Stable Diffusion 1.x at full size, ours beside diffusers' `StableDiffusionPipeline`.
+
+    python benchmarks/sampling.py --sizes 128 256 --steps 10
+
+Both: random weights, the same batch, steps, sampler (DDIM), guidance and precision, from the prompt's tokens to uint8
+pictures; the second call is timed, because the first one compiles. Each case runs in a process of its own, ours and
+theirs by turns. The last line is tiny_world's pictures per second.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+BATCH = 2
+GUIDANCE = 7.5
+
+
+def ours(size, steps, dtype):
+    """Seconds of a call of `generate`."""
+    sys.modules["torch"] = None  # KerasCV would load it where it is installed, for nothing
+    import keras_booth
+
+    booth = keras_booth.DreamBooth.from_preset(
+        "stable_diffusion_1.4",
+        weights=None,
+        image_size=size,
+        dtype=dtype,
+        vocabulary=keras_booth.bases.tiny_world.config.VOCABULARY,
+    )
+
+    def draw():
+        return booth.generate("a photo of a dog", BATCH, steps=steps, guidance_scale=GUIDANCE, sampler="ddim")
+
+    return timed(draw)
+
+
+def theirs(size, steps, dtype):
+    """Seconds of a call of diffusers' pipeline."""
+    import diffusers
+    import torch
+    import transformers
+
+    precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=size // 8, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
+    )
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+    )
+    sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12}
+    text_encoder = transformers.CLIPTextModel(transformers.CLIPTextConfig(**sizes)).to(precision)
+    scheduler = diffusers.DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    pipeline = diffusers.StableDiffusionPipeline(
+        vae.to(precision), text_encoder, None, unet.to(precision), scheduler, None, None, requires_safety_checker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    tokens = torch.randint(0, 49408, (2, 1, 77))
+
+    @torch.inference_mode()
+    def draw():
+        context, negative = (text_encoder(row)[0] for row in tokens)
+        return pipeline(
+            prompt_embeds=context,
+            negative_prompt_embeds=negative,
+            num_images_per_prompt=BATCH,
+            num_inference_steps=steps,
+            guidance_scale=GUIDANCE,
+            height=size,
+            width=size,
+            output_type="np",
+        ).images
+
+    return timed(draw)
+
+
+def tiny_world(count=64):
+    """Pictures per second of the base of the package with its own settings."""
+    import keras_booth
+
+    booth = keras_booth.DreamBooth.from_preset("tiny_world")
+    return count / timed(lambda: booth.generate("a photo of a dog", count))
+
+
+def timed(draw):
+    """Seconds of the second call."""
+    draw()
+    start = time.perf_counter()
+    draw()
+    return time.perf_counter() - start
+
+
+def measure(*case):
+    """One case in a process of its own: dict of `value` and `gigabytes`."""
+    line = [sys.executable, __file__, "--case", json.dumps(case)]
+    done = subprocess.run(line, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{case} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256], help="sides of the pictures in pixels")
+    parser.add_argument("--steps", type=int, default=10, help="sampling steps")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.case:
+        what, *arguments = flags.case
+        value = {"ours": ours, "theirs": theirs, "tiny_world": tiny_world}[what](*arguments)
+        gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        print(json.dumps({"value": value, "gigabytes": gigabytes}))
+        return
+    print("| pixels | precision | ours, pictures a minute | theirs | ratio | ours, GB | theirs, GB |")
+    print("|---|---|---|---|---|---|---|")
+    for dtype in flags.dtypes:
+        for size in flags.sizes:
+            mine, other = (measure(who, size, flags.steps, dtype) for who in ("ours", "theirs"))
+            rates = [60 * BATCH / found["value"] for found in (mine, other)]
+            cells = [size, dtype, f"{rates[0]:.1f}", f"{rates[1]:.1f}", f"{rates[0] / rates[1]:.2f}"]
+            cells += [f"{mine['gigabytes']:.1f}", f"{other['gigabytes']:.1f}"]
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    print(f"\ntiny_world: {measure('tiny_world')['value']:.1f} pictures a second")
+
+
+if __name__ == "__main__":
+    main()
