@@ -41,6 +41,9 @@ class Drawing:
             )
         if not 0 < self.strength <= 1:
             raise ValueError(f"`strength` must be in (0, 1]. Received: strength={self.strength}")
+        # Descriptions of 3 and 3.0 must be the same.
+        for name in ("guidance_scale", "guidance_rescale", "strength"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def skipped(self):

@@ -474,7 +474,7 @@ class DreamBooth(Adapted, keras.Model):
         most = self.base.schedule.steps
         if sampling.steps > most:
             raise ValueError(f"`steps` must be in [1, {most}]. Received: steps={sampling.steps}")
-        guidance_scale = config.guidance_scale if guidance_scale is None else float(guidance_scale)
+        guidance_scale = config.guidance_scale if guidance_scale is None else guidance_scale
         return Drawing(sampling, guidance_scale, **options)
 
     def _encode_picture(self, image):

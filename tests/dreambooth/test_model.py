@@ -244,13 +244,9 @@ class TestGenerate:
     @pytest.mark.parametrize(
         "arguments",
         [
-            {"count": 0},
             {"seed": -1},
             {"seed": []},
             {"seed": [1, 2], "count": 3},
-            {"steps": 0},
-            {"steps": 1001},
-            {"guidance_scale": -1},
             {"guidance_rescale": 2},
             {"sampler": "plms"},
             {"sampler": Sampling(steps=4), "steps": 3},
