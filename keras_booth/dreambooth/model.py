@@ -445,10 +445,11 @@ class DreamBooth(Adapted, keras.Model):
         return steps, float(guidance_scale)
 
     def _sampler(self, steps):
-        samplers = self._views.samplers
-        if steps not in samplers:
-            samplers[steps] = TextToImage(self.base, steps)
-        return samplers[steps]
+        # A compiled sampler keeps the token merging of its time.
+        samplers, key = self._views.samplers, (steps, self.base.merged_tokens)
+        if key not in samplers:
+            samplers[key] = TextToImage(self.base, steps)
+        return samplers[key]
 
     # === Config and saving ===
 
