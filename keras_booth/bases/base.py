@@ -7,7 +7,8 @@ import keras
 from keras import ops
 
 from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
-from keras_booth.bases.corrections import Forgetful
+from keras_booth.bases.checks import check_merging
+from keras_booth.bases.corrections import Forgetful, SpatialTransformer
 from keras_booth.bases.machine import keep_freed_memory
 from keras_booth.bases.parking import Parked
 from keras_booth.bases.text_encoder import TextEncoderConfig, build_text_encoder
@@ -98,12 +99,16 @@ class StableDiffusionBase:
         tokenizer: `Tokenizer`, or `None` for a base that gets it later (a model being loaded).
         dtype: dtype policy of the text encoder and the UNet. The autoencoder is always float32: in half precision
             Stable Diffusion's overflows.
+
+    Attributes:
+        merged_tokens: (ratio, levels), as `merge_tokens` was given; (0.0, 0) where nothing is merged.
     """
 
     def __init__(self, config, tokenizer=None, dtype=None):
         self.config = config
         self.tokenizer = tokenizer
         self.schedule = config.schedule
+        self.merged_tokens = (0.0, 0)
         self._parked = None
         keep_freed_memory()
         with global_policy(dtype or keras.config.dtype_policy()):
@@ -153,6 +158,26 @@ class StableDiffusionBase:
             for layer in model.layers:
                 if isinstance(layer, Forgetful):
                     layer.forgets = bool(wanted)
+
+    def merge_tokens(self, ratio, levels=1):
+        """Have the UNet's self-attention see similar tokens as one (ToMe-SD, arXiv:2303.17604): fewer scores to compute
+        and to keep, and other pictures, the more so the more is merged. Weights stay as they are; the setting is not
+        saved with them. Takes effect where a step or a sampler is compiled afterwards.
+
+        Args:
+            ratio: float in `[0, 0.75)`. Share of the tokens that go away; 0 for none.
+            levels: int. On how many levels of the UNet, from the highest resolution down; the first has most tokens.
+
+        Raises:
+            ValueError: for a ratio or levels out of range, or levels without attention.
+        """
+        check_merging(ratio, levels, self.config.unet.heads)
+        for layer in self.unet.layers:
+            if isinstance(layer, SpatialTransformer):
+                # Each level has half the side of the one above.
+                chosen = self.config.latent_size[0] // layer.size[0] < 2**levels
+                layer.merge_tokens(ratio if chosen else 0)
+        self.merged_tokens = (float(ratio), levels) if ratio else (0.0, 0)
 
     def moments(self, pictures):
         """Pictures -> moments of the posterior, unscaled.

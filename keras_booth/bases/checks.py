@@ -1,5 +1,7 @@
 """Checks that the configs of the parts share."""
 
+import numbers
+
 
 def check_widths(widths):
     """Raise a `ValueError` unless KerasCV's group norms, of 32 groups, fit the widths of all levels."""
@@ -25,3 +27,22 @@ def check_heads(heads, width):
     """Raise a `ValueError` unless the heads share the width evenly."""
     if width % heads:
         raise ValueError(f"The number of attention heads must divide the width. Received: heads={heads}, width={width}")
+
+
+def check_merging(ratio, levels, heads):
+    """Raise a `ValueError` unless this share of tokens can be merged on that many levels.
+
+    Args:
+        ratio, levels: what was received.
+        heads: tuple of int, the attention heads of all levels, of the highest resolution first.
+    """
+    if not isinstance(ratio, numbers.Real) or not 0 <= ratio < 0.75:
+        raise ValueError(
+            f"`ratio` must be in [0, 0.75): one token of each 2x2 cell is never merged. Received: ratio={ratio!r}"
+        )
+    if not isinstance(levels, int) or not 1 <= levels <= len(heads):
+        raise ValueError(f"`levels` must be an int in [1, {len(heads)}]. Received: levels={levels!r}")
+    # The block in the middle, which always attends, is on the lowest level.
+    first = next((level for level, count in enumerate(heads, start=1) if count), len(heads))
+    if ratio and levels < first:
+        raise ValueError(f"`levels` must be >= {first}, where this UNet's attention begins. Received: levels={levels}")

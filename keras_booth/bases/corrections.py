@@ -15,6 +15,8 @@ from keras_cv.src.models.stable_diffusion.attention_block import AttentionBlock 
 from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D as KerasCVPaddedConv2D
 from keras_cv.src.models.stable_diffusion.resnet_block import ResnetBlock as KerasCVResnetBlock
 
+from keras_booth.bases.token_merging import count_merged, match, merge, unmerge
+
 
 def build_chain(layers, shape):
     """Build layers of which each takes what the one before puts out. Returns the last one's output shape."""
@@ -138,6 +140,20 @@ class CrossAttention(kerascv.CrossAttention):
         return ops.transpose(ops.reshape(x, (-1, x.shape[1], self.num_heads, self.head_size)), (0, 2, 1, 3))
 
 
+class SelfAttention(CrossAttention):
+    """Attention of a feature map's tokens to each other, which may merge the most similar of them for as long as it
+    lasts (`token_merging`); the original does not."""
+
+    # (height, width) of the feature map, and how many of its tokens go away.
+    size, merged = None, 0
+
+    def call(self, inputs, context=None):
+        if not self.merged:
+            return super().call(inputs, context)
+        groups = match(inputs, self.size, self.merged)
+        return unmerge(super().call(merge(inputs, groups, self.merged)), groups)
+
+
 class GEGLU(kerascv.GEGLU):
     """Gated exact GELU. The original writes out the tanh approximation and squares the gate, which overflows in
     float16; Stable Diffusion was trained with the exact function."""
@@ -160,7 +176,7 @@ class BasicTransformerBlock(kerascv.BasicTransformerBlock):
         # Not the parent's __init__: layers it makes stay tracked even when they are replaced.
         keras.layers.Layer.__init__(self, **kwargs)
         self.norm1 = keras.layers.LayerNormalization(epsilon=1e-5)
-        self.attn1 = CrossAttention(num_heads, head_size)
+        self.attn1 = SelfAttention(num_heads, head_size)
         self.norm2 = keras.layers.LayerNormalization(epsilon=1e-5)
         self.attn2 = CrossAttention(num_heads, head_size)
         self.norm3 = keras.layers.LayerNormalization(epsilon=1e-5)
@@ -196,6 +212,16 @@ class SpatialTransformer(Forgetful, kerascv.SpatialTransformer):
         for layer in (self.norm, self.proj1, self.proj2):
             layer.build((batch, height, width, channels))
         self.transformer_block.build([(batch, height * width, channels), context_shape])
+        self.transformer_block.attn1.size = (height, width)
+
+    @property
+    def size(self):
+        """(height, width) of the feature map."""
+        return self.transformer_block.attn1.size
+
+    def merge_tokens(self, ratio):
+        """Have the self-attention see fewer tokens: `ratio` of them go away (`token_merging`); 0 for none."""
+        self.transformer_block.attn1.merged = count_merged(self.size, ratio)
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]

@@ -114,7 +114,8 @@ class TextToImage:
 
     def sample(self, inputs, drawing):
         """The sampling loop on one batch; see `loop`."""
-        key = (drawing.sampling, drawing.skipped if "clean" in inputs else 0, frozenset(inputs))
+        skipped = drawing.skipped if "clean" in inputs else 0
+        key = (drawing.sampling, skipped, frozenset(inputs), self.base.merged_tokens)
         if key not in self.loops:
             self.loops[key] = Compiled(self.loop(drawing), [self.base.unet])
         return np.asarray(self.loops[key].predict_on_batch(inputs))

@@ -31,7 +31,9 @@ def digest(models):
 def describe(booth, prompt, drawing, seed):
     """What a set of class images depends on, as a dict. Two sets with the same description are the same pictures."""
     base = booth.base
-    return {
+    # Named only where there is any: the sets drawn before keep their folders.
+    merging = {"merged_tokens": base.merged_tokens} if any(base.merged_tokens) else {}
+    return merging | {
         "base": base.config.to_dict(),
         "weights": digest([base.text_encoder, base.unet, base.decoder]),
         "dtype": booth.dtype_policy.name,
