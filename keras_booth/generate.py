@@ -35,6 +35,7 @@ def make_parser():
     add("--strength", type=float, default=0.6, help="how far to go from --image, up to 1 (default: 0.6)")
     add("--lora", help="LoRA file for the model, in diffusers' or kohya's layout")
     add("--lora-scale", type=float, default=1.0, help="what the LoRA is weighed by (default: 1)")
+    add("--merge-tokens", type=float, help="share of tokens to merge, for speed at a large size (default: the model's)")
     add("--batch-size", type=int, default=8, help="pictures drawn at once (default: 8)")
     return parser
 
@@ -45,7 +46,7 @@ def main(argv=None):
     flags = vars(make_parser().parse_args(argv))
     with quiet_import():
         from keras_booth.workflow.pictures import PictureOptions, draw_pictures
-    own = ("model", "prompts", "output", "prompt_file", "lora", "lora_scale")
+    own = ("model", "prompts", "output", "prompt_file", "lora", "lora_scale", "merge_tokens")
     rest = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
     with user_input():
         options = PictureOptions(**{name: value for name, value in rest.items() if name not in own})

@@ -162,7 +162,7 @@ class StableDiffusionBase:
     def merge_tokens(self, ratio, levels=1):
         """Have the UNet's self-attention see similar tokens as one (ToMe-SD, arXiv:2303.17604): fewer scores to compute
         and to keep, and other pictures, the more so the more is merged. Weights stay as they are; the setting is not
-        saved with them. Takes effect where a step or a sampler is compiled afterwards.
+        saved with them (`DreamBooth` saves it). Takes effect where a step or a sampler is compiled afterwards.
 
         Args:
             ratio: float in `[0, 0.75)`. Share of the tokens that go away; 0 for none.

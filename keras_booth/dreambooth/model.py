@@ -118,6 +118,7 @@ class DreamBooth(Adapted, keras.Model):
         vocabulary=None,
         prediction_type=None,
         zero_terminal_snr=False,
+        merge_tokens=0.0,
         seed=0,
         **kwargs,
     ):
@@ -135,6 +136,8 @@ class DreamBooth(Adapted, keras.Model):
             prediction_type: `"epsilon"` or `"v_prediction"`, where a file does not say it; `None` for the base's own.
             zero_terminal_snr: bool. Whether to rescale the noise schedule so that its last timestep is noise alone
                 (arXiv:2305.08891), for bases that predict v: very dark and very bright pictures become possible.
+            merge_tokens: float in `[0, 0.75)`. Share of the UNet's tokens that its self-attention merges, in training
+                and drawing; see `StableDiffusionBase.merge_tokens`.
             seed: int >= 0.
             **kwargs: see `DreamBooth`.
         """
@@ -151,6 +154,7 @@ class DreamBooth(Adapted, keras.Model):
             zero_terminal_snr=zero_terminal_snr,
             seed=base_seed,
         )
+        base.merge_tokens(merge_tokens)
         return cls(base, seed=seed, dtype=dtype, **kwargs)
 
     @property
@@ -500,6 +504,7 @@ class DreamBooth(Adapted, keras.Model):
             "train_text_encoder": self.train_text_encoder,
             "lora": self.adapters.sizes if self.adapters else None,
             "seed": self.seed,
+            "merged_tokens": list(self.base.merged_tokens),
             "dtype": self.dtype_policy.name,
             "name": self.name,
         }
@@ -509,6 +514,9 @@ class DreamBooth(Adapted, keras.Model):
         """The inverse of `get_config`; the vocabulary follows with the archive's assets."""
         config = dict(config)
         base = StableDiffusionBase(BaseConfig.from_dict(config.pop("base")), dtype=config["dtype"])
+        ratio, levels = config.pop("merged_tokens", (0.0, 0))
+        if ratio:
+            base.merge_tokens(ratio, levels)
         return cls(base, **config)
 
     def save_assets(self, folder):

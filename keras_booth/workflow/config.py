@@ -32,6 +32,7 @@ class BaseOptions:
             the mixed precisions with frozen weights of half the size.
         vocabulary: File with CLIP's merge list, gzipped; null for the base's own.
         prediction_type: "epsilon" or "v_prediction", where a file does not say it; null for the base's own.
+        merge_tokens: Share of the tokens that the UNet's self-attention merges, for speed at a large size; 0 for none.
         zero_terminal_snr: Rescale the noise schedule so that it ends in noise alone; for bases that predict v.
     """
 
@@ -42,6 +43,10 @@ class BaseOptions:
     vocabulary: str | None = None
     prediction_type: Literal["epsilon", "v_prediction"] | None = None
     zero_terminal_snr: bool = False
+    merge_tokens: float = 0.0
+
+    def __post_init__(self):
+        require(0 <= self.merge_tokens < 0.75, "base.merge_tokens", "in [0, 0.75)", self.merge_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)

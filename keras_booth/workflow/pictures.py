@@ -73,7 +73,9 @@ class PictureOptions:
         return len(self.steps) > 1 or len(self.guidance_scale) > 1
 
 
-def draw_pictures(model, prompts, output, *, prompt_file=None, lora=None, lora_scale=1.0, options=None):
+def draw_pictures(
+    model, prompts, output, *, prompt_file=None, lora=None, lora_scale=1.0, merge_tokens=None, options=None
+):
     """Draws pictures and writes each as a PNG, with what it was drawn with in the file; of several also a sheet.
 
     Args:
@@ -84,6 +86,7 @@ def draw_pictures(model, prompts, output, *, prompt_file=None, lora=None, lora_s
         prompt_file: str or `Path` of a text file with more prompts, one a line.
         lora: str or `Path` of a LoRA file for the model.
         lora_scale: float. What the LoRA is weighed by.
+        merge_tokens: float in `[0, 0.75)`, share of the tokens that are merged; `None` for the model's own.
         options: `PictureOptions`.
 
     Returns:
@@ -102,6 +105,8 @@ def draw_pictures(model, prompts, output, *, prompt_file=None, lora=None, lora_s
         check_writable(output, "output")
         start = None if options.image is None else read_photo(options.image)
         booth = open_model(model, lora, lora_scale)
+        if merge_tokens is not None:
+            booth.base.merge_tokens(merge_tokens)
         drawings = find_drawings(booth, options)
         start = None if start is None else center_crop(resize_short_side(start, booth.image_size), booth.image_size)
         shots = draw_all(booth, prompts, drawings, start, options)
@@ -110,6 +115,8 @@ def draw_pictures(model, prompts, output, *, prompt_file=None, lora=None, lora_s
     notes = {"base": booth.base.config.name, "model": model, "lora": lora, "Software": SOFTWARE}
     if lora is not None:
         notes["lora_scale"] = lora_scale
+    if any(booth.base.merged_tokens):
+        notes["merged_tokens"] = booth.base.merged_tokens[0]
     paths = [shot.write(folder, notes, options) for shot in shots]
     return paths + write_sheets(folder, prompts, drawings, shots, options)
 

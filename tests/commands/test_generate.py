@@ -108,6 +108,12 @@ class TestManyPictures:
         )
         np.testing.assert_array_equal(lone[f"{NAME}-00.png"], found[cells[3]])
 
+    def test_merged_tokens(self, model, drawn, tmp_path):
+        found = self.draw(tmp_path / "out", model, PROMPT, "--steps", "2", "--merge-tokens", "0.5")[f"{NAME}-00.png"]
+        plain = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00.png"))
+        assert not np.array_equal(found, plain)
+        assert Image.open(tmp_path / "out" / f"{NAME}-00.png").text["merged_tokens"] == "0.5"
+
     def test_over_a_picture(self, model, workplace, tmp_path):
         flags = (model, PROMPT, "--image", "photos/0.png", "--steps", "4")
         little, much = (
@@ -147,6 +153,7 @@ class TestBadInput:
             (["--guidance-rescale", "2"], "guidance_rescale must be in [0, 1]"),
             (["--image", "none.png"], "none.png"),
             (["--lora", "none.safetensors"], "none.safetensors"),
+            (["--merge-tokens", "0.9"], "`ratio` must be in [0, 0.75)"),
             (["--prompt-file", "none.txt"], "No such file or directory. Received: none.txt"),
             (["--steps", "0"], "steps must be >= 1. Received: steps=0"),
             (["--guidance-scale", "-1"], "guidance_scale must be >= 0. Received: guidance_scale=-1.0"),
