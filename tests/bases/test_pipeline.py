@@ -1,0 +1,97 @@
+"""Drawing: what is computed once, what is computed in slices, and that memory does not grow with the count."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_booth.bases import Drawing, TextToImage
+from keras_booth.bases import pipeline as pipeline_module
+from keras_booth.bases.pipeline import in_slices
+from keras_booth.diffusion import Sampling
+from tests.conftest import small_booth
+
+ROOT = pathlib.Path(__file__).parents[2]
+SCRIPT = """
+import resource
+from keras_booth.dreambooth import DreamBooth
+booth = DreamBooth.from_preset("tiny_world", weights=None)
+peaks = []
+for count in (8, 96):
+    assert len(booth.generate("a dog", count, steps=1, batch_size=8)) == count
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(peaks[1] - peaks[0])
+"""
+
+
+def test_memory_does_not_grow_with_the_count():
+    """Of 96 pictures, at 8 a batch, only their own bytes stay: here that is a megabyte."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    # Of one batch the inner values alone take more.
+    assert int(done.stdout.split()[-1]) < 60e6
+
+
+def test_in_slices():
+    sizes = []
+
+    def function(arrays):
+        sizes.append(len(arrays["a"]))
+        return arrays["a"] + arrays["b"]
+
+    a, b = np.arange(7.0), np.arange(7.0) ** 2
+    np.testing.assert_array_equal(in_slices(function, {"a": a, "b": b}, 3), a + b)
+    assert sizes == [3, 3, 3]
+
+
+@pytest.fixture(scope="module")
+def booth():
+    return small_booth()
+
+
+def test_prompts_are_encoded_once_each(booth, monkeypatch):
+    drawer = TextToImage(booth.base)
+    calls = []
+    encode = drawer.encoder.predict_on_batch
+    monkeypatch.setattr(drawer.encoder, "predict_on_batch", lambda inputs: calls.append(1) or encode(inputs))
+    prompts = ["a dog", "a cat", "a dog", "a dog", "a cat"]
+    drawing = Drawing(Sampling(steps=1), guidance_scale=1.0)
+    drawer.draw(prompts, [(0, index) for index in range(5)], drawing, batch_size=2)
+    assert len(calls) == 3  # and the empty prompt
+
+
+@pytest.mark.parametrize("scale, calls", [(1.0, 1), (3.0, 2)])
+def test_no_guidance_takes_half(booth, monkeypatch, scale, calls):
+    """Rows that the UNet gets, for each picture."""
+    rows = []
+    unet = booth.base.unet
+    monkeypatch.setattr(
+        booth.base, "unet", lambda inputs, training: rows.append(inputs[0].shape[0]) or unet(inputs, training=training)
+    )
+    drawer = TextToImage(booth.base)
+    drawing = Drawing(Sampling(steps=2), guidance_scale=scale)
+    inputs = drawer.inputs([(0, 0), (0, 1)], drawing) | {"context": drawer.encode(["a dog"] * 2)}
+    if scale != 1:
+        inputs["negative"] = drawer.encode([""] * 2)
+    drawer.loop(drawing)(inputs)
+    assert rows == [2 * calls] * 2
+
+
+def test_the_decoder_gets_few_at_a_time(booth, monkeypatch):
+    """As many as one picture of 512 x 512 pixels has."""
+    monkeypatch.setattr(pipeline_module, "DECODED_PIXELS", 3 * 16 * 16)
+    drawer = TextToImage(booth.base)
+    sizes = []
+    decode = drawer.decoder.predict_on_batch
+    monkeypatch.setattr(
+        drawer.decoder, "predict_on_batch", lambda inputs: sizes.append(len(inputs["latents"])) or decode(inputs)
+    )
+    latents = np.random.default_rng(0).standard_normal((8, *booth.base.latent_shape)).astype("float32")
+    pictures = drawer.decode(latents)
+    assert sizes == [3, 3, 3] and pictures.shape == (8, 16, 16, 3)
+    whole = np.asarray(booth.base.decode(latents))
+    assert np.abs(pictures - np.round((whole + 1) * 127.5)).max() <= 1
