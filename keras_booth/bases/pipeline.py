@@ -33,7 +33,8 @@ class TextToImage(keras.Model):
                 int32 `(batch, max_length)`; `guidance_scale` float `(batch,)`.
 
         Returns:
-            float32 pictures `(batch, H, W, 3)` in `[-1, 1]`.
+            `(pictures, latents)`: float32 `(batch, H, W, 3)` in `[-1, 1]`, and the scaled latents they were decoded
+            from, float32 `(batch, *latent_shape)`.
         """
         base = self.base
         context, negative = (base.text_encoder(inputs[key], training=False) for key in ("tokens", "negative_tokens"))
@@ -43,7 +44,7 @@ class TextToImage(keras.Model):
 
         scale = ops.reshape(inputs["guidance_scale"], (-1, 1, 1, 1))
         latents = ddim(guided(predict, context, negative, scale), inputs["latents"], base.schedule, self.steps)
-        return base.decode(latents)
+        return base.decode(latents), latents
 
 
 def initial_latents(base, indices, seed):
@@ -77,27 +78,29 @@ def draw(sampler, prompts, indices, seed, guidance_scale, negative_prompt="", ba
         on_batch: callable given the number of pictures finished, after each batch.
 
     Returns:
-        uint8 array `(len(prompts), H, W, 3)`.
+        `(pictures, latents)`: uint8 array `(len(prompts), H, W, 3)`, and the scaled latents they were decoded from,
+        float32 `(len(prompts), *latent_shape)`.
     """
     base = sampler.base
     batch_size = min(batch_size, len(prompts))
     tokens = base.tokenizer(prompts)
-    latents = initial_latents(base, indices, seed)
+    start = initial_latents(base, indices, seed)
     negative = np.repeat(base.tokenizer([negative_prompt]), batch_size, axis=0)
-    pictures = []
+    pictures, latents = [], []
     for first in range(0, len(prompts), batch_size):
         wanted = len(prompts[first : first + batch_size])
         # The last batch is filled up, so that one compiled program serves all.
         rows = np.minimum(np.arange(first, first + batch_size), len(prompts) - 1)
-        drawn = sampler.predict_on_batch(
+        drawn, ended = sampler.predict_on_batch(
             {
-                "latents": latents[rows],
+                "latents": start[rows],
                 "tokens": tokens[rows],
                 "negative_tokens": negative,
                 "guidance_scale": np.full(batch_size, guidance_scale, "float32"),
             }
         )
         pictures.append(to_uint8(drawn)[:wanted])
+        latents.append(np.asarray(ended)[:wanted])
         if on_batch is not None:
             on_batch(first + wanted)
-    return np.concatenate(pictures)
+    return np.concatenate(pictures), np.concatenate(latents)

@@ -425,10 +425,17 @@ class DreamBooth(Adapted, keras.Model):
         rows = [text for text in prompts for _ in range(count)]
         options = {"negative_prompt": negative_prompt, "batch_size": batch_size, "on_batch": on_batch}
         with self.base.present():
-            return draw(self._sampler(steps), rows, range(len(rows)), seed, guidance_scale, **options)
+            return draw(self._sampler(steps), rows, range(len(rows)), seed, guidance_scale, **options)[0]
 
-    def generate_indices(self, prompt, indices, *, seed, steps, guidance_scale, batch_size):
-        """Draw the pictures with these indices in the series of a seed: uint8 `(len(indices), H, W, 3)`."""
+    def generate_indices(self, prompt, indices, *, seed, steps, guidance_scale, batch_size, sampler="ddim"):
+        """Draw the pictures with these indices in the series of a seed.
+
+        Returns:
+            `(pictures, latents)`: uint8 `(len(indices), H, W, 3)`, and the scaled latents that they were decoded from,
+            float32 `(len(indices), h, w, c)`.
+        """
+        if sampler != "ddim":
+            raise ValueError(f"`sampler` must be 'ddim'. Received: sampler={sampler!r}")
         prompts = [prompt] * len(indices)
         with self.base.present():
             return draw(self._sampler(steps), prompts, indices, seed, guidance_scale, batch_size=batch_size)

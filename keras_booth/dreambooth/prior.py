@@ -85,7 +85,7 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, steps, gui
     with tqdm.tqdm(total=len(missing), desc="class images", unit="image", disable=not (progress and missing)) as bar:
         for start in range(0, len(missing), batch_size):
             batch = missing[start : start + batch_size]
-            pictures = booth.generate_indices(
+            pictures, _ = booth.generate_indices(
                 prompt, batch, seed=seed, steps=steps, guidance_scale=guidance_scale, batch_size=batch_size
             )
             for index, picture in zip(batch, pictures, strict=True):

@@ -190,8 +190,11 @@ class TestGenerate:
         """As class images are drawn: any indices of the series."""
         config = booth.base.config
         options = {"steps": config.sampling_steps, "guidance_scale": config.guidance_scale, "batch_size": 2}
-        drawn = booth.generate_indices(PROMPT, [4, 0, 2], seed=0, **options)
+        drawn, latents = booth.generate_indices(PROMPT, [4, 0, 2], seed=0, **options)
         assert levels(drawn, pictures[[4, 0, 2]]) <= 1
+        assert latents.shape == (3, 8, 8, 4) and latents.dtype == "float32"
+        decoded = (keras.ops.convert_to_numpy(booth.base.decode(latents)) + 1) * 127.5
+        assert np.abs(decoded - drawn).max() <= 1.5
 
     def test_list_of_prompts(self, booth, pictures):
         drawn = booth.generate([PROMPT, "a photo of a cat"], count=2)

@@ -20,7 +20,7 @@ def base(request, tmp_path_factory):
 
 def ours(base, start, steps):
     """Our picture of the prompt, float in [0, 1]."""
-    drawn = TextToImage(base, steps).predict_on_batch(
+    drawn, _ = TextToImage(base, steps).predict_on_batch(
         {
             "latents": start,
             "tokens": base.tokenizer([PROMPT]),

@@ -49,7 +49,7 @@ class TestComponents:
 
 def test_pipeline(base, family):
     """20 DDIM steps at guidance 7.5: the same picture, to 2/255 at most."""
-    picture = TextToImage(base, 20).predict_on_batch(
+    picture, _ = TextToImage(base, 20).predict_on_batch(
         {
             "latents": inputs(family)["start"],
             "tokens": base.tokenizer([PROMPT]),
