@@ -177,6 +177,21 @@ class DreamBooth(Adapted, keras.Model):
         with self.base.present():
             return ops.convert_to_numpy(self.base.moments(ops.convert_to_tensor(images)))
 
+    def moments_of(self, latents):
+        """What stands for pictures whose latents are known, such as class images, in place of `encode_moments`.
+
+        Args:
+            latents: float32 array `(batch, h, w, channels)`, scaled.
+
+        Returns:
+            float32 array `(batch, h, w, 2 * channels)`, for a batch's `moments`: of a posterior that is the latents
+            and nothing else.
+
+        Raises:
+            ValueError: for latents of another shape than the model's.
+        """
+        return ops.convert_to_numpy(self.base.moments_of(ops.convert_to_tensor(latents, "float32")))
+
     def encode_text(self, tokens):
         """Send prompts through a text encoder that is not trained.
 
