@@ -371,9 +371,13 @@ class DreamBooth(Adapted, keras.Model):
         batch_size=8,
         steps=None,
         guidance_scale=None,
+        sampler=None,
         progress=True,
     ):
         """Class images of the base, drawn once and found again by later runs (arXiv:2208.12242, section 3.2).
+
+        Drawing that was interrupted, even killed, goes on where it was, and ends with the same files. Images that were
+        damaged since are drawn again. A second process that wants the same set waits for the first one.
 
         Args:
             count: int >= 1.
@@ -382,19 +386,23 @@ class DreamBooth(Adapted, keras.Model):
                 `~/.cache/keras_booth/class_images`. Sets of other bases, weights, prompts, sizes or sampling settings
                 lie beside each other and are never mixed.
             seed: int >= 0.
-            batch_size: int. Pictures drawn at once.
+            batch_size: int >= 1. Pictures drawn at once.
             steps: int. Sampling steps; `None` for the base's default.
             guidance_scale: float; `None` for the base's default.
+            sampler: str. `"ddim"`, which `None` stands for.
             progress: bool. Whether to show a progress bar.
 
         Returns:
-            `keras_booth.data.PhotoSet`.
+            `keras_booth.data.PhotoSet` of PNG files, and of their latents, which spare `photo_dataset` with
+            `cache_latents` the encoding.
 
         Raises:
             ValueError: if the model has been trained already: class images come from the frozen base.
         """
         if count < 1:
             raise ValueError(f"`count` must be >= 1. Received: count={count}")
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
         if self.trained_steps:
             raise ValueError(
                 "Class images must be drawn before training, by the frozen base: call `class_images` first. "
@@ -402,7 +410,10 @@ class DreamBooth(Adapted, keras.Model):
             )
         steps, guidance_scale = self._sampling(steps, guidance_scale)
         prompt = prompt or self.class_prompt
-        return draw_class_images(self, prompt, count, folder, seed, batch_size, steps, guidance_scale, progress)
+        sampler = sampler or "ddim"
+        return draw_class_images(
+            self, prompt, count, folder, seed, batch_size, steps, guidance_scale, sampler, progress
+        )
 
     def generate(
         self,

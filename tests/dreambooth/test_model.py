@@ -356,4 +356,6 @@ class TestRefusals:
     def test_class_images(self, booth, tmp_path):
         with pytest.raises(ValueError, match="`count` must be >= 1. Received: count=0"):
             booth.class_images(0, folder=tmp_path)
+        with pytest.raises(ValueError, match="`batch_size` must be >= 1. Received: batch_size=0"):
+            booth.class_images(1, folder=tmp_path, batch_size=0)
         assert list(tmp_path.iterdir()) == []
