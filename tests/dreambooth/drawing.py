@@ -16,7 +16,7 @@ from tests.conftest import small_booth
 COUNT, BATCH_SIZE = 5, 2
 
 
-def main(folder, hang_at=COUNT):
+def main(folder, hang_at=-1):
     folder = pathlib.Path(folder)
     booth = small_booth()
     draw = booth.generate_indices

@@ -20,7 +20,7 @@ from tests.conftest import small_booth
 from tests.dreambooth import drawing
 
 OPTIONS = {"batch_size": 2, "steps": 1, "progress": False}
-COUNT = 5
+COUNT = drawing.COUNT
 
 
 def contents(folder):
@@ -35,7 +35,8 @@ def manifest(folder):
 
 @pytest.fixture(scope="module")
 def booth():
-    """An untrained one, not to be changed."""
+    """An untrained one, not to be changed: in a session of its own, so that it draws the bits of a new process."""
+    keras.utils.clear_session()
     return small_booth()
 
 
@@ -91,9 +92,16 @@ class TestFiles:
         assert draw_set(booth, tmp_path, count=1) == folder and len(drawn) == 4
         assert contents(folder) == whole
 
-    def test_small_sets_are_small_batches(self, booth, tmp_path, drawn):
+    def test_small_sets_are_small_batches(self, booth, tmp_path, monkeypatch):
+        sizes = []
+
+        def draw(prompt, indices, *, batch_size, **options):
+            sizes.append((indices, batch_size))
+            return np.zeros((1, 16, 16, 3), "uint8"), np.zeros((1, 8, 8, 4), "float32")
+
+        monkeypatch.setattr(booth, "generate_indices", draw)
         draw_set(booth, tmp_path, count=1, batch_size=8)
-        assert drawn == [[0]]
+        assert sizes == [([0], 1)]
 
     def test_progress_counts_the_whole_set(self, booth, tmp_path, capfd):
         draw_set(booth, tmp_path, count=2)
@@ -186,15 +194,13 @@ class TestDescription:
         one, other = (describe(booth, "a dog", 1, 2.0, 0, sampler) for sampler in ("ddim", "another"))
         assert one != other and one == describe(booth, "a dog", 1, 2.0, 0, "ddim")
 
-    def test_untrained_lora_shares_the_set(self, booth):
-        plain, lora = (describe(b, "a dog", 1, 2.0, 0, "ddim") for b in (booth, small_booth(lora=LoraConfig(rank=2))))
-        assert lora == plain
-
-    def test_trained_lora_does_not(self, booth):
-        lora = small_booth(lora=LoraConfig(rank=2))
+    def test_lora_counts_once_it_is_trained(self, booth):
+        """Before, its product is zero, whatever its seed: the plain model's images serve."""
+        lora, plain = small_booth(lora=LoraConfig(rank=2)), describe(booth, "a dog", 1, 2.0, 0, "ddim")
+        assert describe(lora, "a dog", 1, 2.0, 0, "ddim") == plain
         layer = next(iter(lora.adapters.layers.values()))
         layer.lora_kernel_b.assign(layer.lora_kernel_b + 1)
-        assert describe(lora, "a dog", 1, 2.0, 0, "ddim") != describe(booth, "a dog", 1, 2.0, 0, "ddim")
+        assert describe(lora, "a dog", 1, 2.0, 0, "ddim") != plain
 
     def test_weights_in_half_precision(self):
         assert describe(small_booth("bfloat16"), "a dog", 1, 2.0, 0, "ddim")["dtype"] == "bfloat16"
@@ -206,11 +212,10 @@ class TestDescription:
         assert describe(booth, "a dog", 1, 2.0, 0, "ddim") == before
 
 
-def start(folder, hang_at=COUNT):
-    """Draw in another process, which writes its errors to a file named after its place in the order."""
-    folder.mkdir(exist_ok=True)
-    with open(folder / f"stderr-{len(list(folder.glob('stderr-*')))}", "w") as stderr:
-        line = [sys.executable, drawing.__file__, str(folder), str(hang_at)]
+def start(folder, name):
+    """Draw in another process, which hangs in its second batch, and writes its errors to a file."""
+    line = [sys.executable, drawing.__file__, str(folder), "2"]
+    with open(folder / f"stderr-{name}", "w") as stderr:
         return subprocess.Popen(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=stderr)
 
 
@@ -234,50 +239,53 @@ def wait_until(true, seconds=100):
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory):
-    """Two folders of sets, each drawn by two processes: `together` at once; `killed` one after the kill of the other.
+class Race:
+    """Three processes draw one set at once. The one that was first is killed at its second batch.
 
-    Started together, because most of the time goes into importing TensorFlow.
+    Attributes:
+        set: `Path` of the set, in the end.
+        left: the lines of the manifest after the kill.
+        by_killed, by_others: the batches, as `batches` returns them.
+        complaints: what the processes said about waiting.
     """
-    together, killed = (tmp_path_factory.mktemp("processes") / name for name in ("together", "killed"))
-    running = [start(together, hang_at=0), start(together, hang_at=0), start(killed, hang_at=2)]
-    try:
-        # The first batch is there and the second one at work.
-        wait_until(lambda: len(batches(killed)) == 2)
-        running[2].send_signal(signal.SIGKILL)
-        assert running[2].wait() == -signal.SIGKILL
-        left = manifest(next((killed / "sets").iterdir()))
-        # One has begun, the other one has found the lock taken.
-        wait_until(lambda: batches(together) and complaints(together))
-        (together / "go_on").touch()
-        running.append(start(killed))
-        assert [process.wait(100) for process in running if process is not running[2]] == [0, 0, 0]
-    finally:
-        for process in running:
-            process.kill()
-    return together, killed, left
+
+    def __init__(self, folder):
+        running = [start(folder, name) for name in range(3)]
+        try:
+            # One is at work, and the others have found the lock taken.
+            wait_until(lambda: len(batches(folder)) == 2 and len(complaints(folder)) == 2)
+            (killed,) = (process for process in running if process.pid == batches(folder)[0][0])
+            killed.send_signal(signal.SIGKILL)
+            assert killed.wait() == -signal.SIGKILL
+            (self.set,) = (folder / "sets").iterdir()
+            self.left = manifest(self.set)
+            (folder / "go_on").touch()
+            assert [process.wait(100) for process in running if process is not killed] == [0, 0]
+        finally:
+            for process in running:
+                process.kill()
+        self.by_killed = [batch for batch in batches(folder) if batch[0] == killed.pid]
+        self.by_others = [batch for batch in batches(folder) if batch[0] != killed.pid]
+        self.complaints = complaints(folder)
+
+
+@pytest.fixture(scope="module")
+def race(tmp_path_factory):
+    return Race(tmp_path_factory.mktemp("race"))
 
 
 class TestProcesses:
-    def test_two_at_once_draw_one_set(self, processes):
-        together, _, _ = processes
-        drawn = batches(together)
-        assert len({process for process, _ in drawn}) == 1
-        assert [indices for _, indices in drawn] == [[0, 1], [2, 3], [4, 5]]
-        (folder,) = (together / "sets").iterdir()
-        assert [line["index"] for line in manifest(folder)] == list(range(drawing.COUNT))
-        (complaint,) = complaints(together)
-        assert complaint.endswith(str(folder))
+    def test_a_killed_one_is_continued(self, race, whole):
+        assert [indices for _, indices in race.by_killed] == [[0, 1], [2, 3]]
+        assert [line["index"] for line in race.left] == [0, 1]
+        assert [indices for _, indices in race.by_others] == [[2, 3], [4, 5]]
+        assert contents(race.set) == whole
 
-    def test_a_killed_one_is_continued(self, processes):
-        together, killed, left = processes
-        assert [line["index"] for line in left] == [0, 1]
-        assert [indices for _, indices in batches(killed)] == [[0, 1], [2, 3], [2, 3], [4, 5]]
-        assert complaints(killed) == []  # the lock went with the process
-        one, other = (contents(next((folder / "sets").iterdir())) for folder in (together, killed))
-        assert len(one) == 2 * drawing.COUNT + 2
-        assert one == other
+    def test_two_at_once_draw_each_image_once(self, race):
+        """The kill left two that wanted the set: one took over, and the other one found it drawn."""
+        assert len({process for process, _ in race.by_others}) == 1
+        assert [line["index"] for line in manifest(race.set)] == list(range(drawing.COUNT))
+        assert len(race.complaints) == 2 and all(line.endswith(str(race.set)) for line in race.complaints)
 
 
 class TestTraining:
