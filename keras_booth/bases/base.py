@@ -80,6 +80,10 @@ class BaseConfig:
         return cls(**{key: parts[key](**value) if key in parts else value for key, value in config.items()})
 
 
+# Stable Diffusion clips the posterior's log-variance, whose tails would overflow the exponential.
+LOG_VARIANCE = -30.0, 20.0
+
+
 @contextlib.contextmanager
 def global_policy(policy):
     """KerasCV's blocks give their sublayers no dtype: only the global policy while they are built counts."""
@@ -203,9 +207,30 @@ class StableDiffusionBase:
         """
         mean, log_variance = ops.split(moments, 2, axis=-1)
         if noise is not None:
-            # Stable Diffusion clips the log-variance, whose tails would overflow the exponential.
-            mean = mean + ops.exp(0.5 * ops.clip(log_variance, -30.0, 20.0)) * noise
+            mean = mean + ops.exp(0.5 * ops.clip(log_variance, *LOG_VARIANCE)) * noise
         return mean * self.config.latent_scale
+
+    def moments_of(self, latents):
+        """Scaled latents -> moments of a posterior that is nothing but them: the inverse of `sample_posterior`.
+
+        Args:
+            latents: float32 `(batch, *latent_shape)`.
+
+        Returns:
+            float32 `(batch, h, w, 2 * channels)`. The log-variance is the smallest that is not clipped, a standard
+            deviation of 3e-7.
+
+        Raises:
+            ValueError: for latents of another shape than the base's.
+        """
+        shape = tuple(latents.shape)
+        if shape[1:] != self.latent_shape:
+            raise ValueError(
+                f"`latents` must be of shape (batch, {', '.join(map(str, self.latent_shape))}): those of another base "
+                f"do not fit, take its pictures alone. Received: latents of shape {shape}"
+            )
+        mean = latents / self.config.latent_scale
+        return ops.concatenate([mean, ops.full_like(mean, LOG_VARIANCE[0])], axis=-1)
 
     def encode(self, pictures, noise=None):
         """Pictures -> scaled latents: `sample_posterior` of `moments`."""

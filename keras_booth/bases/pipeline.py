@@ -158,7 +158,7 @@ class TextToImage:
 
         return run
 
-    def draw(self, prompts, keys, drawing, *, clean=None, batch_size=8, fill=False, on_batch=None):
+    def draw(self, prompts, keys, drawing, *, clean=None, batch_size=8, on_batch=None):
         """Draw one picture for each prompt.
 
         Args:
@@ -167,14 +167,12 @@ class TextToImage:
             drawing: `Drawing`.
             clean: float32 array `(len(prompts), *latent_shape)`, scaled latents to draw over; `None` for none.
             batch_size: int. Pictures drawn at once; memory grows with it, and not with the number of pictures.
-            fill: bool. Whether fewer pictures than a batch are filled up to one, so that they round like those of a
-                full one.
             on_batch: callable given the number of pictures finished, after each batch.
 
         Returns:
             `(pictures, latents)`: uint8 array `(len(prompts), H, W, 3)`, float32 array `(len(prompts), *latent_shape)`.
         """
-        batch_size = batch_size if fill else min(batch_size, len(prompts))
+        batch_size = min(batch_size, len(prompts))
         context, negative = self.encode(prompts), self.encode([drawing.negative_prompt])
         pictures, latents = [], []
         for first in range(0, len(prompts), batch_size):

@@ -70,7 +70,9 @@ def photo_dataset(
         start_step: Int, steps to skip: the first element is the one at this step of the run. To resume before epoch
             k, give k times the steps of an epoch.
         cache_latents: Boolean, whether to send all images through the frozen image encoder now, and not in every step.
-            Of random crops four are kept of each photograph, and all are kept mirrored too with `flip`.
+            Of random crops four are kept of each photograph, and all are kept mirrored too with `flip`. Images of
+            exactly `booth.image_size` whose `PhotoSet` has their latents are not encoded, unless they are to be
+            mirrored or cropped at random: `booth.moments_of(latents)` stands for them.
         cache_text: Boolean, whether to send all prompts through the text encoder now; for a frozen one only.
 
     Returns:
@@ -131,8 +133,10 @@ class Shots:
         }
         if cache_latents:
             self.photos = {
-                place: EncodedPhotos(photos, booth, self.size, crop, flip, [seed, *place])
-                for place, photos in self.photos.items()
+                (stream, number): EncodedPhotos(
+                    photos, booth, self.size, crop, flip, [seed, stream, number], sets[stream][number].latents
+                )
+                for (stream, number), photos in self.photos.items()
             }
 
     def __call__(self, n, stream, number, index):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import flip_left_right, random_crop
 
 CROPS = 4  # kept of each photograph when crops are random
@@ -14,35 +15,58 @@ def to_model(images):
     return np.asarray(images).astype("float32") / np.float32(127.5) - np.float32(1)
 
 
+def read_latents(path):
+    """One picture's latents, as `numpy.save` wrote them: float32 `(h, w, channels)`."""
+    try:
+        return np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise PhotoError(f"The latents cannot be read ({error}): leave them out. Received: latents='{path}'") from error
+
+
+def encode(pictures, booth):
+    """list of uint8 pictures -> list of float32 moments `(h, w, 2 * channels)`."""
+    batches = [pictures[first : first + BATCH] for first in range(0, len(pictures), BATCH)]
+    return [moments for batch in batches for moments in booth.encode_moments(to_model(np.stack(batch)))]
+
+
 class EncodedPhotos:
     """Posterior moments of photographs, each in the few variants in which training will see it.
 
     Args:
         photos: `PreparedPhotos`.
-        booth: Any object with `encode_moments(float32 pictures)`, which returns float32 moments.
+        booth: Any object with `encode_moments(float32 pictures)`, which returns float32 moments; and with
+            `moments_of(float32 latents)`, which returns the same, where there are latents.
         size: Pair of ints `(height, width)`.
         crop: `"center"` or `"random"`; of the latter `CROPS` are kept of each photograph.
         flip: Boolean. Whether each variant is kept mirrored too.
         seed: Int, or a list of ints. Seed of the places of the crops.
+        latents: Sequence of paths of the photographs' latents, or empty. Taken for photographs that are shown as they
+            are: cut, mirrored or in another size they have other latents.
 
     Attributes:
         variants: Int, how many there are of each photograph.
         moments: float32 array `(photos, variants, h, w, 2 * channels)`.
     """
 
-    def __init__(self, photos, booth, size, crop, flip, seed):
-        crops = CROPS if crop == "random" else 1
-        self.variants = crops * (2 if flip else 1)
-        pictures = []
-        for index in range(len(photos)):
-            image = photos[index]
-            for number in range(crops):
-                rng = np.random.default_rng([*np.atleast_1d(seed), VARIANT, index, number])
-                cut = random_crop(image, size, rng) if crop == "random" else image
-                pictures += [cut, flip_left_right(cut)] if flip else [cut]
-        batches = [pictures[first : first + BATCH] for first in range(0, len(pictures), BATCH)]
-        moments = np.concatenate([booth.encode_moments(to_model(np.stack(batch))) for batch in batches])
-        self.moments = moments.reshape(len(photos), self.variants, *moments.shape[1:])
+    def __init__(self, photos, booth, size, crop, flip, seed, latents=()):
+        self.size, self.crop, self.flip, self.seed = size, crop, flip, seed
+        self.variants = (CROPS if crop == "random" else 1) * (2 if flip else 1)
+        known = photos.untouched if latents and crop == "center" and not flip else ()
+        known, unknown = sorted(known), [index for index in range(len(photos)) if index not in known]
+        moments = encode([cut for index in unknown for cut in self._cuts(index, photos[index])], booth)
+        if known:
+            moments += list(booth.moments_of(np.stack([read_latents(latents[index]) for index in known])))
+        moments = np.stack(moments).reshape(len(photos), self.variants, *moments[0].shape)
+        self.moments = moments[np.argsort(unknown + known)]
+
+    def _cuts(self, index, image):
+        """The variants of a photograph."""
+        if self.crop == "random":
+            rngs = [np.random.default_rng([*np.atleast_1d(self.seed), VARIANT, index, n]) for n in range(CROPS)]
+            cuts = [random_crop(image, self.size, rng) for rng in rngs]
+        else:
+            cuts = [image]
+        return [variant for cut in cuts for variant in ((cut, flip_left_right(cut)) if self.flip else (cut,))]
 
     def pick(self, index, rng):
         """A variant of a photograph, drawn from a `numpy.random.Generator`."""

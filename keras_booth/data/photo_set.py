@@ -17,6 +17,9 @@ class PhotoSet:
         paths: Tuple of `Path`, at least one. Other sequences of paths are converted.
         prompt: String, what all of them show, e.g. `"a photo of sks dog"`.
         captions: Tuple of strings, one a photograph, in place of the prompt; or empty.
+        latents: Tuple of `Path` of `.npy` files, one a photograph, with the scaled latents it was decoded from, float32
+            `(h, w, channels)`; or empty. `photo_dataset` with `cache_latents` takes them where it would encode the
+            photograph as it is. They must be of the autoencoder of the model that is trained.
 
     Example:
 
@@ -26,6 +29,7 @@ class PhotoSet:
     paths: tuple[Path, ...]
     prompt: str
     captions: tuple[str, ...] = ()
+    latents: tuple[Path, ...] = ()
 
     def __post_init__(self):
         if isinstance(self.paths, (str, os.PathLike)):
@@ -43,6 +47,12 @@ class PhotoSet:
                 f"`captions` must have one text for each photo. Received: {len(self.captions)} captions, "
                 f"{len(self.paths)} photos"
             )
+        object.__setattr__(self, "latents", tuple(Path(path) for path in self.latents))
+        if self.latents and len(self.latents) != len(self.paths):
+            raise PhotoError(
+                f"`latents` must have one file for each photo. Received: {len(self.latents)} files, "
+                f"{len(self.paths)} photos"
+            )
 
     @property
     def prompts(self):
@@ -51,7 +61,7 @@ class PhotoSet:
 
     def first(self, count):
         """The set of the first `count` photographs."""
-        return PhotoSet(self.paths[:count], self.prompt, self.captions[:count])
+        return PhotoSet(self.paths[:count], self.prompt, self.captions[:count], self.latents[:count])
 
     @classmethod
     def from_folder(cls, folder, prompt, captions=False):

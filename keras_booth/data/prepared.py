@@ -21,12 +21,16 @@ class PreparedPhotos:
         keep_bytes: Int, memory to use at most.
 
     Items are uint8 arrays of shape `(height, width, 3)`.
+
+    Attributes:
+        untouched: Set of the indices of photographs that had exactly `size`.
     """
 
     def __init__(self, paths, size, crop, keep_bytes=KEEP_BYTES):
         self.paths = tuple(paths)
         self.size = size
         self.crop = crop
+        self.untouched = set()
         self._kept = {}
         for index in range(len(self.paths)):
             image = self._read(index)
@@ -41,7 +45,10 @@ class PreparedPhotos:
         return self._kept[index] if index in self._kept else self._read(index)
 
     def _read(self, index):
-        image = resize_short_side(read_photo(self.paths[index]), self.size)
+        image = read_photo(self.paths[index])
+        if image.shape[:2] == self.size:
+            self.untouched.add(index)
+        image = resize_short_side(image, self.size)
         if self.crop == "center":
             image = np.ascontiguousarray(center_crop(image, self.size))
         return image

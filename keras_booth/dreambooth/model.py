@@ -183,6 +183,21 @@ class DreamBooth(Adapted, keras.Model):
         with self.base.present():
             return ops.convert_to_numpy(self.base.moments(ops.convert_to_tensor(images)))
 
+    def moments_of(self, latents):
+        """What stands for pictures whose latents are known, such as class images, in place of `encode_moments`.
+
+        Args:
+            latents: float32 array `(batch, h, w, channels)`, scaled.
+
+        Returns:
+            float32 array `(batch, h, w, 2 * channels)`, for a batch's `moments`: of a posterior that is the latents
+            and nothing else.
+
+        Raises:
+            ValueError: for latents of another shape than the model's.
+        """
+        return ops.convert_to_numpy(self.base.moments_of(ops.convert_to_tensor(latents, "float32")))
+
     def encode_text(self, tokens):
         """Send prompts through a text encoder that is not trained.
 
@@ -367,6 +382,9 @@ class DreamBooth(Adapted, keras.Model):
     ):
         """Class images of the base, drawn once and found again by later runs (arXiv:2208.12242, section 3.2).
 
+        Drawing that was interrupted, even killed, goes on where it was, and ends with the same files. Images that were
+        damaged since are drawn again. A second process that wants the same set waits for the first one.
+
         Args:
             count: int >= 1.
             prompt: str. Class prompt of a further subject; `None` for the model's own.
@@ -374,20 +392,23 @@ class DreamBooth(Adapted, keras.Model):
                 `~/.cache/keras_booth/class_images`. Sets of other bases, weights, prompts, sizes or sampling settings
                 lie beside each other and are never mixed.
             seed: int >= 0.
-            batch_size: int. Pictures drawn at once.
+            batch_size: int >= 1. Pictures drawn at once.
             steps: int. Sampling steps; `None` for the base's default.
             guidance_scale: float; `None` for the base's default.
             sampler: str or `Sampling`; `None` for the base's default.
             progress: bool. Whether to show a progress bar.
 
         Returns:
-            `keras_booth.data.PhotoSet`.
+            `keras_booth.data.PhotoSet` of PNG files, and of their latents, which spare `photo_dataset` with
+            `cache_latents` the encoding.
 
         Raises:
             ValueError: if the model has been trained already: class images come from the frozen base.
         """
         if count < 1:
             raise ValueError(f"`count` must be >= 1. Received: count={count}")
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
         if self.trained_steps:
             raise ValueError(
                 "Class images must be drawn before training, by the frozen base: call `class_images` first. "
@@ -457,7 +478,7 @@ class DreamBooth(Adapted, keras.Model):
             keys: list of `(seed, index)`, one a picture.
             drawing: `keras_booth.bases.Drawing`; see `drawing`.
             image: see `generate`.
-            **options: `batch_size`, `fill` and `on_batch` of `keras_booth.bases.TextToImage.draw`.
+            **options: `batch_size` and `on_batch` of `keras_booth.bases.TextToImage.draw`.
 
         Returns:
             `(pictures, latents)`: uint8 `(len(prompts), H, W, 3)`, float32 `(len(prompts), *latent_shape)`.

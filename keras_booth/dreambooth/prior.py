@@ -2,40 +2,44 @@
 
 import dataclasses
 import hashlib
-import json
-import os
-import pathlib
-import re
 
 import numpy as np
 import tqdm
-from PIL import Image, UnidentifiedImageError
 
-from keras_booth.data import PhotoSet
-
-
-def cache_folder():
-    """Folder of all class images: `$KERAS_BOOTH_CACHE`, or `~/.cache/keras_booth`."""
-    return pathlib.Path(os.environ.get("KERAS_BOOTH_CACHE") or pathlib.Path.home() / ".cache" / "keras_booth")
+from keras_booth.dreambooth.class_cache import ClassCache
 
 
-def digest(models):
-    """Short hexadecimal digest of the weights of `keras.Model`s."""
+def drawing_variables(booth):
+    """list of the variables that pictures depend on. LoRA that is not trained yet, with B zero, changes none."""
+    base, adapters = booth.base, booth.adapters
+    without = set()
+    if adapters and not any(np.any(layer.lora_kernel_b.numpy()) for layer in adapters.layers.values()):
+        without = {id(variable) for variable in adapters.variables}
+    models = (base.text_encoder, base.unet, base.decoder)
+    return [variable for model in models for variable in model.weights if id(variable) not in without]
+
+
+def weights_digest(variables):
+    """Short hexadecimal digest of the values of variables."""
     hasher = hashlib.blake2b(digest_size=8)
-    for model in models:
-        for variable in model.weights:
-            hasher.update(np.ascontiguousarray(variable.numpy()).data)
+    for variable in variables:
+        # As bytes: bfloat16 is no type that Python's buffers know.
+        hasher.update(np.ascontiguousarray(variable.numpy()).view("uint8").data)
     return hasher.hexdigest()
 
 
 def describe(booth, prompt, drawing, seed):
-    """What a set of class images depends on, as a dict. Two sets with the same description are the same pictures."""
-    base = booth.base
+    """What a set of class images depends on, as a dict. Two sets with the same description are the same pictures.
+
+    Up to rounding, that is: the batch size, which is not in it, may change a picture by one level of 255.
+    """
+    with booth.base.present():
+        weights = weights_digest(drawing_variables(booth))
     # Named only where there is any: the sets drawn before keep their folders.
-    merging = {"merged_tokens": base.merged_tokens} if any(base.merged_tokens) else {}
-    return merging | {
-        "base": base.config.to_dict(),
-        "weights": digest([base.text_encoder, base.unet, base.decoder]),
+    merged = booth.base.merged_tokens
+    return ({"merged_tokens": merged} if any(merged) else {}) | {
+        "base": booth.base.config.to_dict(),
+        "weights": weights,
         "dtype": booth.dtype_policy.name,
         "prompt": prompt,
         **dataclasses.asdict(drawing),
@@ -43,25 +47,8 @@ def describe(booth, prompt, drawing, seed):
     }
 
 
-def is_whole(path):
-    """Whether `path` is a picture that can be read to its end."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, UnidentifiedImageError):
-        return False
-    return True
-
-
-def write_png(path, picture):
-    """Write a uint8 picture losslessly, under a temporary name until it is whole."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    Image.fromarray(picture).save(part, format="png")
-    part.replace(path)
-
-
 def draw_class_images(booth, prompt, count, folder, seed, batch_size, drawing, progress):
-    """Draw the class images that are not there yet.
+    """Draw the class images that are not there yet. Other processes that want the same set wait, and find it drawn.
 
     Args:
         booth: `DreamBooth`.
@@ -69,27 +56,33 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, drawing, p
         count: int. Number of images.
         folder: path under which the set gets a folder named after its description; `None` for the cache.
         seed, batch_size: as in `DreamBooth.generate`.
-        drawing: `Drawing`.
+        drawing: `keras_booth.bases.Drawing`.
         progress: bool. Whether to show a bar.
 
     Returns:
-        `PhotoSet` of `count` PNG files.
+        `PhotoSet` of `count` PNG files and the latents that they were decoded from.
     """
-    description = describe(booth, prompt, drawing, seed)
-    text = json.dumps(description, indent=1, sort_keys=True)
-    words = "_".join(re.findall(r"\w+", prompt.removeprefix("a photo of "))[:4])
-    name = f"{words}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
-    folder = pathlib.Path(folder or cache_folder() / "class_images") / name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "description.txt").write_text(text)
-    paths = [folder / f"{index:05d}.png" for index in range(count)]
-    missing = [index for index, path in enumerate(paths) if not is_whole(path)]
-    with tqdm.tqdm(total=len(missing), desc="class images", unit="image", disable=not (progress and missing)) as bar:
-        for start in range(0, len(missing), batch_size):
-            batch = missing[start : start + batch_size]
+    cache = ClassCache(describe(booth, prompt, drawing, seed), folder)
+    if cache.missing(count):
+        with cache.locked():
+            draw_missing(booth, cache, count, seed, batch_size, drawing, progress)
+    return cache.photo_set(count)
+
+
+def draw_missing(booth, cache, count, seed, batch_size, drawing, progress):
+    """Draw what a set lacks of its first `count` images. In `cache.locked`.
+
+    An image is always drawn in the same place of the same batch: in another one it would round differently, and a set
+    that was interrupted would not equal one that was not.
+    """
+    missing = set(cache.missing(count))
+    size = min(batch_size, count)
+    there = count - len(missing)
+    with tqdm.tqdm(total=count, initial=there, desc="class images", unit="image", disable=not progress) as bar:
+        for first in sorted({index - index % size for index in missing}):
+            batch = range(first, first + size)  # the last one goes on behind `count`
             keys = [(seed, index) for index in batch]
-            pictures, _ = booth.draw([prompt] * len(batch), keys, drawing, batch_size=batch_size, fill=True)
-            for index, picture in zip(batch, pictures, strict=True):
-                write_png(paths[index], picture)
-            bar.update(len(batch))
-    return PhotoSet(tuple(paths), prompt)
+            drawn = booth.draw([cache.prompt] * size, keys, drawing, batch_size=size)
+            images = {index: image for index, *image in zip(batch, *drawn, strict=True) if index in missing}
+            cache.add(images)
+            bar.update(len(images))

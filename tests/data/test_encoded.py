@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_booth.data import PhotoSet, photo_dataset
+from keras_booth.data import PhotoError, PhotoSet, photo_dataset
+from keras_booth.data.encoded import EncodedPhotos
+from keras_booth.data.prepared import PreparedPhotos
 from keras_booth.dreambooth import LoraConfig
 from tests.commands.helpers import write_photos
 from tests.conftest import small_booth
@@ -58,3 +60,48 @@ def test_a_trained_text_encoder_cannot_be_cached(folders):
     booth = small_booth(train_text_encoder=True)
     with pytest.raises(ValueError, match="text encoder is trained"):
         photo_dataset(*folders, booth, cache_text=True)
+
+
+class Colours:
+    """Encodes a picture to its mean colour, and latents to themselves, twice."""
+
+    def encode_moments(self, images):
+        return np.full((len(images), 1, 1, 2), images.mean(axis=(1, 2, 3))[:, None, None, None], "float32")
+
+    def moments_of(self, latents):
+        return np.concatenate([latents, latents], axis=-1)
+
+
+@pytest.mark.parametrize(
+    "crop, flip, expected",
+    [("center", False, [10, -1, 12]), ("center", True, [-1] * 6), ("random", False, [-1] * 12)],
+)
+def test_latents_are_taken_where_they_apply(tmp_path, crop, flip, expected):
+    """For pictures of the training's size that are shown as they are."""
+    paths, latents = [], []
+    for index, width in enumerate((8, 12, 8)):
+        paths.append(tmp_path / f"{index}.png")
+        latents.append(tmp_path / f"{index}.npy")
+        Image.new("RGB", (width, 8)).save(paths[-1])  # black, which is -1
+        np.save(latents[-1], np.full((1, 1, 1), 10 + index, "float32"))
+    photos = PreparedPhotos(paths, (8, 8), crop)
+    assert photos.untouched == {0, 2}
+    encoded = EncodedPhotos(photos, Colours(), (8, 8), crop, flip, 0, latents)
+    np.testing.assert_array_equal(encoded.moments[..., 0].ravel(), expected)
+    assert encoded.moments.shape == (3, encoded.variants, 1, 1, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"no latents"])
+def test_unreadable_latents(tmp_path, content):
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    (tmp_path / "0.npy").write_bytes(content)
+    photos = PreparedPhotos([tmp_path / "0.png"], (8, 8), "center")
+    with pytest.raises(PhotoError, match="latents cannot be read.*Received: latents='.*0.npy'"):
+        EncodedPhotos(photos, Colours(), (8, 8), "center", False, 0, [tmp_path / "0.npy"])
+
+
+def test_a_photo_set_keeps_latents_beside_photos():
+    photos = PhotoSet(("a.png", "b.png"), "a photo", latents=("a.npy", "b.npy"))
+    assert photos.first(1) == PhotoSet(("a.png",), "a photo", latents=("a.npy",))
+    with pytest.raises(PhotoError, match="Received: 1 files, 2 photos$"):
+        PhotoSet(photos.paths, "a photo", latents=("a.npy",))

@@ -1,0 +1,157 @@
+"""A set of class images on disk, shared by all runs: which of its files are whole, and who may write them."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pathlib
+import re
+import sys
+
+import filelock
+import numpy as np
+from PIL import Image
+
+from keras_booth.data import PhotoSet
+from keras_booth.version import __version__
+
+MANIFEST_FILE = "manifest.jsonl"
+
+
+def cache_folder():
+    """Folder of all class images: `$KERAS_BOOTH_CACHE`, or `~/.cache/keras_booth`."""
+    return pathlib.Path(os.environ.get("KERAS_BOOTH_CACHE") or pathlib.Path.home() / ".cache" / "keras_booth")
+
+
+def digest(content):
+    """Hexadecimal digest of bytes."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def write_whole(path, content):
+    """Write bytes under a temporary name until they are whole. Under the lock: the name is the same for everyone, so
+    that what a killed process left behind is written over."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def png_bytes(picture):
+    """A uint8 picture, losslessly."""
+    with io.BytesIO() as file:
+        Image.fromarray(picture).save(file, format="png")
+        return file.getvalue()
+
+
+def npy_bytes(array):
+    """An array as NumPy's file format."""
+    with io.BytesIO() as file:
+        np.save(file, array)
+        return file.getvalue()
+
+
+def parse_manifest(text):
+    """Lines of JSON -> dict of entries by index. What is no entry, such as a torn line, is left out."""
+    entries = {}
+    for line in text.split("\n"):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            entry = json.loads(line)
+            entries[int(entry["index"])] = entry
+    return entries
+
+
+class ClassCache:
+    """The files of one set: pictures `00000.png`, their latents `00000.npy`, and the manifest that vouches for them.
+
+    The manifest has one line of JSON an image: `file`, `seed`, `index`, `prompt`, `version` (keras_booth's), and
+    digests of both files' bytes (BLAKE2b of 16 bytes), `picture` and `latents`. An image counts only while its files
+    match its line. The line is written last, and the manifest is always replaced as a whole, so that a kill at any
+    moment loses no more than the images at hand.
+
+    Args:
+        description: JSON-serializable dict, all that the images depend on, `prompt` and `seed` among it. Other
+            descriptions are other sets.
+        folder: path under which the set gets a folder named after its description; `None` for the cache.
+    """
+
+    def __init__(self, description, folder=None):
+        self.prompt, self.seed = description["prompt"], description["seed"]
+        self.description = json.dumps(description, indent=1, sort_keys=True)
+        words = "_".join(re.findall(r"\w+", self.prompt.removeprefix("a photo of "))[:4])
+        name = f"{words}-{hashlib.blake2b(self.description.encode(), digest_size=6).hexdigest()}"
+        self.folder = pathlib.Path(folder or cache_folder() / "class_images") / name
+
+    def picture_path(self, index):
+        """Where a picture is, or will be."""
+        return self.folder / f"{index:05d}.png"
+
+    def latents_path(self, index):
+        """Where the latents of a picture are, or will be."""
+        return self.folder / f"{index:05d}.npy"
+
+    def photo_set(self, count):
+        """The first `count` images as a `PhotoSet` with latents."""
+        pictures, latents = (tuple(map(at, range(count))) for at in (self.picture_path, self.latents_path))
+        return PhotoSet(pictures, self.prompt, latents=latents)
+
+    def missing(self, count):
+        """list of the indices below `count` whose files are not there, or not as they were written."""
+        entries = self._read_manifest()
+        return [index for index in range(count) if not self._is_whole(index, entries.get(index, {}))]
+
+    def add(self, images):
+        """Write images. Only in `locked`.
+
+        Args:
+            images: dict of `(picture, latents)` by index: uint8 `(H, W, 3)`, float32 `(h, w, c)`.
+        """
+        entries = self._read_manifest()
+        for index, (picture, latents) in images.items():
+            picture, latents = png_bytes(picture), npy_bytes(latents)
+            write_whole(self.latents_path(index), latents)
+            write_whole(self.picture_path(index), picture)
+            entries[index] = self._entry(index, picture, latents)
+        lines = [json.dumps(entries[index]) + "\n" for index in sorted(entries)]
+        write_whole(self.folder / MANIFEST_FILE, "".join(lines).encode())
+
+    @contextlib.contextmanager
+    def locked(self):
+        """The right to write the set, for one process at a time.
+
+        The system takes the lock away from a process that ends, however it ends. Who has to wait says so on stderr.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.folder / "lock")
+        try:
+            held = lock.acquire(blocking=False)
+        except filelock.Timeout:
+            print(f"Waiting for another process that draws class images in {self.folder}", file=sys.stderr, flush=True)
+            held = lock.acquire(poll_interval=0.2)
+        with held:
+            write_whole(self.folder / "description.txt", self.description.encode())
+            yield
+
+    def _entry(self, index, picture, latents):
+        return {
+            "file": self.picture_path(index).name,
+            "seed": self.seed,
+            "index": index,
+            "prompt": self.prompt,
+            "picture": digest(picture),
+            "latents": digest(latents),
+            "version": __version__,
+        }
+
+    def _is_whole(self, index, entry):
+        files = {"picture": self.picture_path(index), "latents": self.latents_path(index)}
+        try:
+            return all(digest(path.read_bytes()) == entry.get(name) for name, path in files.items())
+        except FileNotFoundError:
+            return False
+
+    def _read_manifest(self):
+        try:
+            return parse_manifest((self.folder / MANIFEST_FILE).read_text("utf-8", errors="replace"))
+        except FileNotFoundError:
+            return {}
