@@ -203,7 +203,8 @@ class TestDescription:
         assert describe(lora, "a dog", lora.drawing(1), 0) != plain
 
     def test_weights_in_half_precision(self):
-        assert describe(small_booth("bfloat16"), "a dog", 1, 2.0, 0, "ddim")["dtype"] == "bfloat16"
+        booth = small_booth("bfloat16")
+        assert describe(booth, "a dog", booth.drawing(1), 0)["dtype"] == "bfloat16"
 
     def test_parked_encoders_count(self):
         booth = small_booth()
