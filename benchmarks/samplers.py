@@ -3,7 +3,7 @@
     python benchmarks/samplers.py --count 64
 
 For each sampler and number of steps: the root mean square distance, in levels of 0 to 255, to the pictures that the
-same noise leads to in 400 steps (an ancestral sampler leads elsewhere each time, so it has none), and what the judge
+same noise leads to in 200 steps (an ancestral sampler leads elsewhere each time, so it has none), and what the judge
 reads.
 """
 
@@ -33,7 +33,7 @@ def main():
     flags = parser.parse_args()
     booth, judge = keras_booth.DreamBooth.from_preset("tiny_world"), load_judge()
     prompts, wanted = base_prompts(flags.count)
-    truth = booth.generate(prompts, sampler=Sampling("dpmpp_2m", 400), batch_size=16).astype("float32")
+    truth = booth.generate(prompts, sampler=Sampling("dpmpp_2m", 200), batch_size=16).astype("float32")
     print("| sampler | steps | distance | class | color | setting |")
     print("|---|---|---|---|---|---|")
     for name, options in CHOICES.items():

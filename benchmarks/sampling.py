@@ -9,10 +9,9 @@ theirs by turns. The last line is tiny_world's pictures per second.
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
 import time
+
+from full_size import measure, our_booth, peak, their_parts
 
 BATCH = 2
 GUIDANCE = 7.5
@@ -20,16 +19,7 @@ GUIDANCE = 7.5
 
 def ours(size, steps, dtype):
     """Seconds of a call of `generate`."""
-    sys.modules["torch"] = None  # KerasCV would load it where it is installed, for nothing
-    import keras_booth
-
-    booth = keras_booth.DreamBooth.from_preset(
-        "stable_diffusion_1.4",
-        weights=None,
-        image_size=size,
-        dtype=dtype,
-        vocabulary=keras_booth.bases.tiny_world.config.VOCABULARY,
-    )
+    booth = our_booth(size, dtype)
 
     def draw():
         return booth.generate("a photo of a dog", BATCH, steps=steps, guidance_scale=GUIDANCE, sampler="ddim")
@@ -41,20 +31,9 @@ def theirs(size, steps, dtype):
     """Seconds of a call of diffusers' pipeline."""
     import diffusers
     import torch
-    import transformers
 
     precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=size // 8, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
-    )
-    vae = diffusers.AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=2,
-    )
-    sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12}
-    text_encoder = transformers.CLIPTextModel(transformers.CLIPTextConfig(**sizes)).to(precision)
+    unet, vae, text_encoder = (part.to(precision) for part in their_parts(size))
     scheduler = diffusers.DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -64,7 +43,7 @@ def theirs(size, steps, dtype):
         steps_offset=1,
     )
     pipeline = diffusers.StableDiffusionPipeline(
-        vae.to(precision), text_encoder, None, unet.to(precision), scheduler, None, None, requires_safety_checker=False
+        vae, text_encoder, None, unet, scheduler, None, None, requires_safety_checker=False
     )
     pipeline.set_progress_bar_config(disable=True)
     tokens = torch.randint(0, 49408, (2, 1, 77))
@@ -102,15 +81,6 @@ def timed(draw):
     return time.perf_counter() - start
 
 
-def measure(*case):
-    """One case in a process of its own: dict of `value` and `gigabytes`."""
-    line = [sys.executable, __file__, "--case", json.dumps(case)]
-    done = subprocess.run(line, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{case} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,19 +92,18 @@ def main():
     if flags.case:
         what, *arguments = flags.case
         value = {"ours": ours, "theirs": theirs, "tiny_world": tiny_world}[what](*arguments)
-        gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-        print(json.dumps({"value": value, "gigabytes": gigabytes}))
+        print(json.dumps({"value": value, "gigabytes": peak()}))
         return
     print("| pixels | precision | ours, pictures a minute | theirs | ratio | ours, GB | theirs, GB |")
     print("|---|---|---|---|---|---|---|")
     for dtype in flags.dtypes:
         for size in flags.sizes:
-            mine, other = (measure(who, size, flags.steps, dtype) for who in ("ours", "theirs"))
+            mine, other = (measure(__file__, [who, size, flags.steps, dtype]) for who in ("ours", "theirs"))
             rates = [60 * BATCH / found["value"] for found in (mine, other)]
             cells = [size, dtype, f"{rates[0]:.1f}", f"{rates[1]:.1f}", f"{rates[0] / rates[1]:.2f}"]
             cells += [f"{mine['gigabytes']:.1f}", f"{other['gigabytes']:.1f}"]
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-    print(f"\ntiny_world: {measure('tiny_world')['value']:.1f} pictures a second")
+    print(f"\ntiny_world: {measure(__file__, ['tiny_world'])['value']:.1f} pictures a second")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import time
 
 import keras
 import numpy as np
+from full_size import our_booth
 
 import keras_booth
 
@@ -36,13 +37,7 @@ def in_turns(functions, repeats):
 
 def denoising(size, ratios, levels, repeats):
     """Median seconds of a call of the full-size UNet by ratio."""
-    booth = keras_booth.DreamBooth.from_preset(
-        "stable_diffusion_1.4",
-        weights=None,
-        image_size=size,
-        dtype="float32",
-        vocabulary=keras_booth.bases.tiny_world.config.VOCABULARY,
-    )
+    booth = our_booth(size)
     base, rng = booth.base, np.random.default_rng(0)
     inputs = [
         rng.standard_normal((2, *base.latent_shape)).astype("float32"),

@@ -12,12 +12,11 @@ alone is measured, with one option after the other.
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+
+from full_size import measure, our_booth, peak, their_parts
 
 CASES = [(what, precision) for what in ("full", "lora") for precision in ("float32", "bfloat16")]
 RANK = 4
@@ -33,28 +32,15 @@ OPTIONS = {
 }
 
 
-def peak():
-    """Most memory this process ever held, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-
-
 def ours(size, steps, lora=False, dtype="float32", cached=True, checkpointing=False, optimizer="adamw"):
     """Median seconds of a step, after the first two: one compiles, in the next the memory is still growing."""
-    sys.modules["torch"] = None  # KerasCV would load it where it is installed, for nothing
     import keras
     import numpy as np
     from PIL import Image
 
     import keras_booth
 
-    booth = keras_booth.DreamBooth.from_preset(
-        "stable_diffusion_1.4",
-        weights=None,
-        image_size=size,
-        dtype=dtype,
-        vocabulary=keras_booth.bases.tiny_world.config.VOCABULARY,
-        lora=keras_booth.LoraConfig(RANK) if lora else None,
-    )
+    booth = our_booth(size, dtype, lora=keras_booth.LoraConfig(RANK) if lora else None)
     times = []
 
     class Clock(keras.callbacks.Callback):
@@ -88,20 +74,9 @@ def theirs(what, precision, size, steps):
     import numpy as np
     import peft
     import torch
-    import transformers
 
     dtype = torch.float32 if precision == "float32" else torch.bfloat16
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=size // 8, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
-    )
-    vae = diffusers.AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=2,
-    )
-    sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12}
-    text_encoder = transformers.CLIPTextModel(transformers.CLIPTextConfig(**sizes))
+    unet, vae, text_encoder = their_parts(size)
     scheduler = diffusers.DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
     # As the scripts do it: what is frozen is kept in the precision of the run; the full fine-tune's UNet stays float32.
     vae.requires_grad_(False).to(dtype=dtype)
@@ -137,13 +112,9 @@ def theirs(what, precision, size, steps):
     return float(np.median(times[2:]))
 
 
-def measure(case, flags):
-    """One case in a process of its own: dict of `seconds` and `gigabytes`."""
-    line = [sys.executable, __file__, "--case", json.dumps(case), "--size", flags.size, "--steps", flags.steps]
-    done = subprocess.run([str(part) for part in line], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{case} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+def numbers(flags):
+    """What a case is told of the command line."""
+    return ["--size", flags.size, "--steps", flags.steps]
 
 
 def side_by_side(flags):
@@ -152,8 +123,8 @@ def side_by_side(flags):
     print("|---|---|---|---|---|---|---|---|")
     for what, precision in CASES:
         dtype = precision if precision == "float32" or what == "lora" else "mixed_bfloat16"
-        mine = measure({"ours": {"lora": what == "lora", "dtype": dtype}}, flags)
-        other = measure({"theirs": [what, precision]}, flags)
+        mine = measure(__file__, {"ours": {"lora": what == "lora", "dtype": dtype}}, *numbers(flags))
+        other = measure(__file__, {"theirs": [what, precision]}, *numbers(flags))
         cells = [what, precision]
         for key in ("seconds", "gigabytes"):
             cells += [f"{mine[key]:.2f}", f"{other[key]:.2f}", f"{mine[key] / other[key]:.2f}"]
@@ -165,7 +136,7 @@ def by_option(flags):
     print("| option | seconds per step | peak memory, GB |")
     print("|---|---|---|")
     for name, options in OPTIONS.items():
-        found = measure({"ours": options}, flags)
+        found = measure(__file__, {"ours": options}, *numbers(flags))
         print(f"| {name} | {found['seconds']:.2f} | {found['gigabytes']:.1f} |", flush=True)
 
 

@@ -1,0 +1,53 @@
+"""Stable Diffusion 1.x at full size with random weights, ours and diffusers', and a process for each measurement."""
+
+import json
+import resource
+import subprocess
+import sys
+
+
+def our_booth(size, dtype="float32", **options):
+    """A `DreamBooth` for pictures of so many pixels."""
+    sys.modules.setdefault("torch", None)  # KerasCV would load it where it is installed, for nothing
+    import keras_booth
+
+    return keras_booth.DreamBooth.from_preset(
+        "stable_diffusion_1.4",
+        weights=None,
+        image_size=size,
+        dtype=dtype,
+        vocabulary=keras_booth.bases.tiny_world.config.VOCABULARY,
+        **options,
+    )
+
+
+def their_parts(size):
+    """diffusers' `(unet, vae, text_encoder)`."""
+    import diffusers
+    import transformers
+
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=size // 8, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
+    )
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+    )
+    sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12}
+    return unet, vae, transformers.CLIPTextModel(transformers.CLIPTextConfig(**sizes))
+
+
+def peak():
+    """Most memory this process ever held, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def measure(script, case, *flags):
+    """One case in a process of its own: what `script --case JSON` prints last."""
+    line = [sys.executable, script, "--case", json.dumps(case), *map(str, flags)]
+    done = subprocess.run(line, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{case} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
