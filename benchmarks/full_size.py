@@ -6,9 +6,13 @@ import subprocess
 import sys
 
 
+def without_torch():
+    """To be called first in our cases: KerasCV would load PyTorch where it is installed, for nothing."""
+    sys.modules["torch"] = None
+
+
 def our_booth(size, dtype="float32", **options):
     """A `DreamBooth` for pictures of so many pixels."""
-    sys.modules.setdefault("torch", None)  # KerasCV would load it where it is installed, for nothing
     import keras_booth
 
     return keras_booth.DreamBooth.from_preset(

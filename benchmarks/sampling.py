@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 
-from full_size import measure, our_booth, peak, their_parts
+from full_size import measure, our_booth, peak, their_parts, without_torch
 
 BATCH = 2
 GUIDANCE = 7.5
@@ -19,6 +19,7 @@ GUIDANCE = 7.5
 
 def ours(size, steps, dtype):
     """Seconds of a call of `generate`."""
+    without_torch()
     booth = our_booth(size, dtype)
 
     def draw():
@@ -67,6 +68,7 @@ def theirs(size, steps, dtype):
 
 def tiny_world(count=64):
     """Pictures per second of the base of the package with its own settings."""
+    without_torch()
     import keras_booth
 
     booth = keras_booth.DreamBooth.from_preset("tiny_world")

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from full_size import measure, our_booth, peak, their_parts
+from full_size import measure, our_booth, peak, their_parts, without_torch
 
 CASES = [(what, precision) for what in ("full", "lora") for precision in ("float32", "bfloat16")]
 RANK = 4
@@ -34,6 +34,7 @@ OPTIONS = {
 
 def ours(size, steps, lora=False, dtype="float32", cached=True, checkpointing=False, optimizer="adamw"):
     """Median seconds of a step, after the first two: one compiles, in the next the memory is still growing."""
+    without_torch()
     import keras
     import numpy as np
     from PIL import Image
