@@ -8,6 +8,8 @@ from keras_booth.workflow.parsing import read_config
 from tests.commands.helpers import ROOT
 
 LORA = [
+    "--training.steps",
+    "400",
     "--lora.rank",
     "16",
     "--training.learning_rate",
