@@ -28,6 +28,7 @@ print(peaks[1] - peaks[0])
 """
 
 
+@pytest.mark.large  # in a process of its own; part of CI
 def test_memory_does_not_grow_with_the_count():
     """Of 96 pictures, at 8 a batch, only their own bytes stay: here that is a megabyte."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -85,12 +85,14 @@ class TestManyPictures:
         assert stems == {NAME, "a-red-vase-seed0", "a-photo-of-a-dog-seed0"}
         assert len(drawn) == 9 and sum(name.endswith("-grid.png") for name in drawn) == 3
 
+    @pytest.mark.large  # compiles loops of its own; part of CI
     def test_seeds(self, model, drawn, tmp_path):
         found = self.draw(tmp_path / "out", model, PROMPT, "--seed", "5", "0", "--steps", "2")
         assert sorted(found) == [f"{NAME[:-1]}0-00.png", f"{NAME[:-1]}5-00.png", f"{NAME[:-1]}5-grid.png"]
         first = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00.png"))
         assert np.abs(found[f"{NAME}-00.png"].astype("int") - first).max() <= 1
 
+    @pytest.mark.large  # compiles loops of its own; part of CI
     def test_matrix(self, model, drawn, tmp_path):
         """Steps downwards, guidance scales to the right."""
         found = self.draw(tmp_path / "out", model, PROMPT, "--steps", "1", "2", "--guidance-scale", "1", "3")
@@ -119,6 +121,7 @@ class TestManyPictures:
         assert not np.array_equal(little, much)
         assert Image.open(tmp_path / "0.25" / f"{NAME}-00.png").text["strength"] == "0.25"
 
+    @pytest.mark.large  # compiles loops of its own; part of CI
     def test_a_base_with_lora(self, tmp_path):
         """A preset and a LoRA file make the pictures of the model they came from."""
         booth = DreamBooth.from_preset("tiny_world", lora=LoraConfig(rank=2))
