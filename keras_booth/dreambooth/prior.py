@@ -35,11 +35,10 @@ def describe(booth, prompt, drawing, seed):
     """
     with booth.base.present():
         weights = weights_digest(drawing_variables(booth))
-    # Named only where there is any: the sets drawn before keep their folders.
-    merged = booth.base.merged_tokens
-    return ({"merged_tokens": merged} if any(merged) else {}) | {
+    return {
         "base": booth.base.config.to_dict(),
         "weights": weights,
+        "merged_tokens": booth.base.merged_tokens,
         "dtype": booth.dtype_policy.name,
         "prompt": prompt,
         **dataclasses.asdict(drawing),

@@ -32,8 +32,8 @@ class BaseOptions:
             the mixed precisions with frozen weights of half the size.
         vocabulary: File with CLIP's merge list, gzipped; null for the base's own.
         prediction_type: "epsilon" or "v_prediction", where a file does not say it; null for the base's own.
-        merge_tokens: Share of the tokens that the UNet's self-attention merges, for speed at a large size; 0 for none.
         zero_terminal_snr: Rescale the noise schedule so that it ends in noise alone; for bases that predict v.
+        merge_tokens: Share of the tokens that the UNet's self-attention merges, for speed at a large size; 0 for none.
     """
 
     preset: str = "tiny_world"
