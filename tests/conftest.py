@@ -16,6 +16,7 @@ from keras_booth.bases.tiny_world.config import VOCABULARY
 from keras_booth.bases.unet import UNetConfig
 from keras_booth.diffusion import NoiseSchedule
 from keras_booth.dreambooth import DreamBooth
+from tests.bases.checkpoints.families import FAMILIES, write_checkpoint
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared"
 
@@ -34,6 +35,18 @@ def photographs():
     if not folder.is_dir():
         pytest.skip("../shared/data/dreambooth is not there")
     return folder
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request):
+    """Each family of Stable Diffusion, by turns."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(family, tmp_path_factory):
+    """Folder of a checkpoint of the family in diffusers' format."""
+    return write_checkpoint(family, tmp_path_factory.mktemp("checkpoint"))
 
 
 def small_config(prediction_type="epsilon"):

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 
 from keras_booth.bases.checks import check_count, check_widths
-from keras_booth.bases.corrections import AttentionBlock, PaddedConv2D, ResnetBlock
+from keras_booth.bases.corrections import AttentionBlock, GroupNormalization, PaddedConv2D, ResnetBlock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def build_image_encoder(config, name="image_encoder"):
     x = ResnetBlock(config.widths[last])(x)
     x = AttentionBlock(config.widths[last])(x)
     x = ResnetBlock(config.widths[last])(x)
-    x = keras.layers.GroupNormalization(epsilon=1e-6)(x)
+    x = GroupNormalization(epsilon=1e-6)(x)
     x = keras.layers.Activation("swish")(x)
     x = PaddedConv2D(2 * config.latent_channels, 3, padding=1)(x)
     x = PaddedConv2D(2 * config.latent_channels, 1)(x)
@@ -84,7 +84,7 @@ def build_decoder(config, name="decoder"):
         for _ in range(config.decoder_blocks):
             x = ResnetBlock(width)(x)
         previous = width
-    x = keras.layers.GroupNormalization(epsilon=1e-6)(x)
+    x = GroupNormalization(epsilon=1e-6)(x)
     x = keras.layers.Activation("swish")(x)
     x = PaddedConv2D(3, 3, padding=1)(x)
     return keras.Model(latents, x, name=name)

@@ -1,4 +1,4 @@
-"""What TensorFlow and JAX are best told about this machine."""
+"""What TensorFlow and JAX have here, and are best told."""
 
 import ctypes
 import functools
@@ -11,13 +11,20 @@ import keras
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 
+def has_accelerator():
+    """Whether Keras's backend computes on anything but the CPU."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    import jax
+
+    return jax.default_backend() != "cpu"
+
+
 def prefers_jit():
     """Whether XLA was measured to be faster: everywhere but on TensorFlow without a GPU."""
-    if keras.backend.backend() != "tensorflow":
-        return True
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
+    return keras.backend.backend() != "tensorflow" or has_accelerator()
 
 
 @functools.cache

@@ -8,7 +8,13 @@ import numpy as np
 from keras import ops
 
 from keras_booth.bases.checks import check_count, check_heads, check_widths
-from keras_booth.bases.corrections import PaddedConv2D, ResBlock, SpatialTransformer, Upsample
+from keras_booth.bases.corrections import (
+    GroupNormalization,
+    PaddedConv2D,
+    ResBlock,
+    SpatialTransformer,
+    Upsample,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +129,7 @@ def build_unet(config, latent_size, max_length, name="unet"):
         if level > 0:
             x = Upsample(config.widths[level])(x)
 
-    x = keras.layers.GroupNormalization(epsilon=1e-5)(x)
+    x = GroupNormalization(epsilon=1e-5)(x)
     x = keras.layers.Activation("swish")(x)
     x = PaddedConv2D(config.latent_channels, 3, padding=1)(x)
     unet = keras.Model([latents, timesteps, context], x, name=name)

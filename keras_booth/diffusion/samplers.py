@@ -76,7 +76,7 @@ class Sampling:
         spacing: `"leading"`, `"trailing"` or `"linspace"` (arXiv:2305.08891, table 2); `None` for the schedule's own.
         karras: bool. Whether to visit Karras's noise levels (arXiv:2206.00364, equation 5) and not the spacing's;
             `None` for the sampler's own: yes for `"dpmpp_2m"`, which at 10 steps is then nearer to the truth than all
-            others (`tests/diffusion/test_samplers.py`).
+            others (`tests/diffusion/test_samplers.py`), if the schedule does not begin with noise alone.
         eta: float in `[0, 1]`. Share of the noise that is replaced in each step; `None` for the sampler's own: 1 for
             `"euler_ancestral"`, else 0. `"dpmpp_2m"` takes 0 only.
     """
@@ -107,7 +107,8 @@ class Sampling:
     def path(self, schedule):
         """The `Path` on a schedule."""
         sampler = SAMPLERS[self.sampler]
-        karras = sampler.karras if self.karras is None else self.karras
+        # From noise alone, a level without an end, two thirds of Karras's levels would be spent on hardly anything.
+        karras = sampler.karras and not schedule.zero_terminal_snr if self.karras is None else self.karras
         path = make_path(schedule, self.steps, self.spacing, karras, **sampler.path)
         if not sampler.full_start and (self.spacing or schedule.timestep_spacing) != "leading":
             path = dataclasses.replace(path, scale=float(path.sigmas[0]))

@@ -12,6 +12,8 @@ import re
 import keras
 from keras import ops
 
+from keras_booth.bases.corrections import Conv2D
+
 TARGETS = {
     "attention": r"\.attn[12]\.(to_[qkv]|to_out\.0)$|\.self_attn\.\w+_proj$",
     "feed_forward": r"\.ff\.net\.(0\.proj|2)$|\.mlp\.fc[12]$",
@@ -119,7 +121,7 @@ class LowRankDense(LowRank, keras.layers.Dense):
         return super().call(inputs, training) + self.factor * low
 
 
-class LowRankConv2D(LowRank, keras.layers.Conv2D):
+class LowRankConv2D(LowRank, Conv2D):
     """A convolution with A `(height, width, inputs, rank)`, a convolution too, and B `(rank, filters)`."""
 
     def call(self, inputs):
@@ -130,7 +132,7 @@ class LowRankConv2D(LowRank, keras.layers.Conv2D):
         return super().call(inputs) + self.factor * low
 
 
-KINDS = {keras.layers.Dense: LowRankDense, keras.layers.Conv2D: LowRankConv2D}
+KINDS = {keras.layers.Dense: LowRankDense, Conv2D: LowRankConv2D}
 
 
 def attach(layer, rank, alpha, seed):

@@ -1,13 +1,11 @@
 """DreamBooth as a `keras.Model`: `compile`, `fit`, `generate`, `save`."""
 
 import keras
-import numpy as np
 from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
 from keras_booth.bases import (
     BaseConfig,
-    Drawing,
     StableDiffusionBase,
     TextToImage,
     Tokenizer,
@@ -15,11 +13,10 @@ from keras_booth.bases import (
     load_base,
     prefers_jit,
 )
-from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth.adapted import Adapted
+from keras_booth.dreambooth.draws import Draws
 from keras_booth.dreambooth.fused import fuse_updates
 from keras_booth.dreambooth.loss import balance, min_snr_weights, prior_preservation_loss, squared_error
-from keras_booth.dreambooth.prior import draw_class_images
 from keras_booth.dreambooth.rates import give_two_rates
 from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
 
@@ -32,7 +29,7 @@ class Untracked:
 
 
 @keras.saving.register_keras_serializable(package="keras_booth")
-class DreamBooth(Adapted, keras.Model):
+class DreamBooth(Adapted, Draws, keras.Model):
     """Fine-tunes a Stable Diffusion base on a few photographs of one subject (DreamBooth, arXiv:2208.12242).
 
     Trains the UNet, and by choice the text encoder; the autoencoder is frozen and always float32. The objective is
@@ -365,153 +362,6 @@ class DreamBooth(Adapted, keras.Model):
         """int: optimizer steps since this object was made or loaded."""
         return int(self.optimizer.iterations) if getattr(self, "optimizer", None) is not None else 0
 
-    # === Drawing ===
-
-    def class_images(
-        self,
-        count=200,
-        *,
-        prompt=None,
-        folder=None,
-        seed=0,
-        batch_size=8,
-        steps=None,
-        guidance_scale=None,
-        sampler=None,
-        progress=True,
-    ):
-        """Class images of the base, drawn once and found again by later runs (arXiv:2208.12242, section 3.2).
-
-        Drawing that was interrupted, even killed, goes on where it was, and ends with the same files. Images that were
-        damaged since are drawn again. A second process that wants the same set waits for the first one.
-
-        Args:
-            count: int >= 1.
-            prompt: str. Class prompt of a further subject; `None` for the model's own.
-            folder: path under which the set is kept; `None` for `$KERAS_BOOTH_CACHE/class_images`, or
-                `~/.cache/keras_booth/class_images`. Sets of other bases, weights, prompts, sizes or sampling settings
-                lie beside each other and are never mixed.
-            seed: int >= 0.
-            batch_size: int >= 1. Pictures drawn at once.
-            steps: int. Sampling steps; `None` for the base's default.
-            guidance_scale: float; `None` for the base's default.
-            sampler: str or `Sampling`; `None` for the base's default.
-            progress: bool. Whether to show a progress bar.
-
-        Returns:
-            `keras_booth.data.PhotoSet` of PNG files, and of their latents, which spare `photo_dataset` with
-            `cache_latents` the encoding.
-
-        Raises:
-            ValueError: if the model has been trained already: class images come from the frozen base.
-        """
-        if count < 1:
-            raise ValueError(f"`count` must be >= 1. Received: count={count}")
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
-        if self.trained_steps:
-            raise ValueError(
-                "Class images must be drawn before training, by the frozen base: call `class_images` first. "
-                f"Received: a model after {self.trained_steps} training steps"
-            )
-        drawing = self.drawing(steps, guidance_scale, sampler)
-        return draw_class_images(self, prompt or self.class_prompt, count, folder, seed, batch_size, drawing, progress)
-
-    def generate(
-        self,
-        prompt,
-        count=None,
-        *,
-        seed=0,
-        steps=None,
-        guidance_scale=None,
-        guidance_rescale=0.0,
-        negative_prompt="",
-        sampler=None,
-        image=None,
-        strength=0.6,
-        batch_size=8,
-        on_batch=None,
-    ):
-        """Draw pictures.
-
-        Args:
-            prompt: str, or list of str.
-            count: int >= 1. Pictures of each prompt; `None` for one, or as many as there are seeds.
-            seed: int >= 0: picture i of a call is a function of the seed, i, and its prompt. Or a list of int: picture
-                i of each prompt is the first one of seed i.
-            steps: int. Sampling steps; `None` for the base's default.
-            guidance_scale: float. 1 is no guidance; `None` for the base's default.
-            guidance_rescale: float in `[0, 1]`, against overexposed pictures at a high guidance scale; 0.7 is usual
-                (arXiv:2305.08891, section 3.4).
-            negative_prompt: str. What the guidance leads away from.
-            sampler: str, `"ddim"`, `"euler"`, `"euler_ancestral"` or `"dpmpp_2m"`; or a `Sampling`, which says the
-                steps, too; `None` for the base's default.
-            image: uint8 array `(H, W, 3)` of the model's size, to draw over (arXiv:2108.01073); `None` for none.
-            strength: float in `(0, 1]`. How far the pictures may go from `image`: the share of the steps taken.
-            batch_size: int. Pictures drawn at once.
-            on_batch: callable given the number of pictures finished, after each batch.
-
-        Returns:
-            uint8 array `(prompts * count, H, W, 3)`, all pictures of the first prompt first.
-        """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        if not prompts or not all(isinstance(text, str) and text.strip() for text in prompts):
-            raise ValueError(f"`prompt` must be a text, or a list of texts. Received: prompt={prompt!r}")
-        keys = picture_keys(len(prompts), count, seed)
-        drawing = self.drawing(
-            steps,
-            guidance_scale,
-            sampler,
-            guidance_rescale=guidance_rescale,
-            negative_prompt=negative_prompt,
-            strength=1.0 if image is None else strength,
-        )
-        rows = [text for text in prompts for _ in range(len(keys) // len(prompts))]
-        return self.draw(rows, keys, drawing, image=image, batch_size=batch_size, on_batch=on_batch)[0]
-
-    def draw(self, prompts, keys, drawing, *, image=None, **options):
-        """Draw one picture for each prompt, with all details given.
-
-        Args:
-            prompts: list of str.
-            keys: list of `(seed, index)`, one a picture.
-            drawing: `keras_booth.bases.Drawing`; see `drawing`.
-            image: see `generate`.
-            **options: `batch_size` and `on_batch` of `keras_booth.bases.TextToImage.draw`.
-
-        Returns:
-            `(pictures, latents)`: uint8 `(len(prompts), H, W, 3)`, float32 `(len(prompts), *latent_shape)`.
-        """
-        with self.base.present():
-            clean = None if image is None else np.repeat(self._encode_picture(image), len(prompts), axis=0)
-            return self._views.drawer.draw(prompts, keys, drawing, clean=clean, **options)
-
-    def drawing(self, steps=None, guidance_scale=None, sampler=None, **options):
-        """A `Drawing`, with what is left open taken from the base."""
-        config = self.base.config
-        if isinstance(sampler, Sampling):
-            if steps not in (None, sampler.steps):
-                raise ValueError(f"`steps` is said by the Sampling already. Received: steps={steps}, sampler={sampler}")
-            sampling = sampler
-        else:
-            sampling = Sampling(sampler or config.sampler, config.sampling_steps if steps is None else steps)
-        most = self.base.schedule.steps
-        if sampling.steps > most:
-            raise ValueError(f"`steps` must be in [1, {most}]. Received: steps={sampling.steps}")
-        guidance_scale = config.guidance_scale if guidance_scale is None else guidance_scale
-        return Drawing(sampling, guidance_scale, **options)
-
-    def _encode_picture(self, image):
-        image = np.asarray(image)
-        if image.shape != (*self.image_size, 3) or image.dtype != "uint8":
-            raise ValueError(
-                f"`image` must be a uint8 array of shape {(*self.image_size, 3)}. Received: image of shape "
-                f"{image.shape} and dtype {image.dtype}"
-            )
-        moments = self.encode_moments(image[None].astype("float32") / 127.5 - 1.0)
-        return ops.convert_to_numpy(self.base.sample_posterior(ops.convert_to_tensor(moments)))
-
     # === Config and saving ===
 
     def get_config(self):
@@ -632,22 +482,6 @@ def check_names(identifier, class_noun):
 def default_prompts(identifier, class_noun):
     """`("a photo of sks dog", "a photo of a dog")`."""
     return f"a photo of {identifier} {class_noun}", f"a photo of {article(class_noun)} {class_noun}"
-
-
-def picture_keys(prompts, count, seed):
-    """`(seed, index)` of each picture of a call of `generate`."""
-    several = not isinstance(seed, (int, np.integer))
-    seeds = list(seed) if several else [seed]
-    if not seeds or not all(isinstance(number, (int, np.integer)) and number >= 0 for number in seeds):
-        raise ValueError(f"`seed` must be an integer >= 0, or a list of them. Received: seed={seed!r}")
-    if several and count not in (None, len(seeds)):
-        raise ValueError(f"`count` must be the number of seeds. Received: count={count}, with {len(seeds)} seeds")
-    count = len(seeds) if count is None else count
-    if count < 1:
-        raise ValueError(f"`count` must be >= 1. Received: count={count}")
-    if several:
-        return [(int(number), 0) for _ in range(prompts) for number in seeds]
-    return [(int(seed), index) for index in range(prompts * count)]
 
 
 def article(noun):

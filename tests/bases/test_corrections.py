@@ -174,3 +174,57 @@ class TestHalfPrecision:
             differences.append(np.abs(array(outputs[0]) - array(outputs[1])).max())
         assert differences[0] == 0
         assert differences[1] > 0
+
+
+class TestConv2D:
+    """The matrix product that stands for a convolution."""
+
+    @pytest.mark.parametrize("size", [(2, 2), (4, 3), (1, 5)])
+    @pytest.mark.parametrize("kernel", [1, 3])
+    @pytest.mark.parametrize("padding, strides", [("same", 1), ("valid", 1), ("valid", 2)])
+    def test_product_is_the_convolution(self, size, kernel, padding, strides):
+        # Where nothing is padded by the product, the feature map comes padded.
+        size = size if padding == "same" else tuple(side + 2 for side in size)
+        inputs, weights = normal((*size, 5)), normal((kernel, kernel, 5, 7))[0]
+        expected = keras.ops.conv(inputs, weights, strides=strides, padding=padding)
+        found = corrections.convolve_by_product(inputs, weights, (strides, strides), padding)
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(array(found), array(expected), atol=1e-5)
+
+    @pytest.mark.parametrize("strides, padding", [(1, 1), (2, 1), (2, ((0, 1), (0, 1)))])
+    def test_layers_choose_by_size(self, strides, padding, monkeypatch):
+        """400 filters: a product on 2 x 2 pixels, none on 8 x 8 or where there is an accelerator; the same values."""
+        calls = []
+        product = corrections.convolve_by_product
+        monkeypatch.setattr(
+            corrections, "convolve_by_product", lambda *arguments: calls.append(1) or product(*arguments)
+        )
+        for size, accelerated, used in ((2, False, 1), (8, False, 0), (2, True, 0)):
+            monkeypatch.setattr(corrections, "has_accelerator", lambda there=accelerated: there)
+            layer = corrections.PaddedConv2D(400, 3, padding=padding, strides=strides)
+            inputs = normal((size, size, 4))
+            found = layer(inputs)
+            assert len(calls) == used
+            calls.clear()
+            expected = keras.ops.conv(layer.padding2d(inputs), layer.conv2d.kernel, strides=strides)
+            np.testing.assert_allclose(array(found), array(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "float16"])
+def test_group_normalization_is_keras(policy):
+    """And nearer to the truth where the mean is large and the pictures are."""
+    inputs = normal((64, 64, 64)) + 3
+    mine, original = (origin.GroupNormalization(epsilon=1e-5, dtype=policy) for origin in (corrections, keras.layers))
+    for layer in (mine, original):
+        layer.build(inputs.shape)
+        for seed, weight in enumerate(layer.weights):
+            weight.assign(normal(weight.shape, seed=seed)[0])
+    found, kerass = mine(inputs), original(inputs)
+    assert found.dtype == kerass.dtype
+    exact = keras.layers.GroupNormalization(epsilon=1e-5, dtype="float64")
+    exact.build(inputs.shape)
+    exact.set_weights(mine.get_weights())
+    truth = keras.ops.convert_to_numpy(exact(inputs.astype(mine.compute_dtype).astype("float64")))
+    errors = [np.abs(array(values) - truth).max() for values in (found, kerass)]
+    assert errors[0] <= {"float32": 5e-6, "mixed_bfloat16": 0.05, "float16": 0.01}[policy]
+    assert policy != "float32" or errors[0] < errors[1]

@@ -9,21 +9,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from keras_booth.dreambooth import DreamBooth, LoraConfig
-from tests.bases.checkpoints.families import FAMILIES, inputs, write_checkpoint
+from tests.bases.checkpoints.families import inputs
 from tests.conftest import small_booth
 
 HERE = pathlib.Path(__file__).parent
 PROMPT = "a photo of sks dog"
-
-
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(family, tmp_path_factory):
-    return write_checkpoint(family, tmp_path_factory.mktemp("checkpoint"))
 
 
 def booth_of(folder):
