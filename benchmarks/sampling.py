@@ -3,12 +3,13 @@
     python benchmarks/sampling.py --sizes 128 256 --steps 10
 
 Both: random weights, the same batch, steps, sampler (DDIM), guidance and precision, from the prompt's tokens to uint8
-pictures; the second call is timed, because the first one compiles. Each case runs in a process of its own, ours and
-theirs by turns. The last line is tiny_world's pictures per second.
+pictures; the median of three calls after a first one, which compiles. Each case runs in a process of its own, ours
+and theirs by turns. The last line is tiny_world's pictures per second.
 """
 
 import argparse
 import json
+import statistics
 import time
 
 from full_size import measure, our_booth, peak, their_parts, without_torch
@@ -76,11 +77,13 @@ def tiny_world(count=64):
 
 
 def timed(draw):
-    """Seconds of the second call."""
-    draw()
-    start = time.perf_counter()
-    draw()
-    return time.perf_counter() - start
+    """Median seconds of three calls after a first one."""
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        draw()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
 
 
 def main():

@@ -37,9 +37,9 @@ class BaseConfig:
     autoencoder: AutoencoderConfig = AutoencoderConfig()
     schedule: NoiseSchedule = NoiseSchedule()
     latent_scale: float = 0.18215
-    sampling_steps: int = 50
+    sampling_steps: int = 25
     guidance_scale: float = 7.5
-    sampler: str = "ddim"
+    sampler: str = "dpmpp_2m"
 
     def __post_init__(self):
         size = (self.image_size,) * 2 if isinstance(self.image_size, int) else tuple(self.image_size)

@@ -16,6 +16,7 @@ from keras_booth.bases.corrections import (
     AttentionBlock,
     CLIPEmbedding,
     CLIPEncoderLayer,
+    GroupNormalization,
     PaddedConv2D,
     ResBlock,
     ResnetBlock,
@@ -266,7 +267,7 @@ def unet_layers(unet, config):
         if level > 0:
             place = 2 if config.heads[level] else 1
             yield next(ups), f"up_blocks.{up}.upsamplers.0", f"output_blocks.{number - 1}.{place}"
-    (norm,) = of_type(unet, keras.layers.GroupNormalization)
+    (norm,) = of_type(unet, GroupNormalization)
     yield norm, "conv_norm_out", "out.0"
     yield next(convolutions), "conv_out", "out.2"
 
@@ -315,7 +316,7 @@ def middle(model, blocks, side):
 
 def end(model, convolutions, side):
     """The last layers of the encoder or the decoder."""
-    (norm,) = of_type(model, keras.layers.GroupNormalization)
+    (norm,) = of_type(model, GroupNormalization)
     yield norm, f"{side}.conv_norm_out", f"{side}.norm_out"
     yield next(convolutions), f"{side}.conv_out", f"{side}.conv_out"
 

@@ -81,8 +81,8 @@ class Sampling:
             `"euler_ancestral"`, else 0. `"dpmpp_2m"` takes 0 only.
     """
 
-    sampler: str = "ddim"
-    steps: int = 50
+    sampler: str = "dpmpp_2m"
+    steps: int = 25
     spacing: str | None = None
     karras: bool | None = None
     eta: float | None = None

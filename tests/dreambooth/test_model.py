@@ -217,7 +217,7 @@ class TestGenerate:
     def test_details_of_a_sampler(self, booth, pictures):
         sampling = Sampling(booth.base.config.sampler, steps=3)
         assert levels(booth.generate(PROMPT, count=2, sampler=sampling), pictures[:2]) <= 1
-        other = dataclasses.replace(sampling, spacing="trailing")
+        other = dataclasses.replace(sampling, karras=False)
         assert levels(booth.generate(PROMPT, count=2, sampler=other), pictures[:2]) > 1
 
     def test_over_a_picture(self, booth):

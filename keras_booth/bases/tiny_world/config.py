@@ -36,6 +36,6 @@ def tiny_world_config(vocabulary_size):
         autoencoder=AutoencoderConfig(latent_channels=8, widths=(32, 32, 64), encoder_blocks=1, decoder_blocks=2),
         schedule=NoiseSchedule(prediction_type="v_prediction", timestep_spacing="trailing"),
         latent_scale=1.0,
-        sampling_steps=25,
+        sampling_steps=10,
         guidance_scale=3.0,
     )
