@@ -32,7 +32,7 @@ def make_parser():
     add("--karras", action=BooleanOptionalAction, help="visit Karras's noise levels (default: the sampler's)")
     add("--eta", type=float, help="share of the noise that is replaced in each step, 0 to 1 (default: the sampler's)")
     add("--image", help="picture to draw over")
-    add("--strength", type=float, default=0.6, help="how far to go from --image, up to 1 (default: 0.6)")
+    add("--strength", type=float, default=0.8, help="how far to go from --image, up to 1 (default: 0.8)")
     add("--lora", help="LoRA file for the model, in diffusers' or kohya's layout")
     add("--lora-scale", type=float, default=1.0, help="what the LoRA is weighed by (default: 1)")
     add("--merge-tokens", type=float, help="share of tokens to merge, for speed at a large size (default: the model's)")

@@ -23,7 +23,7 @@ class Drawing:
         guidance_scale: float >= 0. 1 is no guidance, which takes half the time.
         guidance_rescale: float in `[0, 1]`, against overexposed pictures (arXiv:2305.08891, section 3.4).
         negative_prompt: str. What the guidance leads away from.
-        strength: float in `(0, 1]`. Of pictures drawn over others: the share of the steps that is taken.
+        strength: float in `(0, 1]`. Of pictures drawn over others: see `Sampling.left_out`.
     """
 
     sampling: Sampling
@@ -44,11 +44,6 @@ class Drawing:
         # Descriptions of 3 and 3.0 must be the same.
         for name in ("guidance_scale", "guidance_rescale", "strength"):
             object.__setattr__(self, name, float(getattr(self, name)))
-
-    @property
-    def skipped(self):
-        """int: steps that are left out where another picture is drawn over."""
-        return self.sampling.steps - max(int(self.sampling.steps * self.strength), 1)
 
 
 class Compiled(keras.Model):
@@ -114,14 +109,14 @@ class TextToImage:
 
     def sample(self, inputs, drawing):
         """The sampling loop on one batch; see `loop`."""
-        skipped = drawing.skipped if "clean" in inputs else 0
-        key = (drawing.sampling, skipped, frozenset(inputs), self.base.merged_tokens)
+        first = drawing.sampling.left_out(self.base.schedule, drawing.strength) if "clean" in inputs else 0
+        key = (drawing.sampling, first, frozenset(inputs), self.base.merged_tokens)
         if key not in self.loops:
-            self.loops[key] = Compiled(self.loop(drawing), [self.base.unet])
+            self.loops[key] = Compiled(self.loop(drawing.sampling, first), [self.base.unet])
         return np.asarray(self.loops[key].predict_on_batch(inputs))
 
-    def loop(self, drawing):
-        """The whole loop as a function of a dict of arrays, each with a leading batch axis.
+    def loop(self, sampling, first=0):
+        """The whole loop, without its first steps, as a function of a dict of arrays, each with a leading batch axis.
 
         `noise` and `context`, text embeddings; by choice `negative`, text embeddings, with `guidance_scale`
         `(batch,)` and `guidance_rescale` `(batch,)`; `fresh`, noise `(batch, steps, *latent_shape)`, standard
@@ -150,10 +145,10 @@ class TextToImage:
                 led,
                 inputs["noise"],
                 base.schedule,
-                drawing.sampling,
+                sampling,
                 fresh=None if fresh is None else ops.transpose(fresh, (1, 0, 2, 3, 4)),
                 clean=clean,
-                first=0 if clean is None else drawing.skipped,
+                first=first,
             )
 
         return run

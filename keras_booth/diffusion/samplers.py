@@ -114,6 +114,23 @@ class Sampling:
             path = dataclasses.replace(path, scale=float(path.sigmas[0]))
         return path
 
+    def left_out(self, schedule, strength):
+        """How many steps are left out where a picture is drawn over (SDEdit, arXiv:2108.01073).
+
+        Args:
+            schedule: `NoiseSchedule`.
+            strength: float in `(0, 1]`. The share of the steps that is taken. Of Karras's levels, most of which are
+                near the picture, so many that they begin with as much noise as the same share of the spacing's.
+
+        Returns:
+            int in `[0, steps)`.
+        """
+        first = self.steps - max(int(self.steps * strength), 1)
+        if not first:
+            return 0
+        level = dataclasses.replace(self, karras=False).path(schedule).sigmas[first]
+        return int(np.abs(np.log(self.path(schedule).sigmas[:-1] / level)).argmin())
+
 
 def sample(predict, noise, schedule, sampling, *, fresh=None, clean=None, first=0):
     """Draw.

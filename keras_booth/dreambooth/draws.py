@@ -73,7 +73,7 @@ class Draws:
         negative_prompt="",
         sampler=None,
         image=None,
-        strength=0.6,
+        strength=0.8,
         batch_size=8,
         on_batch=None,
     ):
@@ -92,7 +92,8 @@ class Draws:
             sampler: str, `"ddim"`, `"euler"`, `"euler_ancestral"` or `"dpmpp_2m"`; or a `Sampling`, which says the
                 steps, too; `None` for the base's default.
             image: uint8 array `(H, W, 3)` of the model's size, to draw over (arXiv:2108.01073); `None` for none.
-            strength: float in `(0, 1]`. How far the pictures may go from `image`: the share of the steps taken.
+            strength: float in `(0, 1]`. How far the pictures may go from `image`: see
+                `keras_booth.diffusion.Sampling.left_out`.
             batch_size: int. Pictures drawn at once.
             on_batch: callable given the number of pictures finished, after each batch.
 

@@ -50,7 +50,7 @@ class PictureOptions:
     karras: bool | None = None
     eta: float | None = None
     image: str | None = None
-    strength: float = 0.6
+    strength: float = 0.8
     batch_size: int = 8
 
     def __post_init__(self):

@@ -216,6 +216,23 @@ class TestSampling:
             # By choice of the user, not of the sampler, nearly all levels would be of hardly more than noise.
             assert np.median(path.sigmas) < 2
 
+    @pytest.mark.parametrize("sampler", SAMPLERS)
+    def test_strength_is_the_share_of_the_steps(self, sampler):
+        """Rounded down, but at least one; as diffusers counts them."""
+        sampling = Sampling(sampler=sampler, karras=False, steps=8)
+        found = [sampling.left_out(NoiseSchedule(), strength) for strength in (1.0, 0.76, 0.5, 0.3, 0.01)]
+        assert found == [0, 2, 4, 6, 7]
+
+    @pytest.mark.parametrize("sampler", SAMPLERS)
+    @pytest.mark.parametrize("strength", [0.9, 0.6, 0.3])
+    def test_strength_is_the_same_noise_for_karras(self, sampler, strength):
+        """To within a step of either path."""
+        levels = []
+        for karras in (False, True):
+            sampling = Sampling(sampler=sampler, karras=karras, steps=50)
+            levels.append(sampling.path(NoiseSchedule()).sigmas[sampling.left_out(NoiseSchedule(), strength)])
+        assert levels[1] == pytest.approx(levels[0], rel=0.1)
+
     def test_too_many_steps(self):
         with pytest.raises(ValueError, match="1001"):
             Sampling(steps=1001).path(NoiseSchedule())
