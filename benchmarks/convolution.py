@@ -1,0 +1,79 @@
+"""Convolutions of Stable Diffusion 1.x on small feature maps: the backend's own beside one matrix product.
+
+    python benchmarks/convolution.py --batch 4
+
+Which is faster decides `keras_booth.bases.corrections.FILTERS_PER_PIXEL`. Each of four kernels in turn, so that none
+waits in the processor's cache; medians of 15 calls, compiled as `generate` compiles.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+from full_size import without_torch
+
+# (side of the feature map, channels, filters)
+SHAPES = (
+    (16, 320, 320),
+    (8, 640, 640),
+    (8, 640, 1280),
+    (8, 1280, 1280),
+    (4, 640, 1280),
+    (4, 1280, 1280),
+    (2, 1280, 1280),
+    (4, 256, 256),
+)
+KERNELS = 4
+
+
+def milliseconds(function, kernels, inputs):
+    """Median milliseconds of one convolution."""
+    import keras
+
+    from keras_booth.bases.pipeline import Compiled
+
+    # Sums make one output that needs all of them.
+    model = Compiled(lambda arrays: sum(function(arrays["x"] + i, kernel) for i, kernel in enumerate(kernels)), [])
+    seconds = []
+    for _ in range(17):
+        start = time.perf_counter()
+        keras.ops.convert_to_numpy(model.predict_on_batch({"x": inputs}))
+        seconds.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(seconds[2:]) / len(kernels)
+
+
+def main():
+    """Measure and print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=4, help="feature maps at once")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    flags = parser.parse_args()
+    without_torch()
+    import keras
+
+    from keras_booth.bases.corrections import convolve_by_product
+
+    def convolution(x, kernel):
+        return keras.ops.conv(keras.ops.cast(x, kernel.dtype), kernel, padding="same")
+
+    def product(x, kernel):
+        return convolve_by_product(keras.ops.cast(x, kernel.dtype), kernel, padding="same")
+
+    print(
+        "| precision | feature map | channels | filters | convolution, ms | product, ms | ratio | filters per pixel |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    rng = np.random.default_rng(0)
+    for dtype in flags.dtypes:
+        for side, channels, filters in SHAPES:
+            values = rng.standard_normal((KERNELS, 3, 3, channels, filters)).astype("float32")
+            kernels = [keras.Variable(value, dtype=dtype) for value in values]
+            inputs = rng.standard_normal((flags.batch, side, side, channels)).astype("float32")
+            one, other = (milliseconds(function, kernels, inputs) for function in (convolution, product))
+            cells = [dtype, f"{side} x {side}", channels, filters, f"{one:.2f}", f"{other:.2f}", f"{one / other:.2f}"]
+            print("| " + " | ".join(map(str, [*cells, f"{filters / side**2:.0f}"])) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
