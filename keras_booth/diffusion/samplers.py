@@ -76,7 +76,8 @@ class Sampling:
         spacing: `"leading"`, `"trailing"` or `"linspace"` (arXiv:2305.08891, table 2); `None` for the schedule's own.
         karras: bool. Whether to visit Karras's noise levels (arXiv:2206.00364, equation 5) and not the spacing's;
             `None` for the sampler's own: yes for `"dpmpp_2m"`, which at 10 steps is then nearer to the truth than all
-            others (`tests/diffusion/test_samplers.py`), if the schedule does not begin with noise alone.
+            others (`tests/diffusion/test_samplers.py`), unless a spacing is named, or the schedule begins with noise
+            alone.
         eta: float in `[0, 1]`. Share of the noise that is replaced in each step; `None` for the sampler's own: 1 for
             `"euler_ancestral"`, else 0. `"dpmpp_2m"` takes 0 only.
     """
@@ -108,7 +109,8 @@ class Sampling:
         """The `Path` on a schedule."""
         sampler = SAMPLERS[self.sampler]
         # From noise alone, a level without an end, two thirds of Karras's levels would be spent on hardly anything.
-        karras = sampler.karras and not schedule.zero_terminal_snr if self.karras is None else self.karras
+        suited = self.spacing is None and not schedule.zero_terminal_snr
+        karras = sampler.karras and suited if self.karras is None else self.karras
         path = make_path(schedule, self.steps, self.spacing, karras, **sampler.path)
         if not sampler.full_start and (self.spacing or schedule.timestep_spacing) != "leading":
             path = dataclasses.replace(path, scale=float(path.sigmas[0]))

@@ -97,7 +97,7 @@ CHOICES = [
     {"sampler": "euler", "karras": True},
     {"sampler": "euler_ancestral"},
     {"sampler": "dpmpp_2m", "karras": False},
-    {"sampler": "dpmpp_2m"},
+    {"sampler": "dpmpp_2m", "karras": True},
 ]
 
 
@@ -205,6 +205,14 @@ class TestSampling:
         path = Sampling(sampler=sampler, karras=karras, steps=steps).path(NoiseSchedule())
         assert len(path.timesteps) == steps and len(path.sigmas) == steps + 1
         assert np.all(np.isfinite(path.sigmas)) and np.all(np.diff(path.sigmas) <= 0)
+
+    def test_a_named_spacing_is_taken(self):
+        own, named, both = (
+            Sampling("dpmpp_2m", 10, **options).path(NoiseSchedule()).sigmas
+            for options in ({}, {"spacing": "trailing"}, {"spacing": "trailing", "karras": True})
+        )
+        np.testing.assert_array_equal(own, both)
+        assert not np.allclose(own, named)
 
     def test_zero_terminal_snr_begins_with_noise_alone(self):
         schedule = NoiseSchedule(
