@@ -19,11 +19,12 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SCRIPT = """
 import sys
 from keras_booth.bases import load_base
-try:
-    base = load_base(sys.argv[1])
-    print("loaded", base.config.name, float(abs(base.unet.weights[0].numpy()).sum()))
-except ValueError as error:
-    print("refused", error)
+for address in sys.argv[1:]:
+    try:
+        base = load_base(address)
+        print("loaded", base.config.name, float(abs(base.unet.weights[0].numpy()).sum()))
+    except ValueError as error:
+        print("refused", error)
 """
 
 
@@ -80,17 +81,18 @@ def load(tmp_path_factory):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     home = tmp_path_factory.mktemp("home")
 
-    def call(address):
+    def call(*addresses):
+        """A line for each address, all of one process."""
         environment = os.environ | {
             "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_XET": "1",
             "PYTHONPATH": str(ROOT),
         }
-        line = [sys.executable, "-c", SCRIPT, address]
+        line = [sys.executable, "-c", SCRIPT, *addresses]
         done = subprocess.run(line, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return done.stdout.splitlines()
 
     yield call, asked, server
     server.server_close()
@@ -99,15 +101,14 @@ def load(tmp_path_factory):
 def test_download_cache_and_mistakes(load):
     """In one test, because the steps build on each other."""
     call, asked, server = load
-    first = call("hf://owner/small@main")
+    first, refused = call("hf://owner/small@main", "hf://owner/nothing")
     assert first.startswith("loaded hf://owner/small@main"), first
     assert "unet/diffusion_pytorch_model.safetensors" in asked
     unwanted = [name for name in asked if ".bin" in name or "fp16" in name or name.startswith("safety_checker")]
     assert unwanted == []
-    refused = call("hf://owner/nothing")
-    assert refused.startswith("refused") and "hf://owner/nothing" in refused and "\n" not in refused
+    assert refused.startswith("refused") and "hf://owner/nothing" in refused
     server.shutdown()
     server.server_close()
-    assert call("hf://owner/small@main") == first
-    offline = call("hf://owner/other")
-    assert offline.startswith("refused") and "connect to the network" in offline and "\n" not in offline
+    again, offline = call("hf://owner/small@main", "hf://owner/other")
+    assert again == first
+    assert offline.startswith("refused") and "connect to the network" in offline
