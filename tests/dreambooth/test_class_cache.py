@@ -294,7 +294,8 @@ class TestTraining:
 
     @pytest.fixture(scope="class")
     def prior(self, booth, tmp_path_factory):
-        return booth.class_images(4, folder=tmp_path_factory.mktemp("prior"), **OPTIONS)
+        # By DDIM: one step of the default from an untrained network goes far from where latents lie.
+        return booth.class_images(4, folder=tmp_path_factory.mktemp("prior"), sampler="ddim", **OPTIONS)
 
     @pytest.fixture(scope="class")
     def photos(self, tmp_path_factory):
@@ -327,7 +328,7 @@ class TestTraining:
         noise = np.random.default_rng(0).standard_normal(latents.shape).astype("float32")
         for given in (None, noise):
             sampled = keras.ops.convert_to_numpy(booth.base.sample_posterior(moments, given))
-            np.testing.assert_allclose(sampled, latents, atol=1e-6, rtol=1e-6)
+            np.testing.assert_allclose(sampled, latents, atol=1e-6, rtol=0)
         assert encoded == [3]  # the photographs
 
     @pytest.mark.parametrize("options, variants", [({"flip": True}, 2), ({"crop": "random"}, 4)])
