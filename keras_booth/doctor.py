@@ -2,7 +2,8 @@
 
 import sys
 
-from keras_booth.workflow.errors import InputError, command
+from keras_booth.tools.errors import InputError
+from keras_booth.workflow.errors import command
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.quiet import quiet_import
 

@@ -3,7 +3,7 @@
 import sys
 from argparse import BooleanOptionalAction
 
-from keras_booth.workflow.errors import Parser, command, user_input
+from keras_booth.workflow.errors import Parser, command
 from keras_booth.workflow.quiet import quiet_import
 
 
@@ -48,8 +48,7 @@ def main(argv=None):
         from keras_booth.workflow.pictures import PictureOptions, draw_pictures
     own = ("model", "prompts", "output", "prompt_file", "lora", "lora_scale", "merge_tokens")
     rest = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
-    with user_input():
-        options = PictureOptions(**{name: value for name, value in rest.items() if name not in own})
+    options = PictureOptions(**{name: value for name, value in rest.items() if name not in own})
     for path in draw_pictures(**{name: flags[name] for name in own}, options=options):
         print(path)
 

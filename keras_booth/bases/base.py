@@ -14,6 +14,7 @@ from keras_booth.bases.parking import Parked
 from keras_booth.bases.text_encoder import TextEncoderConfig, build_text_encoder
 from keras_booth.bases.unet import UNetConfig, build_unet
 from keras_booth.diffusion import NoiseSchedule
+from keras_booth.tools.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class BaseConfig:
         object.__setattr__(self, "image_size", size)
         multiple = self.autoencoder.factor * self.unet.latent_multiple
         if len(size) != 2 or any(side < multiple or side % multiple for side in size):
-            raise ValueError(
+            raise InputError(
                 f"Pictures of the base {self.name!r} need a height and a width that are multiples of {multiple} "
                 f"pixels. Received: image_size={self.image_size}"
             )
@@ -173,7 +174,7 @@ class StableDiffusionBase:
             levels: int. On how many levels of the UNet, from the highest resolution down; the first has most tokens.
 
         Raises:
-            ValueError: for a ratio or levels out of range, or levels without attention.
+            InputError: for a ratio or levels out of range, or levels without attention.
         """
         check_merging(ratio, levels, self.config.unet.heads)
         for layer in self.unet.layers:
@@ -221,11 +222,11 @@ class StableDiffusionBase:
             deviation of 3e-7.
 
         Raises:
-            ValueError: for latents of another shape than the base's.
+            InputError: for latents of another shape than the base's.
         """
         shape = tuple(latents.shape)
         if shape[1:] != self.latent_shape:
-            raise ValueError(
+            raise InputError(
                 f"`latents` must be of shape (batch, {', '.join(map(str, self.latent_shape))}): those of another base "
                 f"do not fit, take its pictures alone. Received: latents of shape {shape}"
             )

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import re
 
@@ -10,6 +9,9 @@ import ml_dtypes  # noqa: F401  lets NumPy hold bfloat16 tensors
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.files import whole_file
 
 PICKLES = (".ckpt", ".bin", ".pt", ".pth")
 
@@ -21,7 +23,7 @@ class Checkpoint:
         paths: list of `Path`.
 
     Raises:
-        ValueError: if a file is missing or damaged, or a tensor is in two files.
+        CheckpointError: if a file is missing or damaged, or a tensor is in two files.
     """
 
     def __init__(self, paths):
@@ -31,7 +33,9 @@ class Checkpoint:
             with self._open(path) as file:
                 for name in file.keys():
                     if name in self._files:
-                        raise ValueError(f"The tensor {name!r} is in two files. Received: {self._files[name]}, {path}")
+                        raise CheckpointError(
+                            f"The tensor {name!r} is in two files. Received: {self._files[name]}, {path}"
+                        )
                     self._files[name] = path
                     self.shapes[name] = tuple(file.get_slice(name).get_shape())
                 self.metadata = file.metadata() or {}
@@ -41,12 +45,12 @@ class Checkpoint:
     def _open(path):
         refuse_pickle(path)
         if not path.is_file():
-            raise ValueError(f"The weight file is missing. Received: {path}")
+            raise CheckpointError(f"The weight file is missing. Received: {path}")
         try:
             with safe_open(path, framework="numpy") as file:
                 yield file
         except (SafetensorError, OSError) as error:
-            raise ValueError(
+            raise CheckpointError(
                 f"The file is damaged, truncated, or no `.safetensors` file ({error}). Received: {path}"
             ) from error
 
@@ -68,9 +72,9 @@ class Checkpoint:
 
 
 def refuse_pickle(path):
-    """Raise a `ValueError` for a file that can run code when it is opened."""
+    """Raise a `CheckpointError` for a file that can run code when it is opened."""
     if path.suffix in PICKLES:
-        raise ValueError(
+        raise CheckpointError(
             f"{path.suffix} files are pickled and can run any code when opened; take the checkpoint's `.safetensors` "
             f"file, or convert it with safetensors' own converter. Received: {path}"
         )
@@ -87,7 +91,7 @@ def find_weights(folder, stem):
         list of `Path`: one file, or all shards that the index names.
 
     Raises:
-        ValueError: if there is none, or only pickled ones.
+        CheckpointError: if there is none, or only pickled ones.
     """
     index = folder / f"{stem}.safetensors.index.json"
     if index.is_file():
@@ -104,16 +108,16 @@ def read_json(path):
     """A JSON object as a dict.
 
     Raises:
-        ValueError: if the file is missing or not one.
+        CheckpointError: if the file is missing or not one.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"The file is missing or cannot be read ({error.strerror}). Received: {path}") from error
+        raise CheckpointError(f"The file is missing or cannot be read ({error.strerror}). Received: {path}") from error
     except ValueError as error:
-        raise ValueError(f"The file is not valid JSON ({error}). Received: {path}") from error
+        raise CheckpointError(f"The file is not valid JSON ({error}). Received: {path}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"The file must hold a JSON object. Received: {path}")
+        raise CheckpointError(f"The file must hold a JSON object. Received: {path}")
     return content
 
 
@@ -127,21 +131,21 @@ def check(checkpoint, tensors, ignored=(), rename=lambda name: name):
         rename: callable, a name of ours -> the name in this checkpoint.
 
     Raises:
-        ValueError: naming the first tensor that is missing, left over or of another shape.
+        CheckpointError: naming the first tensor that is missing, left over or of another shape.
     """
     wanted = {rename(tensor.name): tensor for tensor in tensors}
     for name, tensor in wanted.items():
         if name not in checkpoint.shapes:
-            raise ValueError(f"The tensor {name!r} is missing. Received: {checkpoint.where(name)}")
+            raise CheckpointError(f"The tensor {name!r} is missing. Received: {checkpoint.where(name)}")
         if not fits(checkpoint.shapes[name], tensor.shape):
-            raise ValueError(
+            raise CheckpointError(
                 f"The tensor {name!r} has the shape {checkpoint.shapes[name]}, not {tensor.shape}. "
                 f"Received: {checkpoint.where(name)}"
             )
     pattern = re.compile("|".join(ignored) or r"(?!)")
     for name in checkpoint.shapes:
         if name not in wanted and not pattern.match(name):
-            raise ValueError(
+            raise CheckpointError(
                 f"The tensor {name!r} is left over: this architecture is not supported. "
                 f"Received: {checkpoint.where(name)}"
             )
@@ -183,12 +187,8 @@ def write_tensors(tensors, path, dtype, metadata=None, added=None):
         arrays.setdefault(tensor.name, []).append(np.ascontiguousarray(tensor.export(added), dtype))
     # Those of one name are thirds, which come in order.
     whole = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in arrays.items()}
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         save_file(whole, part, {"format": "pt"} | (metadata or {}))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_json(path, content):

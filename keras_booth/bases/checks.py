@@ -2,17 +2,19 @@
 
 import numbers
 
+from keras_booth.tools.errors import InputError
+
 
 def check_widths(widths):
-    """Raise a `ValueError` unless KerasCV's group norms, of 32 groups, fit the widths of all levels."""
+    """Raise an `InputError` unless KerasCV's group norms, of 32 groups, fit the widths of all levels."""
     if not widths or any(not isinstance(width, int) or width < 32 or width % 32 for width in widths):
-        raise ValueError(
+        raise InputError(
             f"widths (block_out_channels in diffusers) must be multiples of 32. Received: widths={list(widths)}"
         )
 
 
 def check_count(field, theirs, value):
-    """Raise a `ValueError` unless `value` is an int of at least 1.
+    """Raise an `InputError` unless `value` is an int of at least 1.
 
     Args:
         field: str. Our name of the field.
@@ -20,29 +22,29 @@ def check_count(field, theirs, value):
         value: what was received.
     """
     if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{field} ({theirs} in diffusers) must be an int >= 1. Received: {field}={value!r}")
+        raise InputError(f"{field} ({theirs} in diffusers) must be an int >= 1. Received: {field}={value!r}")
 
 
 def check_heads(heads, width):
-    """Raise a `ValueError` unless the heads share the width evenly."""
+    """Raise an `InputError` unless the heads share the width evenly."""
     if width % heads:
-        raise ValueError(f"The number of attention heads must divide the width. Received: heads={heads}, width={width}")
+        raise InputError(f"The number of attention heads must divide the width. Received: heads={heads}, width={width}")
 
 
 def check_merging(ratio, levels, heads):
-    """Raise a `ValueError` unless this share of tokens can be merged on that many levels.
+    """Raise an `InputError` unless this share of tokens can be merged on that many levels.
 
     Args:
         ratio, levels: what was received.
         heads: tuple of int, the attention heads of all levels, of the highest resolution first.
     """
     if not isinstance(ratio, numbers.Real) or not 0 <= ratio < 0.75:
-        raise ValueError(
+        raise InputError(
             f"`ratio` must be in [0, 0.75): one token of each 2x2 cell is never merged. Received: ratio={ratio!r}"
         )
     if not isinstance(levels, int) or not 1 <= levels <= len(heads):
-        raise ValueError(f"`levels` must be an int in [1, {len(heads)}]. Received: levels={levels!r}")
+        raise InputError(f"`levels` must be an int in [1, {len(heads)}]. Received: levels={levels!r}")
     # The block in the middle, which always attends, is on the lowest level.
     first = next((level for level, count in enumerate(heads, start=1) if count), len(heads))
     if ratio and levels < first:
-        raise ValueError(f"`levels` must be >= {first}, where this UNet's attention begins. Received: levels={levels}")
+        raise InputError(f"`levels` must be >= {first}, where this UNet's attention begins. Received: levels={levels}")

@@ -5,6 +5,7 @@ import json
 
 from keras_booth.bases.checkpoints import read_json
 from keras_booth.bases.tokenizer import END, START, Tokenizer
+from keras_booth.tools.errors import CheckpointError
 
 HEADER = "#version: 0.2"
 
@@ -20,7 +21,7 @@ def read_tokenizer(folder, max_length):
         `Tokenizer`.
 
     Raises:
-        ValueError: if files are missing or damaged, or it is another kind of tokenizer.
+        CheckpointError: if files are missing or damaged, or it is another kind of tokenizer.
     """
     if (folder / "merges.txt").is_file():
         source, vocabulary = folder / "vocab.json", read_json(folder / "vocab.json")
@@ -34,7 +35,7 @@ def read_tokenizer(folder, max_length):
         merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.get("merges") or []]
     tokenizer = Tokenizer(pack(merges), max_length, padding_token(folder))
     if tokenizer.ids != vocabulary:
-        raise ValueError(f"Only CLIP's tokenizer without added tokens is supported. Received: {source}")
+        raise CheckpointError(f"Only CLIP's tokenizer without added tokens is supported. Received: {source}")
     return tokenizer
 
 

@@ -11,6 +11,7 @@ from keras_booth.bases.layouts import DIFFUSERS, component_tensors
 from keras_booth.bases.text_encoder import ACTIVATIONS, TextEncoderConfig
 from keras_booth.bases.unet import UNetConfig
 from keras_booth.diffusion import NoiseSchedule
+from keras_booth.tools.errors import CheckpointError
 
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelPipeline")
 FOLDERS = {
@@ -84,13 +85,13 @@ def read_folder(folder, prediction_type=None):
         `(config, tokenizer, checkpoints)`: `BaseConfig`, `Tokenizer`, and a dict of `Checkpoint` by component.
 
     Raises:
-        ValueError: naming the file and the field that is missing, damaged or not supported.
+        CheckpointError: naming the file and the field that is missing, damaged or not supported.
     """
     index = folder / "model_index.json"
     if index.is_file():
         pipeline = read_json(index).get("_class_name")
         if pipeline not in PIPELINES:
-            raise ValueError(
+            raise CheckpointError(
                 f"Only text-to-image checkpoints of Stable Diffusion 1.x and 2.x are supported. "
                 f"Received: _class_name={pipeline!r} in {index}"
             )
@@ -101,7 +102,7 @@ def read_folder(folder, prediction_type=None):
     )
     tokenizer = read_tokenizer(folder / "tokenizer", text_encoder.max_length)
     if unet.latent_channels != autoencoder.latent_channels:
-        raise ValueError(
+        raise CheckpointError(
             f"in_channels of the UNet must be the {autoencoder.latent_channels} latent channels of the autoencoder: "
             f"inpainting and depth checkpoints are not supported. "
             f"Received: in_channels={unet.latent_channels} in {folder / 'unet' / 'config.json'}"
@@ -125,21 +126,21 @@ def read(path, parse, *arguments):
     try:
         return parse(config, *arguments)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{error} in {path}") from error
+        raise CheckpointError(f"{error} in {path}") from error
 
 
 def check_fixed(config, fixed):
-    """Raise a `ValueError` where a field has another value than the only one supported."""
+    """Raise a `CheckpointError` where a field has another value than the only one supported."""
     for field, value in fixed.items():
         found = config.get(field, value)
         if found != value and not (isinstance(found, list) and all(item == value for item in found)):
-            raise ValueError(f"{field} must be {value!r}. Received: {field}={found!r}")
+            raise CheckpointError(f"{field} must be {value!r}. Received: {field}={found!r}")
 
 
 def need(config, field):
     """A field that a config must have."""
     if config.get(field) is None:
-        raise ValueError(f"The field {field!r} is missing. Received: {field}={config.get(field)}")
+        raise CheckpointError(f"The field {field!r} is missing. Received: {field}={config.get(field)}")
     return config[field]
 
 
@@ -152,7 +153,7 @@ def parse_unet(config):
     ]
     mirrored = ["CrossAttnUpBlock2D" if level else "UpBlock2D" for level in reversed(attends)]
     if None in attends or need(config, "up_block_types") != mirrored:
-        raise ValueError(
+        raise CheckpointError(
             "Blocks must be CrossAttnDownBlock2D or DownBlock2D, and the same on the way up. Received: "
             f"down_block_types={config['down_block_types']}, up_block_types={config['up_block_types']}"
         )
@@ -160,7 +161,7 @@ def parse_unet(config):
     heads = config.get("num_attention_heads") or need(config, "attention_head_dim")
     heads = [heads] * len(widths) if isinstance(heads, int) else list(heads)
     if need(config, "out_channels") != config.get("in_channels"):
-        raise ValueError(
+        raise CheckpointError(
             f"in_channels must equal out_channels: inpainting and depth checkpoints are not supported. Received: "
             f"in_channels={config.get('in_channels')}, out_channels={config['out_channels']}"
         )
@@ -236,13 +237,13 @@ def parse_text_encoder(config, padding):
     check_fixed(config, TEXT_ENCODER_FIXED)
     width = need(config, "hidden_size")
     if config.get("intermediate_size", 4 * width) != 4 * width:
-        raise ValueError(
+        raise CheckpointError(
             f"intermediate_size must be 4 * hidden_size. "
             f"Received: intermediate_size={config['intermediate_size']}, hidden_size={width}"
         )
     activation = config.get("hidden_act", "quick_gelu")
     if activation not in ACTIVATIONS:
-        raise ValueError(f"hidden_act must be one of {tuple(ACTIVATIONS)}. Received: hidden_act={activation!r}")
+        raise CheckpointError(f"hidden_act must be one of {tuple(ACTIVATIONS)}. Received: hidden_act={activation!r}")
     return TextEncoderConfig(
         vocabulary_size=config.get("vocab_size", 49408),
         max_length=config.get("max_position_embeddings", 77),

@@ -1,11 +1,11 @@
 """A base -> files that diffusers, ComfyUI and AUTOMATIC1111 open: whole, or not at all."""
 
-import os
 import pathlib
-import shutil
 
 from keras_booth.bases.diffusers_format import write_folder
 from keras_booth.bases.single_file import write_single_file
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import whole_file
 
 FORMATS = ("diffusers", "safetensors")
 DTYPES = ("float32", "float16")
@@ -15,19 +15,19 @@ def check_export(output, format, dtype):
     """Refuse what `export_base` could not write, before anything heavy is done.
 
     Raises:
-        ValueError: for an unknown format or dtype, or a place that is taken, missing or of the wrong kind.
+        InputError: for an unknown format or dtype, or a place that is taken, missing or of the wrong kind.
     """
     if format not in FORMATS:
-        raise ValueError(f"`format` must be one of {FORMATS}. Received: format={format!r}")
+        raise InputError(f"`format` must be one of {FORMATS}. Received: format={format!r}")
     if dtype not in DTYPES:
-        raise ValueError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+        raise InputError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
     output = pathlib.Path(output)
     if format == "safetensors" and output.suffix != ".safetensors":
-        raise ValueError(f"The file must end in '.safetensors'. Received: output={output}")
+        raise InputError(f"The file must end in '.safetensors'. Received: output={output}")
     if output.is_dir() and (format == "safetensors" or any(output.iterdir())):
-        raise ValueError(f"The folder is there already, and is not empty. Received: output={output}")
+        raise InputError(f"The folder is there already, and is not empty. Received: output={output}")
     if format == "diffusers" and output.is_file():
-        raise ValueError(f"The output must be a folder, but it is a file. Received: output={output}")
+        raise InputError(f"The output must be a folder, but it is a file. Received: output={output}")
 
 
 def export_base(base, output, *, format="diffusers", dtype="float32", added=None):
@@ -45,12 +45,12 @@ def export_base(base, output, *, format="diffusers", dtype="float32", added=None
         `Path` of what was written.
 
     Raises:
-        ValueError: as `check_export`, and for an autoencoder of a shape that Stable Diffusion's format cannot say.
+        InputError: as `check_export`, and for an autoencoder of a shape that Stable Diffusion's format cannot say.
     """
     check_export(output, format, dtype)
     autoencoder = base.config.autoencoder
     if autoencoder.decoder_blocks != autoencoder.encoder_blocks + 1:
-        raise ValueError(
+        raise InputError(
             "Other programs expect one residual block more on each level of the decoder than of the encoder. Received: "
             f"encoder_blocks={autoencoder.encoder_blocks}, decoder_blocks={autoencoder.decoder_blocks}"
         )
@@ -59,13 +59,7 @@ def export_base(base, output, *, format="diffusers", dtype="float32", added=None
     if format == "safetensors":
         write_single_file(base, output, dtype, added)
         return output
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
+    with whole_file(output) as part:
         part.mkdir()
         write_folder(base, part, dtype, added)
-        if output.is_dir():
-            output.rmdir()
-        part.rename(output)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return output

@@ -4,6 +4,7 @@ import pathlib
 import re
 
 from keras_booth.bases.checkpoints import refuse_pickle
+from keras_booth.tools.errors import CheckpointError
 
 PREFIX = "hf://"
 # Only what `read_folder` reads: a repository often holds the same weights four times.
@@ -28,11 +29,13 @@ def fetch(address):
         `Path` of a diffusers folder.
 
     Raises:
-        ValueError: if the address is none, or the files cannot be had.
+        CheckpointError: if the address is none, or the files cannot be had.
     """
     match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?/?", address)
     if match is None:
-        raise ValueError(f"A hub address looks like hf://owner/name or hf://owner/name@revision. Received: {address}")
+        raise CheckpointError(
+            f"A hub address looks like hf://owner/name or hf://owner/name@revision. Received: {address}"
+        )
     from huggingface_hub import HfApi, snapshot_download
 
     repository, revision = match.groups()
@@ -46,7 +49,7 @@ def fetch(address):
     try:
         return pathlib.Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
     except Exception as error:
-        raise ValueError(
+        raise CheckpointError(
             f"The checkpoint could not be fetched: check the name, connect to the network, and log in with "
             f"`hf auth login` if it asks for that. Received: {address} ({first_line(error)})"
         ) from error
@@ -62,7 +65,7 @@ def choose(files, address):
     for name in files:
         if name.startswith("unet/"):
             refuse_pickle(pathlib.PurePosixPath(address[len(PREFIX) :], name))
-    raise ValueError(f"The repository holds no checkpoint in diffusers' format. Received: {address}")
+    raise CheckpointError(f"The repository holds no checkpoint in diffusers' format. Received: {address}")
 
 
 def first_line(error):

@@ -4,6 +4,8 @@ import pathlib
 
 import keras
 
+from keras_booth.tools.errors import CheckpointError
+
 ROOT = "https://huggingface.co/fchollet/stable-diffusion/resolve/main/"
 ROOT_2_1 = "https://huggingface.co/ianstenbit/keras-sd2.1/resolve/main/"
 AUTOENCODER = {
@@ -36,7 +38,7 @@ def _fetch(name, origin, digest):
         return keras.utils.get_file(name, origin, file_hash=digest)
     # `get_file` wraps whatever the connection raised in a bare Exception.
     except Exception as error:
-        raise ValueError(
+        raise CheckpointError(
             f"{name} could not be fetched: connect to the network, or put the file into ~/.keras/datasets. "
             f"Received: {origin} ({error})"
         ) from error

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_booth.bases.machine import prefers_jit
 from keras_booth.diffusion import Sampling, guided, sample
+from keras_booth.tools.errors import InputError
 
 # Decoded at once; at 512 x 512 pixels the decoder's inner values take more memory than everything else.
 DECODED_PIXELS = 512 * 512
@@ -34,13 +35,13 @@ class Drawing:
 
     def __post_init__(self):
         if not self.guidance_scale >= 0:
-            raise ValueError(f"`guidance_scale` must be >= 0. Received: guidance_scale={self.guidance_scale}")
+            raise InputError(f"`guidance_scale` must be >= 0. Received: guidance_scale={self.guidance_scale}")
         if not 0 <= self.guidance_rescale <= 1:
-            raise ValueError(
+            raise InputError(
                 f"`guidance_rescale` must be in [0, 1]. Received: guidance_rescale={self.guidance_rescale}"
             )
         if not 0 < self.strength <= 1:
-            raise ValueError(f"`strength` must be in (0, 1]. Received: strength={self.strength}")
+            raise InputError(f"`strength` must be in (0, 1]. Received: strength={self.strength}")
         # Descriptions of 3 and 3.0 must be the same.
         for name in ("guidance_scale", "guidance_rescale", "strength"):
             object.__setattr__(self, name, float(getattr(self, name)))

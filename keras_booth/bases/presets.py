@@ -15,6 +15,7 @@ from keras_booth.bases.tiny_world.config import VOCABULARY, WEIGHTS, tiny_world_
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.bases.unet import UNetConfig
 from keras_booth.bases.weights import load_weights
+from keras_booth.tools.errors import InputError
 
 
 def _tiny_world(vocabulary):
@@ -71,7 +72,7 @@ def load_base(
         `StableDiffusionBase`.
 
     Raises:
-        ValueError: for an unknown name, a size the base cannot do, or weights that cannot be had.
+        InputError: for an unknown name, a size the base cannot do, or weights that cannot be had.
 
     Example:
 
@@ -81,7 +82,7 @@ def load_base(
     ```
     """
     if weights not in ("pretrained", None):
-        raise ValueError(f"`weights` must be 'pretrained' or None. Received: weights={weights!r}")
+        raise InputError(f"`weights` must be 'pretrained' or None. Received: weights={weights!r}")
     config, tokenizer, load = _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr)
     if seed is not None:
         keras.utils.set_random_seed(seed)
@@ -124,7 +125,7 @@ def describe(preset, vocabulary, prediction_type):
             vocabulary or clip_vocabulary(), config.text_encoder.max_length, config.text_encoder.padding
         )
         return config, tokenizer, functools.partial(single_file.load_single_file, checkpoint=checkpoint)
-    raise ValueError(
+    raise InputError(
         f"`preset` must be one of {tuple(PRESETS)}, a folder in diffusers' format, a `.safetensors` file, or "
         f"'hf://owner/name'. Received: preset={preset!r}"
     )
@@ -143,4 +144,4 @@ def _read(path):
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise ValueError(f"The vocabulary cannot be read ({error.strerror}). Received: vocabulary={path}") from error
+        raise InputError(f"The vocabulary cannot be read ({error.strerror}). Received: vocabulary={path}") from error

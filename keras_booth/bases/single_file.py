@@ -14,6 +14,7 @@ from keras_booth.bases.layouts import CLIP_PREFIX, OPEN_CLIP_PREFIX, ORIGINAL, c
 from keras_booth.bases.text_encoder import TextEncoderConfig
 from keras_booth.bases.unet import UNetConfig
 from keras_booth.diffusion import NoiseSchedule
+from keras_booth.tools.errors import CheckpointError
 
 UNET = "model.diffusion_model."
 OWN = "keras_booth.base"  # a field of the metadata: sizes that shapes do not say
@@ -29,6 +30,7 @@ IGNORED = (
     r"cond_stage_model\.model\.(text_projection|logit_scale)$",
     r"cond_stage_model\.(logit_scale|model\.attn_mask)$",
 )
+
 ELSEWHERE = {
     "conditioner.embedders.": "Stable Diffusion XL",
     "model.diffusion_model.joint_blocks.": "Stable Diffusion 3",
@@ -51,13 +53,13 @@ def read_single_file(path, prediction_type=None):
         `(config, checkpoint)`: `BaseConfig` and `Checkpoint`.
 
     Raises:
-        ValueError: naming the file and the tensor that is missing, or the architecture that is not supported.
+        CheckpointError: naming the file and the tensor that is missing, or the architecture that is not supported.
     """
     checkpoint = Checkpoint([path])
     shapes = checkpoint.shapes
     for prefix, model in ELSEWHERE.items():
         if any(name.startswith(prefix) for name in shapes):
-            raise ValueError(
+            raise CheckpointError(
                 f"This is a {model} file; only Stable Diffusion 1.x and 2.x can be a base. Received: {path}"
             )
     if OWN in checkpoint.metadata:
@@ -66,7 +68,7 @@ def read_single_file(path, prediction_type=None):
     unet, text_encoder = read_unet(shapes, path), read_text_encoder(shapes, open_clip, path)
     autoencoder = read_autoencoder(shapes, path)
     if unet.latent_channels != autoencoder.latent_channels:
-        raise ValueError(
+        raise CheckpointError(
             f"The tensor '{UNET}input_blocks.0.0.weight' takes {unet.latent_channels} channels, not the "
             f"{autoencoder.latent_channels} of the latents: inpainting and depth checkpoints are not supported. "
             f"Received: {path}"
@@ -91,13 +93,13 @@ def read_own(text, path):
     try:
         return BaseConfig.from_dict(json.loads(text))
     except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"The metadata field {OWN!r} is damaged ({error}). Received: {path}") from error
+        raise CheckpointError(f"The metadata field {OWN!r} is damaged ({error}). Received: {path}") from error
 
 
 def find(shapes, name, path):
     """Shape of a tensor that must be there."""
     if name not in shapes:
-        raise ValueError(
+        raise CheckpointError(
             f"The tensor {name!r} is missing: this is no whole Stable Diffusion 1.x or 2.x checkpoint. Received: {path}"
         )
     return shapes[name]

@@ -9,6 +9,8 @@ import numpy as np
 import regex
 from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 
+from keras_booth.tools.errors import InputError
+
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -23,7 +25,7 @@ class Tokenizer:
         padding: str. Token that fills short prompts: the end token in Stable Diffusion 1.x, "!" in 2.x.
 
     Raises:
-        ValueError: if the padding token is not in the vocabulary.
+        InputError: if the padding token is not in the vocabulary.
     """
 
     def __init__(self, vocabulary, max_length=77, padding=END):
@@ -35,7 +37,7 @@ class Tokenizer:
             path.write_bytes(self.vocabulary)
             self._bpe = SimpleTokenizer(bpe_path=str(path))
         if padding not in self.ids:
-            raise ValueError(f"The padding token must be in the vocabulary. Received: padding={padding!r}")
+            raise InputError(f"The padding token must be in the vocabulary. Received: padding={padding!r}")
 
     @property
     def ids(self):

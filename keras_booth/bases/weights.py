@@ -1,11 +1,13 @@
 """Weights of named models <-> one `.safetensors` file."""
 
-import os
 import pathlib
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+
+from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.files import whole_file
 
 
 def named_variables(models):
@@ -32,31 +34,32 @@ def save_weights(models, path, dtype="float32"):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.asarray(variable.numpy(), dtype) for name, variable in named_variables(models).items()}
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    save_file(tensors, part)
-    part.replace(path)
+    with whole_file(path) as part:
+        save_file(tensors, part)
 
 
 def load_weights(models, path):
     """Read weights that `save_weights` wrote, all or none.
 
     Raises:
-        ValueError: if the file is missing, damaged, or of other models.
+        CheckpointError: if the file is missing, damaged, or of other models.
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise ValueError(f"The weight file is missing. Received: {path}")
+        raise CheckpointError(f"The weight file is missing. Received: {path}")
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"The weight file cannot be read ({error}). Received: {path}") from error
+        raise CheckpointError(f"The weight file cannot be read ({error}). Received: {path}") from error
     variables = named_variables(models)
     if tensors.keys() != variables.keys():
         odd = sorted(tensors.keys() ^ variables.keys())
-        raise ValueError(f"The weight file is of another model: {odd[0]!r} is missing or left over. Received: {path}")
+        raise CheckpointError(
+            f"The weight file is of another model: {odd[0]!r} is missing or left over. Received: {path}"
+        )
     for name, variable in variables.items():
         if tensors[name].shape != tuple(variable.shape):
-            raise ValueError(
+            raise CheckpointError(
                 f"{name!r} has the shape {tensors[name].shape}, not {tuple(variable.shape)}. Received: {path}"
             )
     for name, variable in variables.items():

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from keras_booth.data.errors import PhotoError
+from keras_booth.tools.errors import InputError
 
 logger = logging.getLogger("keras_booth")
 
@@ -180,7 +181,7 @@ def _apply_profile(image, profile):
     if (image.mode, mode) == ("L", "RGB"):  # editors leave an RGB profile in pictures that they turned grey
         image = image.convert("RGB")
     if image.mode != mode:
-        raise ValueError("the profile describes other colours than the picture has")
+        raise InputError("the profile describes other colours than the picture has")
     # Optimised, littlecms samples a grey curve so coarsely that shadows come out 10 levels off.
     flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
     return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB", flags=flags)

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_booth.diffusion.path import make_path
 from keras_booth.diffusion.schedule import SPACINGS
+from keras_booth.tools.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,15 +91,15 @@ class Sampling:
 
     def __post_init__(self):
         if self.sampler not in SAMPLERS:
-            raise ValueError(f"`sampler` must be one of {tuple(SAMPLERS)}. Received: sampler={self.sampler!r}")
+            raise InputError(f"`sampler` must be one of {tuple(SAMPLERS)}. Received: sampler={self.sampler!r}")
         if not self.steps >= 1:
-            raise ValueError(f"`steps` must be >= 1. Received: steps={self.steps}")
+            raise InputError(f"`steps` must be >= 1. Received: steps={self.steps}")
         if self.spacing not in (None, *SPACINGS):
-            raise ValueError(f"`spacing` must be one of {SPACINGS}. Received: spacing={self.spacing!r}")
+            raise InputError(f"`spacing` must be one of {SPACINGS}. Received: spacing={self.spacing!r}")
         if self.eta is not None and not 0 <= self.eta <= 1:
-            raise ValueError(f"`eta` must be in [0, 1]. Received: eta={self.eta}")
+            raise InputError(f"`eta` must be in [0, 1]. Received: eta={self.eta}")
         if self.eta and self.sampler == "dpmpp_2m":
-            raise ValueError(f"'dpmpp_2m' replaces no noise: leave `eta` out. Received: eta={self.eta}")
+            raise InputError(f"'dpmpp_2m' replaces no noise: leave `eta` out. Received: eta={self.eta}")
 
     @property
     def share(self):

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 from keras import ops
 
+from keras_booth.tools.errors import InputError
+
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 BETA_SCHEDULES = ("scaled_linear", "linear")
 SPACINGS = ("leading", "trailing", "linspace")
@@ -32,7 +34,7 @@ class NoiseSchedule:
             (arXiv:2305.08891, algorithm 1); needs `"v_prediction"`.
 
     Raises:
-        ValueError: if a field is outside of its range.
+        InputError: if a field is outside of its range.
     """
 
     steps: int = 1000
@@ -47,22 +49,22 @@ class NoiseSchedule:
 
     def __post_init__(self):
         if self.steps < 1:
-            raise ValueError(f"`steps` must be >= 1. Received: steps={self.steps}")
+            raise InputError(f"`steps` must be >= 1. Received: steps={self.steps}")
         if not 0 < self.beta_start <= self.beta_end < 1:
-            raise ValueError(
+            raise InputError(
                 "The betas must satisfy 0 < beta_start <= beta_end < 1. "
                 f"Received: beta_start={self.beta_start}, beta_end={self.beta_end}"
             )
         if self.beta_schedule not in BETA_SCHEDULES:
-            raise ValueError(f"`beta_schedule` must be one of {BETA_SCHEDULES}. Received: {self.beta_schedule!r}")
+            raise InputError(f"`beta_schedule` must be one of {BETA_SCHEDULES}. Received: {self.beta_schedule!r}")
         if self.prediction_type not in PREDICTION_TYPES:
-            raise ValueError(f"`prediction_type` must be one of {PREDICTION_TYPES}. Received: {self.prediction_type!r}")
+            raise InputError(f"`prediction_type` must be one of {PREDICTION_TYPES}. Received: {self.prediction_type!r}")
         if self.timestep_spacing not in SPACINGS:
-            raise ValueError(f"`timestep_spacing` must be one of {SPACINGS}. Received: {self.timestep_spacing!r}")
+            raise InputError(f"`timestep_spacing` must be one of {SPACINGS}. Received: {self.timestep_spacing!r}")
         if self.steps_offset < 0:
-            raise ValueError(f"`steps_offset` must be >= 0. Received: steps_offset={self.steps_offset}")
+            raise InputError(f"`steps_offset` must be >= 0. Received: steps_offset={self.steps_offset}")
         if self.zero_terminal_snr and self.prediction_type == "epsilon":
-            raise ValueError("`zero_terminal_snr` needs prediction_type='v_prediction'. Received: 'epsilon'")
+            raise InputError("`zero_terminal_snr` needs prediction_type='v_prediction'. Received: 'epsilon'")
 
     @property
     def alphas_cumprod(self):
@@ -136,7 +138,7 @@ class NoiseSchedule:
             float64 array `(count,)` from `[0, steps - 1]`, decreasing; whole numbers but for linspace.
         """
         if not 1 <= count <= self.steps:
-            raise ValueError(f"The number of sampling steps must be in [1, {self.steps}]. Received: {count}")
+            raise InputError(f"The number of sampling steps must be in [1, {self.steps}]. Received: {count}")
         spacing = spacing or self.timestep_spacing
         if spacing == "trailing":
             timesteps = np.round(np.arange(self.steps, 0, -self.steps / count))[:count] - 1
@@ -145,5 +147,5 @@ class NoiseSchedule:
         elif spacing == "linspace":
             timesteps = np.linspace(0, self.steps - 1, count)[::-1]
         else:
-            raise ValueError(f"`spacing` must be one of {SPACINGS}. Received: {spacing!r}")
+            raise InputError(f"`spacing` must be one of {SPACINGS}. Received: {spacing!r}")
         return np.clip(timesteps, 0, self.steps - 1).astype("float64")

@@ -3,6 +3,7 @@
 from keras_booth.bases import named_layers
 from keras_booth.dreambooth.lora import Adapters, LoraConfig
 from keras_booth.dreambooth.lora_files import read_lora, write_lora
+from keras_booth.tools.errors import InputError
 
 
 class Adapted:
@@ -21,12 +22,12 @@ class Adapted:
                 of a layer. A `LoraConfig` means the text encoder only if `train_text_encoder`.
 
         Raises:
-            ValueError: if the model has LoRA already, or is compiled.
+            InputError: if the model has LoRA already, or is compiled.
         """
         if self.adapters is not None:
-            raise ValueError("The model has LoRA already; merge it and save, or load its weights with `load_lora`.")
+            raise InputError("The model has LoRA already; merge it and save, or load its weights with `load_lora`.")
         if self.compiled:
-            raise ValueError("LoRA changes what is trained: add or load it before `compile`.")
+            raise InputError("LoRA changes what is trained: add or load it before `compile`.")
         layers = named_layers(self.base)
         if not isinstance(config, dict):
             wanted = [name for name in layers if self.train_text_encoder or not name.startswith("text_encoder.")]
@@ -53,7 +54,7 @@ class Adapted:
             path: path of a `.safetensors` file.
 
         Raises:
-            ValueError: for a file that cannot be read, or does not fit; the model is then unchanged.
+            InputError: for a file that cannot be read, or does not fit; the model is then unchanged.
         """
         matrices = read_lora(path, named_layers(self.base))
         sizes = {name: found.size for name, found in matrices.items()}
@@ -61,7 +62,7 @@ class Adapted:
             self.add_lora(sizes)
         elif self.adapters.sizes != sizes:
             odd = sorted(set(self.adapters.sizes.items()) ^ set(sizes.items()))[0][0]
-            raise ValueError(f"The model has LoRA of other layers, ranks or alphas: see {odd!r}. Received: {path}")
+            raise InputError(f"The model has LoRA of other layers, ranks or alphas: see {odd!r}. Received: {path}")
         self.adapters.assign(matrices)
         self._views.drawer.clear()
 
@@ -102,4 +103,4 @@ class Adapted:
 
     def _require_lora(self):
         if self.adapters is None:
-            raise ValueError("The model has no LoRA: make it with lora=LoraConfig(…), or call `load_lora`.")
+            raise InputError("The model has no LoRA: make it with lora=LoraConfig(…), or call `load_lora`.")

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from keras_booth.data import PhotoSet
+from keras_booth.tools.files import writing
 from keras_booth.version import __version__
 
 MANIFEST_FILE = "manifest.jsonl"
@@ -33,8 +34,9 @@ def write_whole(path, content):
     """Write bytes under a temporary name until they are whole. Under the lock: the name is the same for everyone, so
     that what a killed process left behind is written over."""
     part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    with writing(path):
+        part.write_bytes(content)
+        part.replace(path)
 
 
 def png_bytes(picture):

@@ -6,6 +6,7 @@ from keras import ops
 from keras_booth.bases import Drawing
 from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth.prior import draw_class_images
+from keras_booth.tools.errors import InputError
 
 
 class Draws:
@@ -47,14 +48,14 @@ class Draws:
             `cache_latents` the encoding.
 
         Raises:
-            ValueError: if the model has been trained already: class images come from the frozen base.
+            InputError: if the model has been trained already: class images come from the frozen base.
         """
         if count < 1:
-            raise ValueError(f"`count` must be >= 1. Received: count={count}")
+            raise InputError(f"`count` must be >= 1. Received: count={count}")
         if batch_size < 1:
-            raise ValueError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
+            raise InputError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
         if self.trained_steps:
-            raise ValueError(
+            raise InputError(
                 "Class images must be drawn before training, by the frozen base: call `class_images` first. "
                 f"Received: a model after {self.trained_steps} training steps"
             )
@@ -102,7 +103,7 @@ class Draws:
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if not prompts or not all(isinstance(text, str) and text.strip() for text in prompts):
-            raise ValueError(f"`prompt` must be a text, or a list of texts. Received: prompt={prompt!r}")
+            raise InputError(f"`prompt` must be a text, or a list of texts. Received: prompt={prompt!r}")
         keys = picture_keys(len(prompts), count, seed)
         drawing = self.drawing(
             steps,
@@ -137,20 +138,20 @@ class Draws:
         config = self.base.config
         if isinstance(sampler, Sampling):
             if steps not in (None, sampler.steps):
-                raise ValueError(f"`steps` is said by the Sampling already. Received: steps={steps}, sampler={sampler}")
+                raise InputError(f"`steps` is said by the Sampling already. Received: steps={steps}, sampler={sampler}")
             sampling = sampler
         else:
             sampling = Sampling(sampler or config.sampler, config.sampling_steps if steps is None else steps)
         most = self.base.schedule.steps
         if sampling.steps > most:
-            raise ValueError(f"`steps` must be in [1, {most}]. Received: steps={sampling.steps}")
+            raise InputError(f"`steps` must be in [1, {most}]. Received: steps={sampling.steps}")
         guidance_scale = config.guidance_scale if guidance_scale is None else guidance_scale
         return Drawing(sampling, guidance_scale, **options)
 
     def _encode_picture(self, image):
         image = np.asarray(image)
         if image.shape != (*self.image_size, 3) or image.dtype != "uint8":
-            raise ValueError(
+            raise InputError(
                 f"`image` must be a uint8 array of shape {(*self.image_size, 3)}. Received: image of shape "
                 f"{image.shape} and dtype {image.dtype}"
             )
@@ -163,12 +164,12 @@ def picture_keys(prompts, count, seed):
     several = not isinstance(seed, (int, np.integer))
     seeds = list(seed) if several else [seed]
     if not seeds or not all(isinstance(number, (int, np.integer)) and number >= 0 for number in seeds):
-        raise ValueError(f"`seed` must be an integer >= 0, or a list of them. Received: seed={seed!r}")
+        raise InputError(f"`seed` must be an integer >= 0, or a list of them. Received: seed={seed!r}")
     if several and count not in (None, len(seeds)):
-        raise ValueError(f"`count` must be the number of seeds. Received: count={count}, with {len(seeds)} seeds")
+        raise InputError(f"`count` must be the number of seeds. Received: count={count}, with {len(seeds)} seeds")
     count = len(seeds) if count is None else count
     if count < 1:
-        raise ValueError(f"`count` must be >= 1. Received: count={count}")
+        raise InputError(f"`count` must be >= 1. Received: count={count}")
     if several:
         return [(int(number), 0) for _ in range(prompts) for number in seeds]
     return [(int(seed), index) for index in range(prompts * count)]

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from keras_booth.bases.corrections import Conv2D
+from keras_booth.tools.errors import InputError
 
 TARGETS = {
     "attention": r"\.attn[12]\.(to_[qkv]|to_out\.0)$|\.self_attn\.\w+_proj$",
@@ -38,11 +39,11 @@ class LoraConfig:
 
     def __post_init__(self):
         if not (isinstance(self.rank, int) and self.rank >= 1):
-            raise ValueError(f"LoRA's `rank` must be an integer >= 1. Received: rank={self.rank!r}")
+            raise InputError(f"LoRA's `rank` must be an integer >= 1. Received: rank={self.rank!r}")
         if self.alpha is not None and not 0 < self.alpha < math.inf:
-            raise ValueError(f"LoRA's `alpha` must be > 0. Received: alpha={self.alpha!r}")
+            raise InputError(f"LoRA's `alpha` must be > 0. Received: alpha={self.alpha!r}")
         if isinstance(self.targets, str) or not self.targets or set(self.targets) - set(TARGETS):
-            raise ValueError(f"LoRA's `targets` must be some of {tuple(TARGETS)}. Received: targets={self.targets!r}")
+            raise InputError(f"LoRA's `targets` must be some of {tuple(TARGETS)}. Received: targets={self.targets!r}")
         object.__setattr__(self, "targets", tuple(self.targets))
 
     def select(self, names):
@@ -147,7 +148,7 @@ def attach(layer, rank, alpha, seed):
         seed: int.
     """
     if layer.activation not in (None, keras.activations.linear):
-        raise ValueError(f"A layer with an activation cannot get LoRA. Received: {layer.path}")
+        raise InputError(f"A layer with an activation cannot get LoRA. Received: {layer.path}")
     layer.__class__ = KINDS[type(layer)]
     uniform = keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform", seed=seed)
     layer.enable_lora(rank, lora_alpha=alpha, a_initializer=uniform)

@@ -7,7 +7,6 @@ read: `lora_unet_down_blocks_0_…_to_q.lora_down.weight`, with `.alpha` beside 
 import collections
 import dataclasses
 import json
-import os
 import pathlib
 import re
 
@@ -16,6 +15,8 @@ from safetensors.numpy import save_file
 
 from keras_booth.bases import Checkpoint
 from keras_booth.dreambooth.lora import to_theirs
+from keras_booth.tools.errors import CheckpointError, InputError
+from keras_booth.tools.files import whole_file
 
 LAYOUTS = ("diffusers", "kohya")
 DTYPES = ("float32", "float16")
@@ -92,7 +93,7 @@ def read_lora(path, layers):
         dict of `Matrices` by full name.
 
     Raises:
-        ValueError: for a file that is missing, damaged, no LoRA, or of another base.
+        CheckpointError: for a file that is missing, damaged, no LoRA, or of another base.
     """
     checkpoint = Checkpoint([path])
     by_kohya = {kohya_name(name): name for name in layers}
@@ -100,13 +101,15 @@ def read_lora(path, layers):
     for key, array in checkpoint.tensors(checkpoint.shapes):
         place = split_key(key, by_kohya)
         if place is None:
-            raise ValueError(f"The tensor {key!r} is of no LoRA that can be read here. Received: {path}")
+            raise CheckpointError(f"The tensor {key!r} is of no LoRA that can be read here. Received: {path}")
         name, part = place
         if name not in layers:
-            raise ValueError(f"The tensor {key!r} belongs to a layer that the base does not have. Received: {path}")
+            raise CheckpointError(
+                f"The tensor {key!r} belongs to a layer that the base does not have. Received: {path}"
+            )
         setattr(found[name], part, array.item() if part == "alpha" else array.astype("float32"))
     if not found:
-        raise ValueError(f"The file holds no tensors. Received: {path}")
+        raise CheckpointError(f"The file holds no tensors. Received: {path}")
     for name, matrices in found.items():
         check_matrices(name, matrices, layers[name], path)
     add_alphas(found, checkpoint.metadata)
@@ -117,7 +120,7 @@ def check_matrices(name, matrices, layer, path):
     """Refuse half a pair, and shapes that do not fit the layer."""
     for part in ("down", "up"):
         if getattr(matrices, part) is None:
-            raise ValueError(f"The matrix {part!r} of {name!r} is missing. Received: {path}")
+            raise CheckpointError(f"The matrix {part!r} of {name!r} is missing. Received: {path}")
     kernel = tuple(layer.kernel.shape)
     rank = len(matrices.down)
     shapes = {"down": (rank, kernel[-2], *kernel[:-2]), "up": (kernel[-1], rank, *(1 for _ in kernel[:-2]))}
@@ -125,7 +128,9 @@ def check_matrices(name, matrices, layer, path):
         found = getattr(matrices, part).shape
         # A convolution of one pixel is also written as a dense layer.
         if found != shape and not (set(shape[2:]) <= {1} and found == shape[:2]):
-            raise ValueError(f"The matrix {part!r} of {name!r} has the shape {found}, not {shape}. Received: {path}")
+            raise CheckpointError(
+                f"The matrix {part!r} of {name!r} has the shape {found}, not {shape}. Received: {path}"
+            )
 
 
 def add_alphas(found, metadata):
@@ -156,11 +161,11 @@ def write_lora(layers, path, layout="diffusers", dtype="float32"):
     """
     path = pathlib.Path(path)
     if layout not in LAYOUTS:
-        raise ValueError(f"`layout` must be one of {LAYOUTS}. Received: layout={layout!r}")
+        raise InputError(f"`layout` must be one of {LAYOUTS}. Received: layout={layout!r}")
     if dtype not in DTYPES:
-        raise ValueError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+        raise InputError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
     if path.suffix != ".safetensors":
-        raise ValueError(f"The file must end in '.safetensors'. Received: path={path}")
+        raise InputError(f"The file must end in '.safetensors'. Received: path={path}")
     tensors = {}
     for name, layer in layers.items():
         down, up = (to_theirs(matrix, len(layer.kernel.shape)) for matrix in (layer.lora_kernel_a, layer.lora_kernel_b))
@@ -172,12 +177,8 @@ def write_lora(layers, path, layout="diffusers", dtype="float32"):
             tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
     tensors = {name: np.array(array, dtype, order="C") for name, array in tensors.items()}
     metadata = {"format": "pt"} | (kohya_metadata(layers) if layout == "kohya" else diffusers_metadata(layers))
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         save_file(tensors, part, metadata)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

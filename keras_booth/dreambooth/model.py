@@ -19,6 +19,7 @@ from keras_booth.dreambooth.fused import fuse_updates
 from keras_booth.dreambooth.loss import balance, min_snr_weights, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.rates import give_two_rates
 from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
+from keras_booth.tools.errors import InputError
 
 
 class Untracked:
@@ -50,7 +51,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
         dtype: dtype policy of text encoder and UNet; must be the base's.
 
     Raises:
-        ValueError: for an empty identifier or class, or one that equals the other.
+        InputError: for an empty identifier or class, or one that equals the other.
 
     Example:
 
@@ -191,7 +192,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
             and nothing else.
 
         Raises:
-            ValueError: for latents of another shape than the model's.
+            InputError: for latents of another shape than the model's.
         """
         return ops.convert_to_numpy(self.base.moments_of(ops.convert_to_tensor(latents, "float32")))
 
@@ -205,7 +206,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
             float32 array `(batch, length, width)`, for a batch's `context`.
         """
         if self.text_encoder.trainable_variables:
-            raise ValueError("The text encoder is trained, so its output cannot be computed before.")
+            raise InputError("The text encoder is trained, so its output cannot be computed before.")
         with self.base.present():
             return ops.convert_to_numpy(ops.cast(self.base.text_encoder(ops.convert_to_tensor(tokens)), "float32"))
 
@@ -250,16 +251,16 @@ class DreamBooth(Adapted, Draws, keras.Model):
             **kwargs: further arguments of `keras.Model.compile`.
         """
         if not prior_loss_weight >= 0:
-            raise ValueError(f"`prior_loss_weight` must be >= 0. Received: prior_loss_weight={prior_loss_weight}")
+            raise InputError(f"`prior_loss_weight` must be >= 0. Received: prior_loss_weight={prior_loss_weight}")
         if min_snr_gamma is not None and not min_snr_gamma > 0:
-            raise ValueError(f"`min_snr_gamma` must be > 0. Received: min_snr_gamma={min_snr_gamma}")
+            raise InputError(f"`min_snr_gamma` must be > 0. Received: min_snr_gamma={min_snr_gamma}")
         if not noise_offset >= 0:
-            raise ValueError(f"`noise_offset` must be >= 0. Received: noise_offset={noise_offset}")
+            raise InputError(f"`noise_offset` must be >= 0. Received: noise_offset={noise_offset}")
         if not text_encoder_rate >= 0:
-            raise ValueError(f"`text_encoder_rate` must be >= 0. Received: text_encoder_rate={text_encoder_rate}")
+            raise InputError(f"`text_encoder_rate` must be >= 0. Received: text_encoder_rate={text_encoder_rate}")
         coarse = next((v for v in self.trainable_variables if v.dtype != "float32"), None)
         if coarse is not None:
-            raise ValueError(
+            raise InputError(
                 "Weights in half precision are too coarse to be trained: use LoRA, or "
                 f"dtype='mixed_{self.dtype_policy.name}'. Received: dtype={self.dtype_policy.name!r}"
             )
@@ -457,7 +458,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
             `Path` of what was written.
 
         Raises:
-            ValueError: for an unknown format or dtype, or a place that is taken or of the wrong kind.
+            InputError: for an unknown format or dtype, or a place that is taken or of the wrong kind.
         """
         added = self.adapters.added if self.adapters else None
         with self.base.present():
@@ -469,10 +470,10 @@ def check_names(identifier, class_noun):
     names = []
     for field, name in (("identifier", identifier), ("class_noun", class_noun)):
         if not isinstance(name, str) or not name.strip():
-            raise ValueError(f"`{field}` must be a word. Received: {field}={name!r}")
+            raise InputError(f"`{field}` must be a word. Received: {field}={name!r}")
         names.append(name.strip())
     if names[0].lower() == names[1].lower():
-        raise ValueError(
+        raise InputError(
             "`identifier` must differ from `class_noun`: it has to be a rare word that stands for the subject alone. "
             f"Received: identifier={identifier!r}, class_noun={class_noun!r}"
         )

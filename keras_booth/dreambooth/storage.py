@@ -1,7 +1,6 @@
 """One `.keras` file: written whole or not at all, refused with a sentence when it is not ours."""
 
 import json
-import os
 import pathlib
 import shutil
 import tempfile
@@ -9,6 +8,9 @@ import zipfile
 
 import h5py
 import keras
+
+from keras_booth.tools.errors import CheckpointError, InputError
+from keras_booth.tools.files import whole_file
 
 WEIGHTS_FILE = "model.weights.h5"
 CONFIG_FILE = "config.json"
@@ -21,26 +23,24 @@ def save_archive(booth, path, overwrite=True, dtype="float32", include_optimizer
     """Write a `.keras` archive under a temporary name, then rename; see `DreamBooth.save`."""
     path = pathlib.Path(path)
     if path.suffix != ".keras":
-        raise ValueError(f"The file must end in '.keras'. Received: filepath={path}")
+        raise InputError(f"The file must end in '.keras'. Received: filepath={path}")
     if dtype not in DTYPES:
-        raise ValueError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+        raise InputError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
     if path.exists() and not overwrite:
-        raise ValueError(f"The file is there already; pass overwrite=True to replace it. Received: filepath={path}")
+        raise InputError(f"The file is there already; pass overwrite=True to replace it. Received: filepath={path}")
     if not path.parent.is_dir():
-        raise ValueError(f"The folder of the file does not exist. Received: filepath={path}")
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part.keras")
+        raise InputError(f"The folder of the file does not exist. Received: filepath={path}")
     optimizer = booth.optimizer if booth.compiled else None
     compiled = booth.compiled
     try:
         if not include_optimizer:
             booth.optimizer, booth.compiled = None, False
-        keras.saving.save_model(booth, part)
-        if dtype == "float16":
-            _halve(part)
-        part.replace(path)
+        with whole_file(path) as part:
+            keras.saving.save_model(booth, part)
+            if dtype == "float16":
+                _halve(part)
     finally:
         booth.optimizer, booth.compiled = optimizer, compiled
-        part.unlink(missing_ok=True)
 
 
 def _halve(path):
@@ -79,11 +79,11 @@ def load(path):
         `DreamBooth`.
 
     Raises:
-        ValueError: if the file is missing, damaged, or holds something else.
+        CheckpointError: if the file is missing, damaged, or holds something else.
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise ValueError(f"There is no such file; give the `.keras` file that training wrote. Received: {path}")
+        raise CheckpointError(f"There is no such file; give the `.keras` file that training wrote. Received: {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -92,15 +92,17 @@ def load(path):
             config = json.loads(archive.read(CONFIG_FILE))
             missing = {WEIGHTS_FILE, f"assets/{VOCABULARY_FILE}"} - set(archive.namelist())
     except zipfile.BadZipFile as error:
-        raise ValueError(f"The file is damaged or truncated, or no `.keras` file: {error}. Received: {path}") from error
+        raise CheckpointError(
+            f"The file is damaged or truncated, or no `.keras` file: {error}. Received: {path}"
+        ) from error
     except (KeyError, ValueError) as error:
-        raise ValueError(
+        raise CheckpointError(
             f"The file is no `.keras` file: it lacks a readable {CONFIG_FILE}. Received: {path}"
         ) from error
     config = config if isinstance(config, dict) else {}
     if config.get("registered_name") != CLASS:
         kind = config.get("class_name", "something else")
-        raise ValueError(f"The file holds a {kind}, not a DreamBooth that keras_booth saved. Received: {path}")
+        raise CheckpointError(f"The file holds a {kind}, not a DreamBooth that keras_booth saved. Received: {path}")
     if missing:
-        raise ValueError(f"The file is damaged: it lacks {min(missing)}. Received: {path}")
+        raise CheckpointError(f"The file is damaged: it lacks {min(missing)}. Received: {path}")
     return keras.saving.load_model(path)

@@ -5,8 +5,9 @@ import sys
 
 import keras
 
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import whole_file
 from keras_booth.workflow.csv_log import CsvLog
-from keras_booth.workflow.files import whole_file
 from keras_booth.workflow.progress import progress_bar
 from keras_booth.workflow.report import image_grid
 
@@ -160,10 +161,10 @@ class SampleGrid(StepCallback):
         super().__init__()
         self.prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         if not self.prompts or not all(isinstance(prompt, str) and prompt.strip() for prompt in self.prompts):
-            raise ValueError(f"`prompts` must be a text, or a list of texts. Received: prompts={prompts!r}")
+            raise InputError(f"`prompts` must be a text, or a list of texts. Received: prompts={prompts!r}")
         for name, value, least in (("count", count, 1), ("every", every, 0)):
             if value < least:
-                raise ValueError(f"`{name}` must be >= {least}. Received: {name}={value!r}")
+                raise InputError(f"`{name}` must be >= {least}. Received: {name}={value!r}")
         self.count = count
         self.every = every
         self.folder = folder

@@ -7,8 +7,9 @@ import keras
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.files import whole_file
 from keras_booth.workflow.callbacks import StepCallback
-from keras_booth.workflow.files import whole_file
 
 PATTERN = "step-*.safetensors"
 
@@ -60,7 +61,7 @@ def load_checkpoint(booth, path):
         int: its step.
 
     Raises:
-        ValueError: if the file is damaged, or of another run; the model is then unchanged.
+        CheckpointError: if the file is damaged, or of another run; the model is then unchanged.
     """
     variables = training_state(booth)
     try:
@@ -68,11 +69,13 @@ def load_checkpoint(booth, path):
             names = set(file.keys())
             if names != variables.keys():
                 odd = min(names ^ variables.keys())
-                raise ValueError(f"The checkpoint is of another run: {odd!r} is missing or left over. Received: {path}")
+                raise CheckpointError(
+                    f"The checkpoint is of another run: {odd!r} is missing or left over. Received: {path}"
+                )
             for name, variable in variables.items():
                 shape = tuple(file.get_slice(name).get_shape())
                 if shape != tuple(variable.shape):
-                    raise ValueError(
+                    raise CheckpointError(
                         f"The checkpoint is of another run: {name!r} has the shape {shape}, not "
                         f"{tuple(variable.shape)}. Received: {path}"
                     )
@@ -80,7 +83,7 @@ def load_checkpoint(booth, path):
                 variable.assign(file.get_tensor(name))
             return json.loads(file.metadata()["step"])
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"The checkpoint is damaged ({error}). Received: {path}") from error
+        raise CheckpointError(f"The checkpoint is damaged ({error}). Received: {path}") from error
 
 
 def latest_checkpoint(folder):

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from keras_booth.workflow.errors import require, require_guidance
+from keras_booth.tools.errors import InputError, require, require_guidance
 
 SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m"]
 # From the prompts of the DreamBooth data set (arXiv:2208.12242).
@@ -80,7 +80,7 @@ class SubjectOptions:
         require(self.class_noun.strip(), "subject.class_noun", "the word for what the subject is", self.class_noun)
         require(self.identifier.strip(), "subject.identifier", "a rare word", self.identifier)
         if self.identifier.strip().lower() == self.class_noun.strip().lower():
-            raise ValueError(
+            raise InputError(
                 "subject.identifier must differ from subject.class_noun: it has to be a rare word that stands for the "
                 f"subject alone. Received: subject.identifier={self.identifier!r}"
             )
@@ -313,12 +313,12 @@ class RunConfig:
         pairs = [(subject.identifier.strip().lower(), subject.class_noun.strip().lower()) for subject in self.subjects]
         twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
         if twice:
-            raise ValueError(
+            raise InputError(
                 "more_subjects must each have an identifier of their own. "
                 f"Received: more_subjects with identifier={twice[0]!r}, class_noun={twice[1]!r} twice"
             )
         if self.base.dtype in ("bfloat16", "float16") and not self.lora.rank:
-            raise ValueError(
+            raise InputError(
                 "base.dtype in half precision is for LoRA: weights that are trained must be float32. Set lora.rank, or "
                 f"base.dtype mixed_{self.base.dtype}. Received: base.dtype={self.base.dtype}"
             )

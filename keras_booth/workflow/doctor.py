@@ -4,7 +4,6 @@ import dataclasses
 
 from keras_booth.bases import describe_base, rare_identifiers, rarity
 from keras_booth.data import find_photos, inspect_photos
-from keras_booth.workflow.errors import user_input
 from keras_booth.workflow.memory import estimate, machine_memory
 
 OK, NOTE, WARNING, MISTAKE = "ok", "note", "warning", "mistake"
@@ -45,16 +44,15 @@ def diagnose(config, quick=False):
     Raises:
         InputError: if the base or the folder of photographs cannot be had at all.
     """
-    with user_input():
-        options = config.base
-        base_config, tokenizer = describe_base(
-            options.preset,
-            image_size=options.image_size,
-            vocabulary=options.vocabulary,
-            prediction_type=options.prediction_type,
-            zero_terminal_snr=options.zero_terminal_snr,
-        )
-        photos = find_photos(config.subject.photos)
+    options = config.base
+    base_config, tokenizer = describe_base(
+        options.preset,
+        image_size=options.image_size,
+        vocabulary=options.vocabulary,
+        prediction_type=options.prediction_type,
+        zero_terminal_snr=options.zero_terminal_snr,
+    )
+    photos = find_photos(config.subject.photos)
     findings = [*examine_identifier(config.subject, tokenizer), *examine_settings(config, len(photos))]
     if not quick:
         findings = [*examine_photos(photos, base_config), *findings, *examine_memory(config, base_config)]

@@ -1,43 +1,17 @@
-"""Mistakes of the user: one sentence, no traceback."""
+"""How a command ends: its exit code, and what it says of a mistake, of a machine that gave out, of a fault of ours."""
 
 import argparse
-import contextlib
 import functools
-import math
 import sys
+import traceback
+
+from keras_booth.tools.errors import InputError, sentence
+from keras_booth.version import __version__
 
 MISTAKE = 2
 FAILURE = 1
 INTERRUPTED = 130
-
-
-class InputError(ValueError):
-    """A mistake in what the user gave. The message is one sentence that ends in what was received."""
-
-
-def require(condition, field, rule, value):
-    """Raises a `ValueError` in Keras's manner unless `condition` holds.
-
-    Args:
-        condition: bool.
-        field: str. Name of the field, as the user writes it.
-        rule: str. What the field must be: `">= 0"`.
-        value: What was received.
-    """
-    if not condition:
-        raise ValueError(f"{field} must be {rule}. Received: {field}={value!r}")
-
-
-def require_guidance(field, value):
-    """Raises a `ValueError` unless `value` is a guidance scale, or `None` for the base's own."""
-    require(value is None or 0 <= value < math.inf, field, ">= 0", value)
-
-
-def sentence(error):
-    """An exception's message on one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}. Received: {error.filename}" if error.filename else f"{error.strerror}."
-    return " ".join(str(error).split()) or type(error).__name__
+REPORT = "This is a fault of keras_booth {version}, not yours: please report it, with the command and the lines above."
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,25 +21,11 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see --help.")
 
 
-@contextlib.contextmanager
-def user_input():
-    """Marks the code in which a `ValueError` or an `OSError` means that the user gave something unfit.
-
-    Anywhere else they are faults of ours, and keep their traceback.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except (ValueError, OSError) as error:
-        raise InputError(sentence(error)) from error
-
-
 def command(main):
     """Decorates the `main` of a command, which then returns an exit code.
 
     0 is success, 2 a mistake of the user, 1 a machine that gave out (a full disk), 130 Ctrl-C: the last three with one
-    sentence on stderr.
+    sentence on stderr. What is a fault of ours ends with 1 too, with its traceback and how to report it.
     """
 
     @functools.wraps(main)
@@ -78,6 +38,9 @@ def command(main):
             return _say(f"The command stopped: {sentence(error)}", FAILURE)
         except KeyboardInterrupt as error:
             return _say(sentence(error) if error.args else "Stopped.", INTERRUPTED)
+        except Exception:
+            traceback.print_exc()
+            return _say(REPORT.format(version=__version__), FAILURE)
         return 0
 
     return run

@@ -18,12 +18,13 @@ from keras_booth.evaluation import (
     score_class,
     score_subject,
 )
+from keras_booth.tools.errors import InputError, require
+from keras_booth.tools.files import whole_file, write_text
 from keras_booth.workflow.callbacks import TrainingProgress
-from keras_booth.workflow.errors import require, user_input
-from keras_booth.workflow.files import check_writable, slug, whole_file
+from keras_booth.workflow.files import check_writable, slug
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.report import image_grid
-from keras_booth.workflow.run import build_booth, compile_booth, resolve, write_text
+from keras_booth.workflow.run import build_booth, compile_booth, resolve
 from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior
 
 BEFORE, VARIANTS = "before training", ("without prior loss", "with prior loss")
@@ -48,18 +49,17 @@ def evaluate(recipe, output, *, subjects=6, count=4, class_count=48, base_count=
         str: the tables, in Markdown.
     """
     output = pathlib.Path(output)
-    with user_input():
-        most = len(SUBJECTS)
-        require(1 <= subjects <= most, "subjects", f"in [1, {most}]", subjects)
-        require(count >= 1, "count", ">= 1", count)
-        require(class_count >= 2, "class_count", ">= 2", class_count)
-        require(base_count >= 0, "base_count", ">= 0", base_count)
-        config = read_config(recipe)
-        check_writable(output, "output")
-        judge = load_judge()
-        results = Results(output / "results.json")
-        results.belong_to(config.to_dict() | {"pictures": [count, class_count, seed]})
-        output.mkdir(parents=True, exist_ok=True)
+    most = len(SUBJECTS)
+    require(1 <= subjects <= most, "subjects", f"in [1, {most}]", subjects)
+    require(count >= 1, "count", ">= 1", count)
+    require(class_count >= 2, "class_count", ">= 2", class_count)
+    require(base_count >= 0, "base_count", ">= 0", base_count)
+    config = read_config(recipe)
+    check_writable(output, "output")
+    judge = load_judge()
+    results = Results(output / "results.json")
+    results.belong_to(config.to_dict() | {"pictures": [count, class_count, seed]})
+    output.mkdir(parents=True, exist_ok=True)
     protocol = Protocol(judge, output, count, class_count, seed)
     if base_count and "base" not in results:
         results["base"] = protocol.measure_base(config, base_count)
@@ -87,9 +87,9 @@ class Results:
         self.values = json.loads(path.read_text()) if path.exists() else {}
 
     def belong_to(self, recipe):
-        """Raise a `ValueError` if what is here was measured with another recipe."""
+        """Raise an `InputError` if what is here was measured with another recipe."""
         if self.values and self.values.get("recipe") != recipe:
-            raise ValueError(
+            raise InputError(
                 "The folder holds measurements of another recipe; give a fresh one. "
                 f"Received: output={str(self.path.parent)!r}"
             )

@@ -4,7 +4,6 @@ import pathlib
 
 from keras_booth.bases import check_export
 from keras_booth.dreambooth import load
-from keras_booth.workflow.errors import user_input
 from keras_booth.workflow.files import check_writable
 
 
@@ -25,8 +24,7 @@ def export_model(model, output, format=None, dtype="float32"):
     """
     output = pathlib.Path(output)
     format = format or ("safetensors" if output.suffix == ".safetensors" else "diffusers")
-    with user_input():
-        check_export(output, format, dtype)
-        check_writable(output.parent, "output")
-        booth = load(model)
+    check_export(output, format, dtype)
+    check_writable(output.parent, "output")
+    booth = load(model)
     return booth.export_weights(output, format=format, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Folders that are fresh, and files that are there whole or not at all."""
+"""Folders that are fresh, and names of files."""
 
 import contextlib
 import hashlib
@@ -7,21 +7,11 @@ import os
 import pathlib
 import re
 
-
-@contextlib.contextmanager
-def whole_file(path):
-    """Gives a temporary name beside `path`, which becomes `path` when the block ends well and vanishes when not."""
-    path = pathlib.Path(path)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+from keras_booth.tools.errors import InputError
 
 
 def check_writable(folder, field):
-    """Raises a `ValueError` unless `folder` could be made and written. Makes nothing.
+    """Raises an `InputError` unless `folder` could be made and written. Makes nothing.
 
     Args:
         folder: str or `Path`. Need not exist.
@@ -30,9 +20,9 @@ def check_writable(folder, field):
     folder = pathlib.Path(folder)
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
-        raise ValueError(f"{field} must be a folder, but {nearest} is a file. Received: {field}={str(folder)!r}")
+        raise InputError(f"{field} must be a folder, but {nearest} is a file. Received: {field}={str(folder)!r}")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise ValueError(f"{field} must be writable, but {nearest} is not. Received: {field}={str(folder)!r}")
+        raise InputError(f"{field} must be writable, but {nearest} is not. Received: {field}={str(folder)!r}")
 
 
 def fresh_folder(path):

@@ -10,8 +10,9 @@ import typing
 import jsonargparse
 import yaml
 
+from keras_booth.tools.errors import InputError
 from keras_booth.workflow.config import RunConfig, SubjectOptions
-from keras_booth.workflow.errors import InputError, Parser, user_input
+from keras_booth.workflow.errors import Parser
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
 MORE = "more_subjects"
@@ -59,9 +60,8 @@ def parse_config(flags):
     for group in GROUPS:
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
-    with user_input():
-        groups = parser.instantiate(values)
-        return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
+    groups = parser.instantiate(values)
+    return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
 
 
 def parse_train(flags):

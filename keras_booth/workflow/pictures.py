@@ -10,9 +10,10 @@ from PIL.PngImagePlugin import PngInfo
 from keras_booth.data import read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.dreambooth import DreamBooth, load
+from keras_booth.tools.errors import require, require_guidance
+from keras_booth.tools.files import read_text, whole_file
 from keras_booth.version import __version__
-from keras_booth.workflow.errors import require, require_guidance, user_input
-from keras_booth.workflow.files import check_writable, slug, whole_file
+from keras_booth.workflow.files import check_writable, slug
 from keras_booth.workflow.progress import progress_bar
 from keras_booth.workflow.report import image_grid, image_matrix, rows_of
 
@@ -100,18 +101,17 @@ def draw_pictures(
     >>> draw_pictures("dog.keras", ["a photo of sks dog"], "out", options=PictureOptions(count=4))
     """
     options = options or PictureOptions()
-    with user_input():
-        prompts = gather_prompts(prompts, prompt_file)
-        check_writable(output, "output")
-        start = None if options.image is None else read_photo(options.image)
-        booth = open_model(model, lora, lora_scale)
-        if merge_tokens is not None:
-            booth.base.merge_tokens(merge_tokens)
-        drawings = find_drawings(booth, options)
-        start = None if start is None else center_crop(resize_short_side(start, booth.image_size), booth.image_size)
-        shots = draw_all(booth, prompts, drawings, start, options)
-        folder = pathlib.Path(output)
-        folder.mkdir(parents=True, exist_ok=True)
+    prompts = gather_prompts(prompts, prompt_file)
+    check_writable(output, "output")
+    start = None if options.image is None else read_photo(options.image)
+    booth = open_model(model, lora, lora_scale)
+    if merge_tokens is not None:
+        booth.base.merge_tokens(merge_tokens)
+    drawings = find_drawings(booth, options)
+    start = None if start is None else center_crop(resize_short_side(start, booth.image_size), booth.image_size)
+    shots = draw_all(booth, prompts, drawings, start, options)
+    folder = pathlib.Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
     notes = {"base": booth.base.config.name, "model": model, "lora": lora, "Software": SOFTWARE}
     if lora is not None:
         notes["lora_scale"] = lora_scale
@@ -125,7 +125,7 @@ def gather_prompts(prompts, path):
     """The prompts of the command line and of a file."""
     prompts = list(prompts)
     if path is not None:
-        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+        lines = read_text(path, "prompt_file").splitlines()
         found = [line.strip() for line in lines if line.strip()]
         require(found, "prompt_file", "a file with a prompt on a line", str(path))
         prompts += found

@@ -12,13 +12,14 @@ import keras
 from keras_booth.data import read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.dreambooth import DreamBooth, LoraConfig
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import whole_file, write_text
 from keras_booth.version import __version__
 from keras_booth.workflow.callbacks import SampleGrid, StepLog, TrainingProgress
 from keras_booth.workflow.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
 from keras_booth.workflow.config import default_prompts
 from keras_booth.workflow.doctor import WARNING, diagnose
-from keras_booth.workflow.errors import InputError, user_input
-from keras_booth.workflow.files import check_writable, fresh_folder, slug, whole_file
+from keras_booth.workflow.files import check_writable, fresh_folder, slug
 from keras_booth.workflow.guard import FiniteGuard, NotFinite
 from keras_booth.workflow.parsing import read_config, to_yaml
 from keras_booth.workflow.report import image_grid, loss_curves
@@ -52,11 +53,10 @@ def run(config):
 
     >>> folder = run(read_config("configs/quickstart.yaml"))
     """
-    with user_input():
-        check_writable(config.output.folder, "output.folder")
-        config, booth, pictures = prepare(config, warned=True)
-        data = build_datasets(config, booth, pictures)
-        folder = fresh_folder(config.output.folder)
+    check_writable(config.output.folder, "output.folder")
+    config, booth, pictures = prepare(config, warned=True)
+    data = build_datasets(config, booth, pictures)
+    folder = fresh_folder(config.output.folder)
     write_text(folder / CONFIG_FILE, f"# {versions()}\n{to_yaml(config)}")
     return finish(config, booth, data, pictures, folder)
 
@@ -74,16 +74,15 @@ def resume(folder):
         InputError: If the folder is no run, or the run is finished.
     """
     folder = Path(folder)
-    with user_input():
-        if not (folder / CONFIG_FILE).is_file():
-            raise ValueError(f"There is no run to go on with: {CONFIG_FILE} is missing. Received: --resume {folder}")
-        config = read_config(folder / CONFIG_FILE)
-        if (folder / model_name(config)).exists() and not (folder / CHECKPOINTS).is_dir():
-            raise ValueError(f"The run is finished: {folder / model_name(config)}. Received: --resume {folder}")
-        config, booth, pictures = prepare(config)
-        checkpoint = latest_checkpoint(folder / CHECKPOINTS)
-        start = load_checkpoint(booth, checkpoint) if checkpoint else 0
-        data = build_datasets(config, booth, pictures, start)
+    if not (folder / CONFIG_FILE).is_file():
+        raise InputError(f"There is no run to go on with: {CONFIG_FILE} is missing. Received: --resume {folder}")
+    config = read_config(folder / CONFIG_FILE)
+    if (folder / model_name(config)).exists() and not (folder / CHECKPOINTS).is_dir():
+        raise InputError(f"The run is finished: {folder / model_name(config)}. Received: --resume {folder}")
+    config, booth, pictures = prepare(config)
+    checkpoint = latest_checkpoint(folder / CHECKPOINTS)
+    start = load_checkpoint(booth, checkpoint) if checkpoint else 0
+    data = build_datasets(config, booth, pictures, start)
     return finish(config, booth, data, pictures, folder, start)
 
 
@@ -193,7 +192,7 @@ def make_optimizer(training):
     try:
         return keras.optimizers.get({"class_name": training.optimizer, "config": options})
     except (TypeError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"training.optimizer_arguments must be arguments of {training.optimizer}: {error}. "
             f"Received: training.optimizer_arguments={training.optimizer_arguments}"
         ) from error
@@ -306,9 +305,3 @@ def versions():
         except metadata.PackageNotFoundError:
             continue
     return ", ".join(found)
-
-
-def write_text(path, text):
-    """Writes a text file, whole or not at all."""
-    with whole_file(path) as part:
-        Path(part).write_text(text, encoding="utf-8")

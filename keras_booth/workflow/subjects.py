@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_booth.data import PhotoSet, find_photos, photo_dataset, read_captions, read_photo
 from keras_booth.dreambooth import default_prompts
+from keras_booth.tools.errors import InputError
 from keras_booth.workflow.validation import validation_dataset
 
 
@@ -72,7 +73,7 @@ def check_batch_size(config, photos, own):
     drawn = config.prior.count if config.prior.wanted else 0
     class_images = sum(len(group.paths) if group else drawn for group in own)
     if config.training.batch_size > shown + class_images:
-        raise ValueError(
+        raise InputError(
             f"training.batch_size must be at most the number of pictures: {shown} photos and {class_images} class "
             f"images. Received: training.batch_size={config.training.batch_size}"
         )

@@ -5,13 +5,14 @@ import importlib.util
 import numpy as np
 import tensorflow as tf
 
+from keras_booth.tools.errors import InputError
 from keras_booth.workflow.callbacks import LossCallback
 
 
 def require_tensorboard():
-    """Raise `ValueError` where the package that writes events is missing."""
+    """Raise `InputError` where the package that writes events is missing."""
     if importlib.util.find_spec("tensorboard") is None:
-        raise ValueError("Event files need a package: pip install tensorboard. Received: training.tensorboard=True")
+        raise InputError("Event files need a package: pip install tensorboard. Received: training.tensorboard=True")
 
 
 class TensorBoardLog(LossCallback):

@@ -151,7 +151,10 @@ class TestBadInput:
             (["--strength", "0"], "strength must be in (0, 1]. Received: strength=0.0"),
             (["--guidance-rescale", "2"], "guidance_rescale must be in [0, 1]"),
             (["--merge-tokens", "0.9"], "`ratio` must be in [0, 0.75)"),
-            (["--prompt-file", "none.txt"], "No such file or directory. Received: none.txt"),
+            (
+                ["--prompt-file", "none.txt"],
+                "prompt_file cannot be read (No such file or directory). Received: prompt_file=none.txt",
+            ),
             (["--steps", "0"], "steps must be >= 1. Received: steps=0"),
             (["--guidance-scale", "-1"], "guidance_scale must be >= 0. Received: guidance_scale=-1.0"),
             (["--batch-size", "0"], "batch_size must be >= 1"),

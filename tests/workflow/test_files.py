@@ -1,25 +1,6 @@
-import os
-
 import pytest
 
-from keras_booth.workflow.files import check_writable, fresh_folder, slug, whole_file
-
-
-class TestWholeFile:
-    def test_appears_when_done(self, tmp_path):
-        with whole_file(tmp_path / "a.txt") as part:
-            part.write_text("new")
-            assert part.suffix == ".txt"
-            assert not (tmp_path / "a.txt").exists()
-        assert os.listdir(tmp_path) == ["a.txt"]
-
-    def test_failure_leaves_the_old_one(self, tmp_path):
-        (tmp_path / "a.txt").write_text("old")
-        with pytest.raises(RuntimeError), whole_file(tmp_path / "a.txt") as part:
-            part.write_text("half")
-            raise RuntimeError
-        assert os.listdir(tmp_path) == ["a.txt"]
-        assert (tmp_path / "a.txt").read_text() == "old"
+from keras_booth.workflow.files import check_writable, fresh_folder, slug
 
 
 class TestFreshFolder:

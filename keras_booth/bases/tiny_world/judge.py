@@ -9,6 +9,8 @@ from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases.tiny_world.config import IMAGE_SIZE
 from keras_booth.bases.tiny_world.scenes import ATTRIBUTES
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import whole_file
 
 JUDGE_PATH = Path(__file__).parent / "assets" / "judge.safetensors"
 WIDTHS = (32, 48, 80, 112)
@@ -84,7 +86,7 @@ class Judge:
         model, weights = build_judge_model(), load_file(path)
         missing = {variable.path for variable in model.variables} ^ set(weights)
         if missing:
-            raise ValueError(f"{path} holds no judge of this version. Received: differing weights {sorted(missing)}")
+            raise InputError(f"{path} holds no judge of this version. Received: differing weights {sorted(missing)}")
         for variable in model.variables:
             variable.assign(weights[variable.path].astype("float32"))
         return cls(model)
@@ -94,7 +96,8 @@ class Judge:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {v.path: keras.ops.convert_to_numpy(v.value).astype("float16") for v in self.model.variables}
-        save_file(arrays, path)
+        with whole_file(path) as part:
+            save_file(arrays, part)
 
     def probabilities(self, images, batch_size=128):
         """Returns for each attribute an array of shape `(batch, values)`.
@@ -106,7 +109,7 @@ class Judge:
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE, 3):
             expected = (IMAGE_SIZE, IMAGE_SIZE, 3)
-            raise ValueError(f"images must have shape (batch, *{expected}). Received: images.shape={images.shape}")
+            raise InputError(f"images must have shape (batch, *{expected}). Received: images.shape={images.shape}")
         batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
         answers = [self.model.predict_on_batch(batch.astype("float32")) for batch in batches]
         return {

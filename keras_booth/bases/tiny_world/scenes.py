@@ -8,6 +8,7 @@ from keras_booth.bases.tiny_world.accessories import draw_accessory
 from keras_booth.bases.tiny_world.backdrops import BACKDROPS, draw_backdrop
 from keras_booth.bases.tiny_world.canvas import Canvas
 from keras_booth.bases.tiny_world.subjects import COLORS, DRAWERS, draw_subject
+from keras_booth.tools.errors import InputError
 
 ATTRIBUTES = {
     "class_noun": tuple(DRAWERS),
@@ -55,10 +56,10 @@ class Look:
         for attribute in ("class_noun", "main_color", "second_color", "pattern", "accessory"):
             _check(attribute, getattr(self, attribute))
         if self.second_color == self.main_color:
-            raise ValueError(f"second_color must differ from main_color. Received: second_color={self.second_color!r}")
+            raise InputError(f"second_color must differ from main_color. Received: second_color={self.second_color!r}")
         for name in ("girth", "head"):
             if not -1 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [-1, 1]. Received: {name}={getattr(self, name)}")
+                raise InputError(f"{name} must be in [-1, 1]. Received: {name}={getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def random_scene(rng, **fixed):
     """
     scene = {name: fixed.pop(name) for name in ("look", "setting", "seed") if name in fixed}
     if "look" in scene and fixed:
-        raise ValueError(f"look is given, so its fields cannot be. Received: {fixed}")
+        raise InputError(f"look is given, so its fields cannot be. Received: {fixed}")
     look = random_look(rng, **fixed)
     setting = ATTRIBUTES["setting"][rng.integers(len(ATTRIBUTES["setting"]))]
     return Scene(**({"look": look, "setting": setting, "seed": int(rng.integers(2**31))} | scene))
@@ -172,4 +173,4 @@ def labels(scene):
 
 def _check(attribute, value):
     if value not in ATTRIBUTES[attribute]:
-        raise ValueError(f"{attribute} must be one of {ATTRIBUTES[attribute]}. Received: {attribute}={value!r}")
+        raise InputError(f"{attribute} must be one of {ATTRIBUTES[attribute]}. Received: {attribute}={value!r}")

@@ -1,0 +1,40 @@
+"""The one way to fail at a user's mistake: an `InputError`, one sentence that says what is wrong and what to do."""
+
+import math
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave.
+
+    The message is one sentence that ends in what was received. Commands print it and exit with 2; any other error,
+    plain `ValueError` included, is a fault of ours and keeps its traceback.
+    """
+
+
+class CheckpointError(InputError):
+    """A file or folder of weights that cannot be read, or that is of another kind than what it is asked for."""
+
+
+def require(condition, field, rule, value):
+    """Raises an `InputError` in Keras's manner unless `condition` holds.
+
+    Args:
+        condition: bool.
+        field: str. Name of the field, as the user writes it.
+        rule: str. What the field must be: `">= 0"`.
+        value: What was received.
+    """
+    if not condition:
+        raise InputError(f"{field} must be {rule}. Received: {field}={value!r}")
+
+
+def require_guidance(field, value):
+    """Raises an `InputError` unless `value` is a guidance scale, or `None` for the base's own."""
+    require(value is None or 0 <= value < math.inf, field, ">= 0", value)
+
+
+def sentence(error):
+    """An exception's message on one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}. Received: {error.filename}" if error.filename else f"{error.strerror}."
+    return " ".join(str(error).split()) or type(error).__name__
