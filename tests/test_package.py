@@ -1,0 +1,65 @@
+"""What `python -m keras_booth` says, and what a wheel holds."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from keras_booth.__main__ import COMMANDS, main
+from keras_booth.version import __version__
+from keras_booth.workflow.shipped import shipped_configs, shipped_folder
+
+ROOT = Path(__file__).parents[1]
+
+
+class TestMain:
+    @pytest.mark.parametrize("arguments", [[], ["--help"]])
+    def test_lists_the_commands(self, capsys, arguments):
+        assert main(arguments) == 0
+        said = capsys.readouterr().out
+        assert all(f"python -m keras_booth.{name}" in said for name in COMMANDS)
+        assert all((ROOT / "keras_booth" / f"{name}.py").is_file() for name in COMMANDS)
+
+    def test_version(self, capsys):
+        assert main(["--version"]) == 0
+        assert capsys.readouterr().out == f"keras_booth {__version__}\n"
+
+    def test_an_unknown_command(self, capsys):
+        assert main(["trian"]) == 2
+        assert capsys.readouterr().err.startswith("There is no command trian; there are train, ")
+
+    def test_hands_over(self, capsys):
+        assert main(["export", "none.keras", "--output", "a", "--dtype", "int8"]) == 2
+        assert "--dtype" in capsys.readouterr().err
+
+
+def test_shipped_configs_of_a_clone():
+    assert shipped_folder() == ROOT
+    assert shipped_configs()["quickstart"] == ROOT / "configs" / "quickstart.yaml"
+
+
+@pytest.mark.large
+def test_a_wheel_holds_configs_and_photographs(tmp_path):
+    # Of a copy: setuptools leaves a folder `build` beside what it builds, with files that later wheels would hold.
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "tests"))
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", wheel], check=True)
+    code = "from keras_booth.workflow.shipped import *; print(shipped_configs()['quickstart']); print(shipped_folder())"
+    # What the package needs comes from this environment, the package itself from the wheel.
+    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (site / "needs.pth").write_text(sysconfig.get_path("purelib"))
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    names = zipfile.ZipFile(wheel).namelist()
+    assert any(name.endswith("share/keras_booth/photos/orange_dog/00.jpg") for name in names)
+    assert done.stdout.splitlines(), done.stderr
+    config, folder = map(Path, done.stdout.splitlines())
+    assert config.read_text() == (ROOT / "configs" / "quickstart.yaml").read_text()
+    assert folder == config.parents[1] and tmp_path in folder.parents
