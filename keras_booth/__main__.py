@@ -1,4 +1,4 @@
-"""`python -m keras_booth`: which commands there are; `python -m keras_booth train …` is `python -m keras_booth.train …`."""
+"""`python -m keras_booth`: which commands there are. `python -m keras_booth train` is `python -m keras_booth.train`."""
 
 import importlib
 import sys

@@ -1,12 +1,17 @@
 """The notebooks run from top to bottom, with settings so small that nothing is learned."""
 
-import pathlib
+import importlib.machinery
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -25,6 +30,55 @@ def test_is_stored_without_outputs(path):
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert code and all(cell.outputs == [] and cell.execution_count is None for cell in code)
+
+
+def first_cell():
+    """The code that finds the project."""
+    notebook = nbformat.read(ROOT / "notebooks" / "quickstart.ipynb", as_version=4)
+    return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
+class TestFindsTheProject:
+    """The first cell, in a folder that is no clone; keras_booth itself is installed here."""
+
+    @pytest.fixture
+    def project(self, tmp_path):
+        """A folder with the photographs, as a clone has them."""
+        folder = tmp_path / "elsewhere" / "keras_booth-main"
+        shutil.copytree(ROOT / "photos", folder / "photos")
+        return folder
+
+    @pytest.fixture(autouse=True)
+    def outside(self, tmp_path, monkeypatch):
+        """Stands in an empty folder."""
+        (tmp_path / "content").mkdir()
+        monkeypatch.chdir(tmp_path / "content")
+
+    def test_by_its_address(self, project):
+        for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "a"]):
+            subprocess.run(["git", *words], cwd=project, check=True)
+        scope = {}
+        exec(first_cell().replace('REPOSITORY = ""', f'REPOSITORY = "{project}"'), scope)
+        assert (scope["ROOT"] / "photos" / "orange_dog" / "00.jpg").is_file()
+
+    def test_uploaded_to_colab(self, project, monkeypatch):
+        def upload():  # as Colab's: writes the file into the folder at hand, returns its content by name
+            path = shutil.make_archive("keras_booth-main", "zip", project.parent)
+            return {Path(path).name: Path(path).read_bytes()}
+
+        for name in ("google", "google.colab", "google.colab.files"):
+            module = types.ModuleType(name)
+            module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+            monkeypatch.setitem(sys.modules, name, module)
+        sys.modules["google.colab"].files = sys.modules["google.colab.files"]
+        sys.modules["google.colab.files"].upload = upload
+        scope = {}
+        exec(first_cell(), scope)
+        assert (scope["ROOT"] / "photos" / "orange_dog" / "00.jpg").is_file()
+
+    def test_says_what_to_do(self):
+        with pytest.raises(SystemExit, match="Set REPOSITORY to the address of the project"):
+            exec(first_cell(), {})
 
 
 @pytest.mark.large
