@@ -1,7 +1,6 @@
 """What is odd about a folder of photographs, found before training."""
 
 import dataclasses
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +35,8 @@ class Inspection:
 
     def shared(self, other):
         """list of pairs of `Path`, one of these photographs and one of another `Inspection`, that show the same."""
-        pairs = itertools.product(self.prints, other.prints)
-        return [(one, two) for one, two in pairs if same(self.prints[one], other.prints[two])]
+        mine, others = list(self.prints), list(other.prints)
+        return [(mine[one], others[two]) for one, two in np.argwhere(same(self.prints, other.prints))]
 
 
 def inspect_photos(paths):
@@ -58,14 +57,15 @@ def inspect_photos(paths):
             continue
         sizes[path] = tuple(side * scale for side in photo.shape[:2])
         prints[path] = fingerprint(photo)
-    pairs = itertools.combinations(prints, 2)
-    duplicates = tuple((one, two) for one, two in pairs if same(prints[one], prints[two]))
+    seen = list(prints)
+    duplicates = tuple((seen[one], seen[two]) for one, two in np.argwhere(np.triu(same(prints, prints), 1)))
     return Inspection(sizes, unreadable, duplicates, prints)
 
 
-def same(one, two):
-    """Whether two fingerprints are of the same picture."""
-    return np.count_nonzero(one != two) <= SAME_BITS
+def same(ones, twos):
+    """Bool array: which of some fingerprints are of the same picture as which of others; dicts of them."""
+    ones, twos = (np.array(list(prints.values())).reshape(-1, 64) * 2.0 - 1.0 for prints in (ones, twos))
+    return ones @ twos.T >= 64 - 2 * SAME_BITS
 
 
 def fingerprint(photo):

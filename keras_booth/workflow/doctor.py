@@ -62,7 +62,7 @@ def examine_subject(found, config, base_config, tokenizer):
     yield from examine_captions(found)
     yield from examine_identifier(found.subject, tokenizer, base_config)
     yield from examine_names(found)
-    yield from examine_times(config, len(config.subjects), len(found.paths))
+    yield from examine_times(config, found)
 
 
 def whose(found, photographs):
@@ -99,9 +99,10 @@ def examine_memory(config, base_config):
         yield Finding(WARNING, "memory", f"{text} Try {cures}.")
 
 
-def examine_times(config, subjects, photos):
-    """How often each photograph of a subject is shown: subjects take turns."""
+def examine_times(config, found):
+    """How often each photograph of a subject is shown, and each of its class images: subjects take turns."""
     training, prior = config.training, config.prior
+    subjects, photos = len(config.subjects), len(found.paths)
     ratio = prior.ratio if prior.wanted else 0.0
     shown = training.steps * training.batch_size / (1 + ratio) / subjects / photos
     text = f"each photo is shown {shown:.0f} times"
@@ -111,7 +112,8 @@ def examine_times(config, subjects, photos):
         yield Finding(WARNING, "settings", f"{text}, which is often: lower training.steps, or look at samples early.")
     else:
         yield Finding(OK, "settings", f"{text}.")
-    if prior.wanted and prior.folder is None and prior.count < 10 * photos:
+    drawn = prior.wanted and prior.folder is None and found.subject.class_images is None
+    if drawn and prior.count < 10 * photos:
         text = f"{prior.count} class images would be learned by heart themselves: 50 times the photos is usual."
         yield Finding(NOTE, "settings", text)
 

@@ -80,17 +80,13 @@ def examine_names(found):
     nameless = [path for path, text in zip(found.paths, texts, strict=True) if not holds(text, word)]
     where = "caption" if found.captions and found.captions.texts else "prompt"
     if len(nameless) == len(texts):
-        text = (
-            f"{word!r} is in no {where.removesuffix('s')} of its photographs, such as {texts[0]!r}: the subject would"
-        )
-        yield Finding(WARNING, "identifier", f"{text} have no name to be drawn by.")
+        text = f"{word!r} is in no {where} of its photographs ({texts[0]!r}): the subject would get no name."
+        yield Finding(WARNING, "identifier", text)
     elif nameless:
         text = f"{word!r} is not in the captions of {names(nameless)}: what they show would be learned without a name."
         yield Finding(WARNING, "identifier", text)
     if holds(subject.class_prompt, word):
-        text = (
-            f"{word!r} is in the class prompt {subject.class_prompt!r} too, which is to show what the subject is not."
-        )
+        text = f"{word!r} is in the class prompt {subject.class_prompt!r}, which is to show what the subject is not."
         yield Finding(WARNING, "identifier", text)
 
 
