@@ -1,5 +1,6 @@
 """Prompts -> tokens, through KerasCV's CLIP tokenizer."""
 
+import logging
 import pathlib
 import re
 import tempfile
@@ -11,7 +12,11 @@ from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 
 from keras_booth.tools.errors import InputError
 
+logger = logging.getLogger("keras_booth")
+
 START, END = "<|startoftext|>", "<|endoftext|>"
+# Texts that were said to be cut, with the window they did not fit into.
+_complained = set()
 
 
 class Tokenizer:
@@ -83,8 +88,34 @@ class Tokenizer:
             pieces += [self.ids[piece] for piece in self._bpe.bpe(symbols).split(" ")]
         return pieces
 
+    def cut_off(self, text):
+        """What a text has beyond the window.
+
+        Args:
+            text: str.
+
+        Returns:
+            `(int, list of str)`: the number of its tokens, without start and end; and its words that are not read, or
+            not to their end.
+        """
+        count, words = 0, []
+        for word in text.split():
+            count += len(self.pieces(word))
+            if count > self.max_length - 2:
+                words.append(word)
+        return count, words
+
+    def complaint(self, text):
+        """One sentence about a text that is cut, which then is not said again; `None` for one that is not."""
+        count, words = self.cut_off(text)
+        if not words:
+            return None
+        _complained.add((text, self.max_length))
+        lost = " ".join(words if len(words) <= 40 else [*words[:30], "...", *words[-9:]])
+        return f"A prompt is cut: it has {count} tokens, of which {self.max_length - 2} are read. Left out is: {lost}"
+
     def __call__(self, prompts):
-        """Tokenize.
+        """Tokenize. Prompts that are cut are named in a warning on the logger `"keras_booth"`, each once.
 
         Args:
             prompts: list of str.
@@ -94,6 +125,9 @@ class Tokenizer:
         """
         tokens = np.full((len(prompts), self.max_length), self.pad, "int32")
         for row, prompt in zip(tokens, prompts, strict=True):
-            ids = [self.start, *self.pieces(prompt)][: self.max_length - 1] + [self.end]
+            ids = [self.start, *self.pieces(prompt)]
+            if len(ids) > self.max_length - 1 and (prompt, self.max_length) not in _complained:
+                logger.warning("%s", self.complaint(prompt))
+            ids = ids[: self.max_length - 1] + [self.end]
             row[: len(ids)] = ids
         return tokens

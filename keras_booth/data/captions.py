@@ -1,16 +1,64 @@
 """Captions that lie beside photographs: `NAME.txt`, or `metadata.jsonl` for a whole folder."""
 
 import json
+import logging
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from keras_booth.data.errors import PhotoError
+from keras_booth.tools.files import read_text
+
+logger = logging.getLogger("keras_booth")
 
 METADATA = "metadata.jsonl"
 KEYS = ("text", "caption", "prompt")
+# What a caption is called elsewhere, and by mistake (Windows hides the second suffix of 1.jpg.txt).
+SIMILAR_SUFFIXES = {".txt", ".text", ".caption", ".cap", ".tags", ".json", ".csv", ".md", ".rtf", ".doc", ".docx"}
+SIMILAR_NAMES = {"metadata.csv", "metadata.json", "metadata.parquet", "captions.txt", "captions.json", "captions.csv"}
+
+
+@dataclass(frozen=True)
+class Captions:
+    """The captions of some photographs.
+
+    Args:
+        texts: Dict of strings by the `Path` of their photograph.
+        missing: List of `Path` of photographs without one.
+        similar: List of `Path` of files that may have been meant as captions of those, but are not read.
+        alike: Dict of `Path` of captions whose names only nearly fit, 1.TXT, by that of their photograph.
+        strangers: List of strings, what a `metadata.jsonl` names that is not among the photographs.
+    """
+
+    texts: dict[Path, str]
+    missing: list[Path]
+    similar: list[Path]
+    alike: dict[Path, Path]
+    strangers: list[str]
+
+    def complaints(self, default):
+        """List of sentences: what a user may not have meant, when photographs without a caption get `default`."""
+        found = []
+        if self.missing:
+            verbs = plural(self.missing, "has no caption, and gets", "have no caption, and get")
+            found.append(f"{names(self.missing)} {verbs} {default!r}.")
+        if self.similar:
+            verb, photo = plural(self.similar, "is", "are"), self.missing[0]
+            right = f"the caption of {photo.name} is {photo.stem}.txt, or a line of {METADATA}"
+            found.append(f"{names(self.similar)} {verb} not read: {right}.")
+        for photo, text in self.alike.items():
+            found.append(f"{text.name} is taken as the caption of {photo.name}.")
+        if self.strangers:
+            found.append(
+                f"{METADATA} has captions for {names(self.strangers)}, but photos are taken from the folder itself."
+            )
+        return found
 
 
 def read_captions(paths, default):
     """Finds the caption of each photograph.
+
+    One warning on the logger `"keras_booth"` names the photographs that have none.
 
     Args:
         paths: Sequence of `Path`.
@@ -23,21 +71,84 @@ def read_captions(paths, default):
     Raises:
         PhotoError: If a caption file cannot be read, is empty, or names a photograph that is not there.
     """
-    listed = {}
-    for folder in {path.parent for path in paths}:
-        if (folder / METADATA).is_file():
-            listed |= read_metadata(folder / METADATA)
-    return [read_text(path.with_suffix(".txt")) or listed.get(path) or default for path in paths]
+    captions = find_captions(paths)
+    for complaint in captions.complaints(default):
+        logger.warning("%s", complaint)
+    return [captions.texts.get(path, default) for path in paths]
 
 
-def read_text(path):
-    """The caption in a text file, on one line; `None` if there is no such file."""
-    if not path.is_file():
-        return None
-    try:
-        caption = " ".join(path.read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError) as error:
-        raise PhotoError(f"The caption cannot be read: save it as UTF-8 text. Received: '{path}' ({error})") from error
+def find_captions(paths):
+    """The captions of some photographs, and what else may have been meant as such: `Captions`.
+
+    Raises:
+        PhotoError: As `read_captions`.
+    """
+    texts, similar, alike, strangers = {}, [], {}, []
+    for folder in dict.fromkeys(path.parent for path in paths):
+        mine = {path: None for path in paths if path.parent == folder}
+        beside = Beside(mine)
+        listed = read_metadata(beside.metadata) if beside.metadata else {}
+        found = {path: read_caption(text) for path, text in beside.texts.items()}
+        texts |= {path: caption for path, caption in listed.items() if path in mine} | found
+        strangers += [os.path.relpath(path, folder) for path in listed if path not in mine]
+        alike |= beside.alike
+        similar += beside.similar([path for path in mine if path not in texts])
+    return Captions(texts, [path for path in paths if path not in texts], similar, alike, strangers)
+
+
+def caption_files(paths):
+    """List of `Path` of the files that hold captions of some photographs."""
+    found = []
+    for folder in dict.fromkeys(path.parent for path in paths):
+        beside = Beside({path: None for path in paths if path.parent == folder})
+        found += [*beside.texts.values(), *([beside.metadata] if beside.metadata else [])]
+    return found
+
+
+class Beside:
+    """What lies beside photographs of one folder.
+
+    Args:
+        photos: Dict or set of `Path`, at least one.
+
+    Attributes:
+        texts: Dict of the `Path` of `NAME.txt` by that of its photograph; `NAME.TXT` is one too, as on Windows.
+        alike: Those of `texts` that are written differently from `NAME.txt`.
+        metadata: `Path` of the folder's `metadata.jsonl`, or `None`.
+    """
+
+    def __init__(self, photos):
+        folder = next(iter(photos)).parent
+        self.files = sorted(path for path in folder.iterdir() if path not in photos) if folder.is_dir() else []
+        exact = {path.name: path for path in self.files}
+        taken = {photo.with_suffix(".txt").name for photo in photos}
+        nearly = {path.name.lower(): path for path in self.files if path.name not in taken}
+        self.texts = {}
+        for photo in photos:
+            name = photo.with_suffix(".txt").name
+            text = exact.get(name) or nearly.get(name.lower())
+            if text and text.is_file():
+                self.texts[photo] = text
+        self.alike = {photo: text for photo, text in self.texts.items() if text.name not in taken}
+        self.metadata = exact.get(METADATA) or nearly.get(METADATA)
+
+    def similar(self, photos):
+        """List of `Path` of what may have been meant as the captions of some of them."""
+        starts = tuple(f"{photo.stem}.".lower() for photo in photos)
+        return [
+            path
+            for path in self.files
+            if path not in self.texts.values()
+            and (
+                (path.suffix.lower() in SIMILAR_SUFFIXES and path.name.lower().startswith(starts))
+                or (photos and path.name.lower() in SIMILAR_NAMES)
+            )
+        ]
+
+
+def read_caption(path):
+    """The caption in a text file, on one line."""
+    caption = " ".join(read_text(path, "caption", PhotoError).split())
     if not caption:
         raise PhotoError(f"The caption is empty: write one, or delete the file. Received: '{path}'")
     return caption
@@ -46,20 +157,18 @@ def read_text(path):
 def read_metadata(path):
     """Dict of captions by the `Path` of their photograph."""
     captions = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PhotoError(
-            f"The captions cannot be read: save them as UTF-8 text. Received: '{path}' ({error})"
-        ) from error
-    for number, line in enumerate(lines, start=1):
+    # Not `splitlines`, which breaks JSON at characters that are allowed in its strings.
+    for number, line in enumerate(read_text(path, "captions", PhotoError).split("\n"), start=1):
         if line.strip():
             photo, caption = read_line(line, f"'{path}', line {number}")
-            if not (path.parent / photo).is_file():
+            # Windows' programs write sub\1.jpg.
+            places = [path.parent / name for name in (photo, photo.replace("\\", "/"))]
+            found = next((place for place in places if place.is_file()), None)
+            if found is None:
                 raise PhotoError(
                     f"A caption names a photo that is not there: {photo}. Received: '{path}', line {number}"
                 )
-            captions[path.parent / Path(photo)] = caption
+            captions[found] = caption
     return captions
 
 
@@ -73,3 +182,14 @@ def read_line(line, where):
         raise PhotoError(
             f'A line must look like {{"file_name": "1.jpg", "text": "a photo of sks dog"}}. Received: {where}'
         ) from error
+
+
+def names(paths, limit=8):
+    """The names of files, the first ones of many."""
+    shown = ", ".join(path.name if isinstance(path, Path) else path for path in paths[:limit])
+    return shown if len(paths) <= limit else f"{shown} and {len(paths) - limit} more"
+
+
+def plural(items, one, several):
+    """The word for as many items."""
+    return one if len(items) == 1 else several

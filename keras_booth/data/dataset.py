@@ -11,10 +11,8 @@ from keras_booth.data.encoded import EncodedPhotos, to_model
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import as_pair, flip_left_right, random_crop
 from keras_booth.data.order import AUGMENT, INSTANCE, PRIOR, SampleOrder
-from keras_booth.data.photo_set import PhotoSet
+from keras_booth.data.photo_set import PhotoSet, check_crop
 from keras_booth.data.prepared import PreparedPhotos
-
-CROPS = ("center", "random")
 
 
 def photo_dataset(
@@ -63,8 +61,9 @@ def photo_dataset(
         batch_size: Int, samples of both kinds in a batch.
         prior_ratio: Number >= 0, class images per instance image. 0 leaves `prior` out.
         steps_per_epoch: Int, or `None` for as many steps as it takes to see every image of both streams.
-        crop: `"center"` or `"random"` (along the long side). The short side always fits.
-        flip: Boolean, whether to mirror each image with probability one half.
+        crop: `"center"` or `"random"` (along the long side). The short side always fits. A `PhotoSet`, of photographs
+            or of class images, may bring its own.
+        flip: Boolean, whether to mirror each image with probability one half. A `PhotoSet` may bring its own.
         seed: Int >= 0 of order, crop and flip.
         shuffle: Boolean, whether to shuffle each stream anew each time it begins again.
         start_step: Int, steps to skip: the first element is the one at this step of the run. To resume before epoch
@@ -90,8 +89,7 @@ def photo_dataset(
     seed = _check_int("seed", seed, minimum=0)
     start_step = _check_int("start_step", start_step, minimum=0)
     ratio = _check_ratio(prior_ratio)
-    if crop not in CROPS:
-        raise PhotoError(f"`crop` must be 'center' or 'random'. Received: crop={crop!r}")
+    check_crop(crop)
     if steps_per_epoch is not None:
         steps_per_epoch = _check_int("steps_per_epoch", steps_per_epoch, minimum=1)
     if prior is None:
@@ -124,19 +122,21 @@ class Shots:
 
     def __init__(self, sets, booth, crop, flip, seed, cache_latents):
         self.size = as_pair(booth.image_size)
-        self.crop, self.flip, self.seed = crop, flip, seed
+        self.seed = seed
         self.name = "moments" if cache_latents else "images"
+        places = {(stream, number): photos for stream, group in sets.items() for number, photos in enumerate(group)}
+        # How the photographs of each set are cut and mirrored: its own way, or that of all.
+        self.ways = {
+            place: (photos.crop or crop, flip if photos.flip is None else photos.flip)
+            for place, photos in places.items()
+        }
         self.photos = {
-            (stream, number): PreparedPhotos(photos.paths, self.size, crop)
-            for stream, group in sets.items()
-            for number, photos in enumerate(group)
+            place: PreparedPhotos(photos.paths, self.size, self.ways[place][0]) for place, photos in places.items()
         }
         if cache_latents:
             self.photos = {
-                (stream, number): EncodedPhotos(
-                    photos, booth, self.size, crop, flip, [seed, stream, number], sets[stream][number].latents
-                )
-                for (stream, number), photos in self.photos.items()
+                place: EncodedPhotos(photos, booth, self.size, *self.ways[place], [seed, *place], places[place].latents)
+                for place, photos in self.photos.items()
             }
 
     def __call__(self, n, stream, number, index):
@@ -144,9 +144,9 @@ class Shots:
         rng = np.random.default_rng([self.seed, AUGMENT, n])
         if self.name == "moments":
             return photos.pick(index, rng)
-        image = photos[index]
-        mirror = self.flip and rng.random() < 0.5
-        if self.crop == "random":
+        image, (crop, flip) = photos[index], self.ways[stream, number]
+        mirror = flip and rng.random() < 0.5
+        if crop == "random":
             image = random_crop(image, self.size, rng)
         return flip_left_right(image) if mirror else image
 

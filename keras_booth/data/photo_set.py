@@ -1,12 +1,17 @@
 """Photographs and what they show."""
 
+import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_booth.data.captions import read_captions
+from keras_booth.data.captions import caption_files, names, read_captions
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.photographs import find_photos
+
+logger = logging.getLogger("keras_booth")
+
+CROPS = ("center", "random")
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,8 @@ class PhotoSet:
         latents: Tuple of `Path` of `.npy` files, one a photograph, with the scaled latents it was decoded from, float32
             `(h, w, channels)`; or empty. `photo_dataset` with `cache_latents` takes them where it would encode the
             photograph as it is. They must be of the autoencoder of the model that is trained.
+        crop: `"center"` or `"random"`, how `photo_dataset` cuts these photographs; `None` for its own `crop`.
+        flip: Boolean, whether it mirrors these photographs at random; `None` for its own `flip`.
 
     Example:
 
@@ -30,6 +37,8 @@ class PhotoSet:
     prompt: str
     captions: tuple[str, ...] = ()
     latents: tuple[Path, ...] = ()
+    crop: str | None = None
+    flip: bool | None = None
 
     def __post_init__(self):
         if isinstance(self.paths, (str, os.PathLike)):
@@ -53,6 +62,8 @@ class PhotoSet:
                 f"`latents` must have one file for each photo. Received: {len(self.latents)} files, "
                 f"{len(self.paths)} photos"
             )
+        if self.crop is not None:
+            check_crop(self.crop)
 
     @property
     def prompts(self):
@@ -61,11 +72,14 @@ class PhotoSet:
 
     def first(self, count):
         """The set of the first `count` photographs."""
-        return PhotoSet(self.paths[:count], self.prompt, self.captions[:count], self.latents[:count])
+        return replace(self, paths=self.paths[:count], captions=self.captions[:count], latents=self.latents[:count])
 
     @classmethod
     def from_folder(cls, folder, prompt, captions=False):
         """Makes the set of all photographs that `find_photos` finds in `folder`.
+
+        Captions that are there but not wanted, and photographs without one where they are, are named in a warning on
+        the logger `"keras_booth"`.
 
         Args:
             folder: String or `Path`.
@@ -73,4 +87,15 @@ class PhotoSet:
             captions: Boolean, whether to take captions from the files beside the photographs; see `read_captions`.
         """
         paths = tuple(find_photos(folder))
-        return cls(paths, prompt, tuple(read_captions(paths, prompt)) if captions else ())
+        if captions:
+            return cls(paths, prompt, tuple(read_captions(paths, prompt)))
+        unused = caption_files(paths)
+        if unused:
+            logger.warning("Captions in %s are not used: %s. Take them with captions=True.", folder, names(unused))
+        return cls(paths, prompt)
+
+
+def check_crop(crop):
+    """Raises a `PhotoError` unless `crop` is a way to cut photographs."""
+    if crop not in CROPS:
+        raise PhotoError(f"`crop` must be 'center' or 'random'. Received: crop={crop!r}")

@@ -2,41 +2,31 @@
 
 import dataclasses
 
-from keras_booth.bases import describe_base, rare_identifiers, rarity
-from keras_booth.data import find_photos, inspect_photos
+from keras_booth.bases import describe_base
+from keras_booth.workflow.findings import MISTAKE, NOTE, OK, WARNING, Finding
 from keras_booth.workflow.memory import estimate, machine_memory
+from keras_booth.workflow.photographs import inspect_subjects
+from keras_booth.workflow.subject_findings import (
+    examine_captions,
+    examine_identifier,
+    examine_names,
+    examine_photos,
+    examine_texts,
+)
+from keras_booth.workflow.subjects import fill_prompts
 
-OK, NOTE, WARNING, MISTAKE = "ok", "note", "warning", "mistake"
 # Photographs that were shown less often than this are rarely learned; more often, usually by heart (section 3 of the
 # paper: 1,000 steps for 3 to 5 photographs; diffusers: 400 to 800).
 SHOWN_SELDOM, SHOWN_OFTEN = 60, 400
-RARE = 0.6
 
 
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One line of the report.
-
-    Args:
-        level: `OK`, `NOTE`, `WARNING` or `MISTAKE`; the last one would end the run.
-        topic: str, "photos", "identifier", "memory" or "settings".
-        text: str.
-    """
-
-    level: str
-    topic: str
-    text: str
-
-    def __str__(self):
-        return f"{self.level:>8}  {self.topic:<10}  {self.text}"
-
-
-def diagnose(config, quick=False):
+def diagnose(config, photographs=None, quick=False):
     """Examine a run.
 
     Args:
         config: `RunConfig`.
-        quick: bool. Leave out what takes more than a moment: duplicates, and the memory of large bases.
+        photographs: what `inspect_subjects` found; `None` to have them opened here.
+        quick: bool. Leave out what takes more than a moment: the memory of large bases.
 
     Returns:
         list of `Finding`.
@@ -44,6 +34,7 @@ def diagnose(config, quick=False):
     Raises:
         InputError: if the base or the folder of photographs cannot be had at all.
     """
+    config = fill_prompts(config)
     options = config.base
     base_config, tokenizer = describe_base(
         options.preset,
@@ -52,51 +43,49 @@ def diagnose(config, quick=False):
         prediction_type=options.prediction_type,
         zero_terminal_snr=options.zero_terminal_snr,
     )
-    photos = find_photos(config.subject.photos)
-    findings = [*examine_identifier(config.subject, tokenizer), *examine_settings(config, len(photos))]
+    photographs = photographs or inspect_subjects(config)
+    findings = [
+        dataclasses.replace(finding, text=whose(found, photographs) + finding.text)
+        for found in photographs
+        for finding in examine_subject(found, config, base_config, tokenizer)
+    ]
+    findings += [*examine_between(photographs), *examine_texts(all_texts(config, photographs), tokenizer)]
+    findings += examine_settings(config)
     if not quick:
-        findings = [*examine_photos(photos, base_config), *findings, *examine_memory(config, base_config)]
+        findings += examine_memory(config, base_config)
     return findings
 
 
-def examine_photos(photos, base_config):
-    """Count, sizes, what cannot be read, what is there twice, what is too small."""
-    found = inspect_photos(photos)
-    side = min(base_config.image_size)
-    count = len(found.sizes)
-    shorts = [min(size) for size in found.sizes.values()]
-    if shorts:
-        yield Finding(OK, "photos", f"{count} can be read; short sides of {min(shorts)} to {max(shorts)} pixels.")
-    for reason in found.unreadable.values():
-        yield Finding(MISTAKE, "photos", reason)
-    for path in found.smaller_than(side):
-        text = f"{path.name} is smaller than the {side} pixels of the base, and would be blown up: take a larger one."
-        yield Finding(WARNING, "photos", text)
-    for one, two in found.duplicates:
-        yield Finding(WARNING, "photos", f"{one.name} and {two.name} show the same: it would be learned by heart.")
-    if count < 3:
-        yield Finding(WARNING, "photos", f"{count} are few: the paper uses 3 to 5, with different backgrounds.")
-    if count > 30:
-        yield Finding(NOTE, "photos", f"{count} are many: train longer, or take the best 5 to 10.")
+def examine_subject(found, config, base_config, tokenizer):
+    """All findings on one subject."""
+    yield from examine_photos(found, base_config)
+    yield from examine_captions(found)
+    yield from examine_identifier(found.subject, tokenizer, base_config)
+    yield from examine_names(found)
+    yield from examine_times(config, found)
 
 
-def examine_identifier(subject, tokenizer):
-    """Is it one token, and a rare one?"""
-    share = rarity(tokenizer, subject.identifier)
-    better = [word for word in rare_identifiers(tokenizer, 6) if word != subject.identifier]
-    hint = f" Better: {', '.join(better[:5])}." if better else ""
-    if share is None:
-        count = len(tokenizer.pieces(subject.identifier))
-        text = f"{subject.identifier!r} falls into {count} tokens, each of which means something.{hint}"
-        yield Finding(WARNING, "identifier", text)
-    elif share < RARE:
-        text = f"{subject.identifier!r} is a frequent word, whose meaning gets in the way.{hint}"
-        yield Finding(WARNING, "identifier", text)
-    else:
-        yield Finding(OK, "identifier", f"{subject.identifier!r} is one rare token.")
-    if len(tokenizer.pieces(subject.class_noun)) > 3:
-        text = f"{subject.class_noun!r} is unusual: a plain word like 'dog' holds more of what the base knows."
-        yield Finding(NOTE, "identifier", text)
+def whose(found, photographs):
+    """What a finding on a subject begins with: which one it is, where there are several."""
+    subject = found.subject
+    return f"{subject.identifier.strip()} {subject.class_noun.strip()}: " if len(photographs) > 1 else ""
+
+
+def examine_between(photographs):
+    """Which photographs are there for two subjects."""
+    for place, one in enumerate(photographs):
+        for two in photographs[place + 1 :]:
+            for mine, other in one.inspection.shared(two.inspection):
+                text = f"{mine} and {other} show the same, but are of two subjects, which would be mixed up."
+                yield Finding(WARNING, "photos", text)
+
+
+def all_texts(config, photographs):
+    """list of str: everything that the text encoder will read."""
+    texts = [text for found in photographs for text in found.texts]
+    if config.prior.wanted:
+        texts += [subject.class_prompt for subject in config.subjects]
+    return texts + list(config.sampling.prompts or ())
 
 
 def examine_memory(config, base_config):
@@ -110,11 +99,12 @@ def examine_memory(config, base_config):
         yield Finding(WARNING, "memory", f"{text} Try {cures}.")
 
 
-def examine_settings(config, photos):
-    """What is likely to overfit or underfit."""
+def examine_times(config, found):
+    """How often each photograph of a subject is shown, and each of its class images: subjects take turns."""
     training, prior = config.training, config.prior
+    subjects, photos = len(config.subjects), len(found.paths)
     ratio = prior.ratio if prior.wanted else 0.0
-    shown = training.steps * training.batch_size / (1 + ratio) / photos
+    shown = training.steps * training.batch_size / (1 + ratio) / subjects / photos
     text = f"each photo is shown {shown:.0f} times"
     if shown < SHOWN_SELDOM:
         yield Finding(WARNING, "settings", f"{text}, which is seldom: raise training.steps.")
@@ -122,12 +112,18 @@ def examine_settings(config, photos):
         yield Finding(WARNING, "settings", f"{text}, which is often: lower training.steps, or look at samples early.")
     else:
         yield Finding(OK, "settings", f"{text}.")
+    drawn = prior.wanted and prior.folder is None and found.subject.class_images is None
+    if drawn and prior.count < 10 * photos:
+        text = f"{prior.count} class images would be learned by heart themselves: 50 times the photos is usual."
+        yield Finding(NOTE, "settings", text)
+
+
+def examine_settings(config):
+    """What is likely to go wrong in training."""
+    training, prior = config.training, config.prior
     if not prior.wanted:
         text = "without class images every picture of the class will turn into the subject: set prior.loss_weight 1."
         yield Finding(WARNING, "settings", text)
-    elif prior.folder is None and prior.count < 10 * photos:
-        text = f"{prior.count} class images would be learned by heart themselves: 50 times the photos is usual."
-        yield Finding(NOTE, "settings", text)
     if config.base.dtype in ("mixed_float16", "float16") and training.learning_rate > 1e-3:
         yield Finding(WARNING, "settings", "in float16 such a learning rate often ends in NaN: use bfloat16.")
 

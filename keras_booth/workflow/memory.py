@@ -1,9 +1,9 @@
 """What a run will need, and what the machine has."""
 
 import dataclasses
-import os
 
 import keras
+import psutil
 
 from keras_booth.bases import activation_floats, lora_parameters, named_layers, shape_of
 from keras_booth.dreambooth import LoraConfig
@@ -79,4 +79,4 @@ def trained_parameters(config, base):
 
 def machine_memory():
     """Bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return psutil.virtual_memory().total

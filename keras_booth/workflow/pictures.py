@@ -194,6 +194,8 @@ def draw_all(booth, prompts, drawings, start, options):
     several = len(options.seed) > 1
     count = len(options.seed) if several else options.count or 1
     keys = [(seed, 0) for seed in options.seed] if several else [(options.seed[0], index) for index in range(count)]
+    # Says what is cut of the prompts, before there is a bar in the way.
+    booth.tokenize([*prompts, options.negative_prompt])
     shots = []
     with progress_bar(count * len(prompts) * len(drawings), "pictures", "picture") as bar:
         for drawing, prompt in itertools.product(drawings, prompts):

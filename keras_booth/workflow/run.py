@@ -22,6 +22,7 @@ from keras_booth.workflow.doctor import WARNING, diagnose
 from keras_booth.workflow.files import check_writable, fresh_folder, slug
 from keras_booth.workflow.guard import FiniteGuard, NotFinite
 from keras_booth.workflow.parsing import read_config, to_yaml
+from keras_booth.workflow.photographs import inspect_subjects
 from keras_booth.workflow.report import image_grid, loss_curves
 from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
 from keras_booth.workflow.tensorboard import TensorBoardLog, require_tensorboard
@@ -103,11 +104,12 @@ def prepare(config, warned=False):
     if config.training.tensorboard:
         require_tensorboard()
     config = fill_prompts(config)
-    photos, own = find_pictures(config)
+    photographs = inspect_subjects(config)
+    photos, own = find_pictures(config, photographs)
     booth = build_booth(config)
     config = resolve(config, booth)
     if warned:
-        warn(diagnose(config, quick=True))
+        warn(diagnose(config, photographs, quick=True))
     pictures = Pictures(photos, gather_prior(config, booth, own))
     compile_booth(config, booth)
     return config, booth, pictures

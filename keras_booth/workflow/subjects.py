@@ -1,11 +1,16 @@
 """The pictures of a run: photographs and class images of one subject or several."""
 
 import dataclasses
+import logging
 
-from keras_booth.data import PhotoSet, find_photos, photo_dataset, read_captions, read_photo
+from keras_booth.data import PhotoError, PhotoSet, find_photos, photo_dataset
+from keras_booth.data.captions import caption_files, names
 from keras_booth.dreambooth import default_prompts
 from keras_booth.tools.errors import InputError
+from keras_booth.workflow.photographs import inspect_subjects
 from keras_booth.workflow.validation import validation_dataset
+
+logger = logging.getLogger("keras_booth")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,26 +42,34 @@ def fill_prompts(config):
     )
 
 
-def find_pictures(config):
+def find_pictures(config, photographs=None):
     """Opens every photograph, and finds the user's own class images.
 
     Args:
         config: `RunConfig` with all prompts.
+        photographs: what `inspect_subjects` found; `None` to have them opened here.
 
     Returns:
         `(photos, own)`: tuples with a `PhotoSet` for each subject; in `own` it is `None` where the base is to draw the
         class images, or where they are not wanted.
+
+    Raises:
+        PhotoError: for the first photograph or caption that cannot be used.
     """
-    photos = []
-    for subject in config.subjects:
-        paths = find_photos(subject.photos)
-        for path in paths:
-            read_photo(path)
-        captions = read_captions(paths, subject.instance_prompt) if subject.captions else ()
-        photos.append(PhotoSet(tuple(paths), subject.instance_prompt, tuple(captions)))
+    photographs = photographs or inspect_subjects(config)
+    for mistake in (mistake for found in photographs for mistake in found.mistakes):
+        raise PhotoError(mistake)
+    photos = tuple(photo_set(found) for found in photographs)
     own = tuple(own_class_images(config, subject) for subject in config.subjects)
     check_batch_size(config, photos, own)
-    return tuple(photos), own
+    return photos, own
+
+
+def photo_set(found):
+    """The `PhotoSet` of one subject."""
+    subject = found.subject
+    captions = tuple(found.texts) if subject.captions else ()
+    return PhotoSet(found.paths, subject.instance_prompt, captions, crop=subject.crop, flip=subject.flip)
 
 
 def own_class_images(config, subject):
@@ -64,7 +77,11 @@ def own_class_images(config, subject):
     folder = subject.class_images or config.prior.folder
     if not config.prior.wanted or folder is None:
         return None
-    return PhotoSet(tuple(find_photos(folder)), subject.class_prompt)
+    paths = tuple(find_photos(folder))
+    unused = caption_files(paths)
+    if unused:
+        logger.warning("Captions of class images are not used, but %r: %s", subject.class_prompt, names(unused))
+    return PhotoSet(paths, subject.class_prompt, crop=subject.crop, flip=subject.flip)
 
 
 def check_batch_size(config, photos, own):
@@ -80,23 +97,29 @@ def check_batch_size(config, photos, own):
 
 
 def gather_prior(config, booth, own):
-    """The class images of all subjects: the user's own, or drawn by the base; `None` for a run without."""
-    prior = config.prior
-    if not prior.wanted:
+    """The class images of all subjects: the user's own, or drawn by the base; `None` for a run without.
+
+    They are cut and mirrored as the photographs of their subject are.
+    """
+    if not config.prior.wanted:
         return None
-    return tuple(
-        mine
-        or booth.class_images(
-            prior.count,
-            prompt=subject.class_prompt,
-            seed=prior.seed,
-            steps=prior.steps,
-            guidance_scale=prior.guidance_scale,
-            sampler=prior.sampler,
-            batch_size=config.sampling.batch_size,
-        )
-        for subject, mine in zip(config.subjects, own, strict=True)
+    pairs = zip(config.subjects, own, strict=True)
+    return tuple(mine or drawn_class_images(config, booth, subject) for subject, mine in pairs)
+
+
+def drawn_class_images(config, booth, subject):
+    """The class images of a subject, drawn by the base."""
+    prior = config.prior
+    drawn = booth.class_images(
+        prior.count,
+        prompt=subject.class_prompt,
+        seed=prior.seed,
+        steps=prior.steps,
+        guidance_scale=prior.guidance_scale,
+        sampler=prior.sampler,
+        batch_size=config.sampling.batch_size,
     )
+    return dataclasses.replace(drawn, crop=subject.crop, flip=subject.flip)
 
 
 def build_datasets(config, booth, pictures, start=0):
@@ -112,7 +135,7 @@ def build_datasets(config, booth, pictures, start=0):
 
 def build_dataset(config, booth, pictures, start=0):
     """The batches of the run from a step on, all in one epoch."""
-    subject, training = config.subject, config.training
+    training = config.training
     return photo_dataset(
         pictures.photos,
         pictures.prior,
@@ -121,8 +144,6 @@ def build_dataset(config, booth, pictures, start=0):
         prior_ratio=config.prior.ratio,
         steps_per_epoch=training.steps - start,
         start_step=start,
-        crop=subject.crop,
-        flip=subject.flip,
         seed=training.seed,
         cache_latents=training.cache_latents,
         cache_text=training.cache_latents and not training.text_encoder,

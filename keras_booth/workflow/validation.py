@@ -1,5 +1,7 @@
 """A loss that can be read: the same pictures, timesteps and noise every time."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
@@ -81,13 +83,18 @@ class ValidationLoss(StepCallback):
 
 
 def validation_dataset(booth, photos, prior):
-    """The first pictures of each kind, one after the other and always the same.
+    """The first pictures of each kind, one after the other and always the same: their centers, not mirrored.
 
     Args:
         booth: `DreamBooth`.
         photos: sequence of `PhotoSet`, one a subject.
         prior: sequence of `PhotoSet`, or `None`.
     """
-    sets = [group and [photos.first(PICTURES) for photos in group] for group in (photos, prior)]
+    sets = [group and [as_measured(photos) for photos in group] for group in (photos, prior)]
     frozen = not booth.text_encoder.trainable_variables
     return photo_dataset(*sets, booth, batch_size=1, shuffle=False, cache_latents=True, cache_text=frozen)
+
+
+def as_measured(photos):
+    """The first pictures of a `PhotoSet`, always cut in the same way."""
+    return dataclasses.replace(photos.first(PICTURES), crop="center", flip=False)

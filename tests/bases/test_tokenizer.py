@@ -114,3 +114,27 @@ class TestPadding:
     def test_unknown(self):
         with pytest.raises(ValueError, match="padding='<pad>'"):
             Tokenizer(VOCABULARY.read_bytes(), padding="<pad>")
+
+
+class TestCutPrompts:
+    def test_what_falls_off(self):
+        tokenizer = Tokenizer(VOCABULARY.read_bytes(), max_length=8)  # six words between start and end
+        assert tokenizer.cut_off("a photo of a dog in") == (6, [])
+        assert tokenizer.complaint("a photo of a dog in") is None
+        count, words = tokenizer.cut_off("a photo of a dog in\n the  snow, on the beach")
+        assert (count, words) == (
+            len(tokenizer.pieces("a photo of a dog in the snow, on the beach")),
+            "the snow, on the beach".split(),
+        )
+        # A word that is cut in two is left out.
+        assert tokenizer.cut_off("a photo of a dog qqqqqqqq")[1] == ["qqqqqqqq"]
+
+    def test_said_once(self, caplog):
+        tokenizer = Tokenizer(VOCABULARY.read_bytes(), max_length=8)
+        long, short = "a photo of a cat in the snow", "a photo of a cat"
+        for _ in range(2):
+            tokenizer([short, long, long])
+        assert caplog.messages == ["A prompt is cut: it has 8 tokens, of which 6 are read. Left out is: the snow"]
+        # Another window is another thing to say.
+        Tokenizer(VOCABULARY.read_bytes(), max_length=7)([long])
+        assert len(caplog.messages) == 2

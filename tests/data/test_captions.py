@@ -65,3 +65,54 @@ def test_mistakes(folder, name, content, words):
 def test_one_caption_a_photo(folder):
     with pytest.raises(PhotoError, match="1 captions, 3 photos"):
         PhotoSet(sorted(folder.glob("*.png")), "the prompt", ("one",))
+
+
+MARK = "\ufeff"
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("020.txt", f"{MARK}a photo of sks dog\r\nin the snow\r\n"),
+        ("metadata.jsonl", MARK + '{"file_name": "020.png", "text": "a photo of sks dog in the snow"}\r\n\r\n'),
+        ("metadata.jsonl", '{"file_name": "./020.png", "text": "a photo of sks dog\u2028in the\u0085snow"}\n'),
+        ("metadata.jsonl", '{"file_name": ".\\\\020.png", "text": "a photo of sks dog in the snow"}\n'),
+        ("020.TXT", "a photo of sks dog in the snow"),
+        ("METADATA.jsonl", '{"file_name": "020.png", "text": "a photo of sks dog in the snow"}'),
+    ],
+)
+def test_as_windows_and_others_write_them(folder, name, content, caplog):
+    (folder / name).write_bytes(content.encode())
+    assert captions_of(folder)[1] == "a photo of sks dog in the snow"
+    assert not any("Ignored" in text for text in caplog.messages)
+    # A name that nearly fits is taken, and said to be.
+    assert any("020.TXT is taken as the caption of 020.png" in text for text in caplog.messages) == (name == "020.TXT")
+
+
+def test_photographs_without_a_caption_are_named(folder, caplog):
+    (folder / "010.txt").write_text("ten")
+    for name in ("020.caption", "020.png.txt", "metadata.csv", "other.caption"):
+        (folder / name).write_text("twenty")
+    assert captions_of(folder) == ("ten", "the prompt", "the prompt")
+    assert "020.png, 030.png have no caption, and get 'the prompt'." in caplog.messages
+    similar = next(text for text in caplog.messages if "not read" in text)
+    assert similar.startswith("020.caption, 020.png.txt, metadata.csv are not read: the caption of 020.png is 020.txt")
+    assert not any("Ignored" in text and "010.txt" in text for text in caplog.messages)
+
+
+def test_nothing_is_said_when_each_has_one(folder, caplog):
+    for name in ("010.txt", "020.txt", "030.txt"):
+        (folder / name).write_text("a caption")
+    assert captions_of(folder) == ("a caption",) * 3
+    assert not caplog.messages
+    assert PhotoSet.from_folder(folder, "the prompt").prompts == ("the prompt",) * 3
+    (message,) = caplog.messages
+    assert message == f"Captions in {folder} are not used: 010.txt, 020.txt, 030.txt. Take them with captions=True."
+
+
+def test_metadata_of_a_subfolder(folder, caplog):
+    (folder / "more").mkdir()
+    (folder / "020.png").rename(folder / "more" / "020.png")
+    write_lines(folder, {"file_name": "more/020.png", "text": "twenty"}, {"file_name": "010.png", "text": "ten"})
+    assert captions_of(folder) == ("ten", "the prompt")
+    assert any("metadata.jsonl has captions for more/020.png, but photos are taken" in text for text in caplog.messages)

@@ -289,3 +289,38 @@ def test_real_photographs(real_photos, make_booth):
         assert batch["images"].std() > 0.2
     instance = {batch["images"][~batch["is_prior"]].tobytes() for batch in batches}
     assert len(instance) == 5
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_each_set_is_cut_and_mirrored_in_its_own_way(tmp_path, cache):
+    """Columns of growing brightness: the ends of a picture tell where it was cut, and how it was turned."""
+
+    class Columns:
+        image_size, class_prompt = 8, "a dog"
+
+        def tokenize(self, prompts):
+            return np.zeros((len(prompts), 2))
+
+        def encode_moments(self, images):
+            return images[:, :1, :, :1]
+
+    columns = np.broadcast_to(np.arange(16, dtype=np.uint8)[None, :, None] * 10, (8, 16, 3))
+    Image.fromarray(np.ascontiguousarray(columns)).save(tmp_path / "wide.png")
+    paths = [tmp_path / "wide.png"]
+    instances = [PhotoSet(paths, "a"), PhotoSet(paths, "b", crop="random"), PhotoSet(paths, "c", flip=True)]
+    priors = [PhotoSet(paths, "d", crop="random", flip=True), PhotoSet(paths, "e")]
+    data = photo_dataset(instances, priors, Columns(), steps_per_epoch=150, cache_latents=cache)
+    seen = {"instance": [set(), set(), set()], "prior": [set(), set()]}
+    for step, batch in enumerate(data.as_numpy_iterator()):
+        shown = batch["moments" if cache else "images"][:, 0, :, 0]
+        firsts = np.round((shown + 1) * 127.5).astype(int)[:, [0, -1]]
+        for stream, chosen in (("instance", ~batch["is_prior"]), ("prior", batch["is_prior"])):
+            (ends,) = firsts[chosen]
+            seen[stream][step % len(seen[stream])].add(tuple(int(end) for end in ends))
+    center, mirrored = (40, 110), (110, 40)
+    assert seen["instance"][0] == seen["prior"][1] == {center}
+    assert len(seen["instance"][1]) > 2 and all(left < right for left, right in seen["instance"][1])
+    assert seen["instance"][2] == {center, mirrored}
+    assert len({min(ends) for ends in seen["prior"][0]}) > 2 and len({a < b for a, b in seen["prior"][0]}) == 2
+    with pytest.raises(PhotoError, match="`crop` must be 'center' or 'random'. Received: crop='middle'"):
+        PhotoSet(paths, "a", crop="middle")

@@ -188,11 +188,11 @@ def test_cmyk_with_an_rgb_profile(tmp_path, linear_rgb_profile):
     assert np.abs(read_photo(tmp_path / "photo.jpg").astype(int) - (0, 255, 255)).max() <= 3
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", [*FORMATS, "TIFF", "AVIF"])
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.9])
 def test_truncated_photo(tmp_path, noise, format, share):
     path = tmp_path / "broken.photo"
-    Image.fromarray(noise).save(path, format, **FORMATS[format])
+    Image.fromarray(noise).save(path, format, **FORMATS.get(format, {}))
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(PhotoError, match=r"^The photo cannot be read \(.+\): replace it .* Received: path='.*broken"):
@@ -201,7 +201,9 @@ def test_truncated_photo(tmp_path, noise, format, share):
 
 def test_text_named_photo(tmp_path):
     (tmp_path / "photo.jpg").write_text("<html>404 not found</html>")
-    with pytest.raises(PhotoError, match=r"not a JPEG, PNG, WebP, BMP or GIF.*Received: path='.*photo.jpg'"):
+    with pytest.raises(
+        PhotoError, match=r"not a JPEG, PNG, WebP, TIFF, AVIF, HEIC, BMP or GIF.*Received: path='.*photo.jpg'"
+    ):
         read_photo(tmp_path / "photo.jpg")
 
 
@@ -215,17 +217,17 @@ def test_find_by_name_or_by_content(tmp_path, noise):
     names = ["e.JPG", "a.jpeg", "c.PnG", "d.webp", "b.gif", "f.bmp"]
     for name in names:
         photo.save(tmp_path / name)
-    for format in FORMATS:
+    for format in (*FORMATS, "TIFF", "AVIF"):
         photo.save(tmp_path / f"z without suffix {format}", format)
     found = find_photos(tmp_path)
     assert found == sorted(tmp_path.iterdir())
-    assert len(found) == len(names) + len(FORMATS)
+    assert len(found) == len(names) + len(FORMATS) + 2
     assert find_photos(str(tmp_path)) == found
 
 
 def test_stray_files_are_ignored_with_one_notice(tmp_path, noise, caplog):
     Image.fromarray(noise).save(tmp_path / "a.jpg")
-    strays = [".DS_Store", "._a.jpg", "Thumbs.db", "a.txt", "bmw.txt", "desktop.ini", "from_phone.heic"]
+    strays = [".DS_Store", "._a.jpg", "Thumbs.db", "b.txt", "bmw.txt", "desktop.ini", "from_camera.dng"]
     for name in strays:
         (tmp_path / name).write_text("BMW on a street, seen from far away" if name == "bmw.txt" else "stray")
     for name in (".ipynb_checkpoints", "more.jpg"):
@@ -236,6 +238,7 @@ def test_stray_files_are_ignored_with_one_notice(tmp_path, noise, caplog):
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert str(tmp_path) in record.getMessage()
+    assert "a.txt" not in record.getMessage()
     assert "and 1 more" in record.getMessage()  # nine strays, of which eight are named
     for name in sorted([*strays, ".ipynb_checkpoints", "more.jpg"])[:8]:
         assert name in record.getMessage()

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from keras_booth.workflow.errors import InputError
 from keras_booth.workflow.parsing import parse_config, read_config, to_yaml
-from keras_booth.workflow.run import resolve
+from keras_booth.workflow.run import prepare, resolve
 from keras_booth.workflow.subjects import Pictures, build_dataset, fill_prompts, find_pictures, gather_prior
+from keras_booth.workflow.validation import as_measured
 from tests.commands.helpers import flags, write_photos
 from tests.conftest import small_booth
 
@@ -57,6 +59,19 @@ def test_pictures(place):
     assert np.count_nonzero(batch["is_prior"]) == 3
 
 
+def test_each_subject_is_cut_and_mirrored_in_its_own_way(place):
+    """So are its class images; what is measured is always the center."""
+    booth = small_booth()
+    more = [{**CAT, "crop": "random", "flip": True}, {**TOY, "flip": True}]
+    config = resolve(config_of(*more, subject__crop="random", prior__steps="1"), booth)
+    photos, own = find_pictures(config)
+    pictures = Pictures(photos, gather_prior(config, booth, own))
+    ways = [("random", False), ("random", True), ("center", True)]
+    assert [(group.crop, group.flip) for group in pictures.photos] == ways
+    assert [(group.crop, group.flip) for group in pictures.prior] == ways
+    assert {(as_measured(group).crop, as_measured(group).flip) for group in pictures.photos} == {("center", False)}
+
+
 def test_default_samples_show_all(place):
     config = resolve(config_of(CAT, sampling__prompts="null"), small_booth())
     prompts = config.sampling.prompts
@@ -84,3 +99,23 @@ def test_mistakes(place, more, words):
 def test_a_folder_that_is_not_there(place):
     with pytest.raises(ValueError, match="photos/bird"):
         find_pictures(fill_prompts(config_of({**CAT, "photos": "photos/bird"})))
+
+
+def test_said_before_training(place, capsys):
+    """`train` says what `doctor` would, of all subjects, when no class image was drawn yet."""
+    picture = Image.open("photos/cat/0.png")
+    picture.save("photos/cat/again.jpg", quality=60)
+    picture.resize((20, 20)).save("photos/cat/small.png")
+    (place / "photos" / "cat" / "0.txt").write_text("an unused caption")
+    long = "a photo of zwx cat in the snow with a hat and a scarf and " + "more " * 20
+    more = {**CAT, "class_noun": "hedgehog", "instance_prompt": long}
+    prepare(config_of(more, prior__loss_weight="0"), warned=True)
+    said = capsys.readouterr().err.splitlines()
+    for start in (
+        "photos: zwx hedgehog: small.png is smaller than the 64 pixels",
+        "photos: zwx hedgehog: 0.png and again.jpg show the same",
+        "captions: zwx hedgehog: 0.txt is there, but not used",
+        "identifier: zwx hedgehog: 'hedgehog' is nothing that tiny_world knows",
+        "prompts: A prompt is cut: it has 55 tokens, of which 30 are read. Left out is: more",
+    ):
+        assert sum(line.startswith(start) for line in said) == 1, (start, said)
