@@ -1,0 +1,31 @@
+"""Digests of photographs, by which a later run finds out whether they are still the same."""
+
+import hashlib
+from pathlib import Path
+
+from keras_booth.data.errors import PhotoError
+
+DIGEST_BYTES = 16
+
+
+def photo_digests(paths):
+    """The BLAKE2b digest of each file's bytes.
+
+    Args:
+        paths: Sequence of paths, of photographs in one folder.
+
+    Returns:
+        Dict of strings, hex digests by the name of the file.
+
+    Raises:
+        PhotoError: If a photograph cannot be opened.
+    """
+    return {Path(path).name: _digest(path) for path in paths}
+
+
+def _digest(path):
+    try:
+        with open(path, "rb") as file:
+            return hashlib.blake2b(file.read(), digest_size=DIGEST_BYTES).hexdigest()
+    except OSError as error:
+        raise PhotoError(f"The photo cannot be opened ({error.strerror}). Received: path='{path}'") from error
