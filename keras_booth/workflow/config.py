@@ -1,7 +1,9 @@
 """The one description of a run."""
 
 import dataclasses
+import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +20,12 @@ SETTINGS = (
     "on top of a wooden floor",
     "with a mountain in the background",
 )
+
+
+def expand_homes(options, group, *names):
+    """Turns `~` into the home folder in some fields of a group that is being made."""
+    for name in names:
+        object.__setattr__(options, name, expand_home(getattr(options, name), f"{group}.{name}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,6 +324,11 @@ class RunConfig:
     more_subjects: tuple[SubjectOptions, ...] = ()
 
     def __post_init__(self):
+        text = json.dumps(self.to_dict(), ensure_ascii=False)
+        # Of a name that is not UTF-8 the system makes text that no file can hold.
+        odd = re.search(r"[^\"]*[\ud800-\udfff][^\"]*", text)
+        if odd:
+            raise InputError(f"Names and texts must be UTF-8; rename the file or folder. Received: {odd[0]!a}")
         pairs = [(subject.identifier.strip().lower(), subject.class_noun.strip().lower()) for subject in self.subjects]
         twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
         if twice:
@@ -343,12 +356,6 @@ class RunConfig:
         groups = dataclasses.asdict(self)
         more = [listed(fields) for fields in groups.pop("more_subjects")]
         return {group: listed(fields) for group, fields in groups.items()} | ({"more_subjects": more} if more else {})
-
-
-def expand_homes(options, group, *names):
-    """Turns `~` into the home folder in some fields of a group that is being made."""
-    for name in names:
-        object.__setattr__(options, name, expand_home(getattr(options, name), f"{group}.{name}"))
 
 
 def listed(fields):

@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_booth.bases import describe_base, rare_identifiers, rarity
 from keras_booth.data import find_photos, inspect_photos
+from keras_booth.workflow.ineffective import without_effect
 from keras_booth.workflow.memory import estimate, machine_memory
 
 OK, NOTE, WARNING, MISTAKE = "ok", "note", "warning", "mistake"
@@ -54,6 +55,7 @@ def diagnose(config, quick=False):
     )
     photos = find_photos(config.subject.photos)
     findings = [*examine_identifier(config.subject, tokenizer), *examine_settings(config, len(photos))]
+    findings += [Finding(WARNING, "settings", text) for text in without_effect(config)]
     if not quick:
         findings = [*examine_photos(photos, base_config), *findings, *examine_memory(config, base_config)]
     return findings

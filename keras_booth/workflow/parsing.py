@@ -12,10 +12,10 @@ import yaml
 
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import read_text
-from keras_booth.tools.paths import expand_home
 from keras_booth.workflow.config import RunConfig, SubjectOptions
 from keras_booth.workflow.errors import Parser, option_names, user_path
 from keras_booth.workflow.shell import command_line
+from keras_booth.workflow.texts import config_files, keep_texts
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
 MORE = "more_subjects"
@@ -82,15 +82,9 @@ def parse_config(flags):
     for group in GROUPS:
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
+    keep_texts(values, flags, FIELDS, MORE)
     groups = parser.instantiate(values)
     return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
-
-
-def config_files(flags):
-    """The paths of all config files among the flags."""
-    after = [value for flag, value in zip(flags, flags[1:], strict=False) if flag == "--config"]
-    joined = [flag.partition("=")[2] for flag in flags if flag.startswith("--config=")]
-    return [expand_home(path, "config") for path in (*after, *joined)]
 
 
 def parse_train(flags):
@@ -149,7 +143,7 @@ def to_yaml(config):
 def explain(message):
     """jsonargparse's message as one sentence about the field that the user wrote."""
     text = " ".join(message.split())
-    if re.match(rf'Parser key "(subject\.)?{MORE}":', text):
+    if text.startswith(f'Parser key "{MORE}":'):
         return explain_more(text.rpartition("SubjectOptions':")[2].strip() or text)
     wrong = re.search(r'^Parser key "([\w.]+)":.*(?:Got|Given) value: (.*)$', text)
     if wrong and wrong[1] in FIELDS:
@@ -169,6 +163,8 @@ def explain(message):
     about_file = re.search(r'^Parser key "[\w.]+": (.*)$', text) or re.search(r"^Problems parsing config: (.*)$", text)
     if about_file:
         return f"The config cannot be read: {about_file[1]}"
+    if text.startswith("Key must be a string"):
+        return f"The config cannot be read: {text}"
     if text.startswith("Unexpected config:"):
         return f"The config file must hold groups of fields: {', '.join(GROUPS)}. Received:{text.partition(':')[2]}"
     return text
@@ -177,7 +173,7 @@ def explain(message):
 def explain_more(text):
     """A complaint about one of the further subjects as a sentence."""
     wrong = re.search(r'^Parser key "(\w+)":.*(?:Got|Given) value: (.*)$', text)
-    if wrong:
+    if wrong and wrong[1] != MORE:
         kind = FIELDS[f"subject.{wrong[1]}"]
         return f"{wrong[1]} in {MORE} must be {describe(kind)}. Received: {wrong[1]}={wrong[2]}"
     missing = re.search(r"^the following arguments are required: (.*)$", text)
