@@ -271,7 +271,6 @@ def fit(config, booth, data, validation, folder, start):
         sampler=sampling.sampler,
         batch_size=sampling.batch_size,
     )
-    samples.set_model(booth)
     progress = TrainingProgress(training.steps)
     if validation is not None:
         validation = ValidationLoss(validation, folder / "validation.csv", training.validate_every, training.seed)
@@ -291,6 +290,8 @@ def fit(config, booth, data, validation, folder, start):
     for callback in (*callbacks, samples):
         callback.start = callback.step = start
         callback.stop = training.steps
+        # `fit` does it, too, where it runs.
+        callback.set_model(booth)
     try:
         if data is not None:
             booth.fit(data, verbose=0, callbacks=callbacks)
