@@ -22,5 +22,7 @@ def test_digests_follow_the_bytes(tmp_path):
 
 
 def test_a_photo_that_is_gone(tmp_path):
-    with pytest.raises(PhotoError, match=r"cannot be opened \(No such file or directory\). Received: path='.*gone.jpg'$"):
+    with pytest.raises(
+        PhotoError, match=r"cannot be opened \(No such file or directory\). Received: path='.*gone.jpg'$"
+    ):
         photo_digests([tmp_path / "gone.jpg"])
