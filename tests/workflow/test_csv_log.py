@@ -1,10 +1,9 @@
 """A log survives a kill in the middle of a line, and a disk that is full."""
 
-import resource
-
 import pytest
 
 from keras_booth.workflow.csv_log import CsvLog
+from tests.full_disk import files_of_at_most
 
 HEAD = "step,loss\n"
 
@@ -40,14 +39,8 @@ def test_a_resumed_run_repeats_what_came_after(log):
 
 
 def test_no_room(log):
-    """A limit of the file's size stands for a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     log.add(1, {"loss": 0.5})
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(HEAD) + 8, before[1]))
-    try:
-        with pytest.raises(OSError) as error:
-            log.add(2, {"loss": 0.25})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with files_of_at_most(len(HEAD) + 8), pytest.raises(OSError) as error:
+        log.add(2, {"loss": 0.25})
     assert error.value.filename == str(log.path)
     assert log.path.read_text() == f"{HEAD}1,0.5\n"
