@@ -2,7 +2,7 @@
 
 import sys
 
-from keras_booth.workflow.errors import Parser, command
+from keras_booth.workflow.errors import Parser, command, user_path
 from keras_booth.workflow.quiet import quiet_import
 
 
@@ -12,8 +12,12 @@ def make_parser():
         prog="python -m keras_booth.evaluate",
         description="Trains subjects of the tiny world with and without prior loss, and measures what became of them.",
     )
-    parser.add_argument("--recipe", default="configs/quickstart.yaml", help="run config with the options of every run")
-    parser.add_argument("--output", default="runs/evaluation", help="folder; what is in it already is not done again")
+    parser.add_argument(
+        "--recipe", type=user_path, default="configs/quickstart.yaml", help="run config with the options of every run"
+    )
+    parser.add_argument(
+        "--output", type=user_path, default="runs/evaluation", help="folder; what is in it already is not done again"
+    )
     parser.add_argument("--subjects", type=int, default=6, help="number of subjects, 1 to 6 (default: 6)")
     parser.add_argument("--count", type=int, default=4, help="pictures of a subject in each setting (default: 4)")
     parser.add_argument("--class-count", type=int, default=48, help="pictures of the class (default: 48)")

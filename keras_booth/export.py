@@ -2,7 +2,7 @@
 
 import sys
 
-from keras_booth.workflow.errors import Parser, command
+from keras_booth.workflow.errors import Parser, command, user_path
 from keras_booth.workflow.quiet import quiet_import
 
 
@@ -12,8 +12,8 @@ def make_parser():
         prog="python -m keras_booth.export",
         description="Writes a trained model for diffusers, or as one file for ComfyUI and AUTOMATIC1111.",
     )
-    parser.add_argument("model", help="the .keras file that training wrote")
-    parser.add_argument("--output", required=True, help="folder, or file that ends in .safetensors")
+    parser.add_argument("model", type=user_path, help="the .keras file that training wrote")
+    parser.add_argument("--output", type=user_path, required=True, help="folder, or file that ends in .safetensors")
     parser.add_argument(
         "--format",
         choices=("diffusers", "safetensors"),

@@ -3,7 +3,7 @@
 import sys
 from argparse import BooleanOptionalAction
 
-from keras_booth.workflow.errors import Parser, command
+from keras_booth.workflow.errors import Parser, command, user_path
 from keras_booth.workflow.quiet import quiet_import
 
 
@@ -11,12 +11,16 @@ def make_parser():
     """The parser of this command."""
     parser = Parser(prog="python -m keras_booth.generate", description="Draws pictures with a trained model.")
     add = parser.add_argument
-    add("model", help="the .keras file that training wrote; or a preset, a folder in diffusers' format, a .safetensors")
+    add(
+        "model",
+        type=user_path,
+        help="the .keras file that training wrote; or a preset, a folder in diffusers' format, a .safetensors",
+    )
     add("prompts", nargs="*", metavar="prompt", help='what to draw, e.g. "a photo of sks dog in the snow"')
-    add("--prompt-file", help="text file with more prompts, one a line")
+    add("--prompt-file", type=user_path, help="text file with more prompts, one a line")
     add("--count", type=int, help="number of pictures of each prompt (default: 1, or one a seed)")
     add("--seed", type=int, nargs="+", default=[0], help="same seed, same pictures; of several the first of each")
-    add("--output", default="pictures", help="folder for the pictures (default: pictures)")
+    add("--output", type=user_path, default="pictures", help="folder for the pictures (default: pictures)")
     add("--steps", type=int, nargs="+", default=[], help="sampling steps; several draw a matrix (default: the model's)")
     add(
         "--guidance-scale",
@@ -31,9 +35,9 @@ def make_parser():
     add("--spacing", help="which timesteps are visited: leading, trailing or linspace (default: the model's)")
     add("--karras", action=BooleanOptionalAction, help="visit Karras's noise levels (default: the sampler's)")
     add("--eta", type=float, help="share of the noise that is replaced in each step, 0 to 1 (default: the sampler's)")
-    add("--image", help="picture to draw over")
+    add("--image", type=user_path, help="picture to draw over")
     add("--strength", type=float, default=0.8, help="how far to go from --image, up to 1 (default: 0.8)")
-    add("--lora", help="LoRA file for the model, in diffusers' or kohya's layout")
+    add("--lora", type=user_path, help="LoRA file for the model, in diffusers' or kohya's layout")
     add("--lora-scale", type=float, default=1.0, help="what the LoRA is weighed by (default: 1)")
     add("--merge-tokens", type=float, help="share of tokens to merge, for speed at a large size (default: the model's)")
     add("--batch-size", type=int, default=8, help="pictures drawn at once (default: 8)")

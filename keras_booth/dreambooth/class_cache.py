@@ -15,6 +15,7 @@ from PIL import Image
 
 from keras_booth.data import PhotoSet
 from keras_booth.tools.files import writing
+from keras_booth.tools.paths import expand_home
 from keras_booth.version import __version__
 
 MANIFEST_FILE = "manifest.jsonl"
@@ -22,7 +23,8 @@ MANIFEST_FILE = "manifest.jsonl"
 
 def cache_folder():
     """Folder of all class images: `$KERAS_BOOTH_CACHE`, or `~/.cache/keras_booth`."""
-    return pathlib.Path(os.environ.get("KERAS_BOOTH_CACHE") or pathlib.Path.home() / ".cache" / "keras_booth")
+    own = os.environ.get("KERAS_BOOTH_CACHE")
+    return pathlib.Path(expand_home(own) if own else pathlib.Path.home() / ".cache" / "keras_booth")
 
 
 def digest(content):
@@ -35,7 +37,11 @@ def write_whole(path, content):
     that what a killed process left behind is written over."""
     part = path.with_name(f"{path.name}.part")
     with writing(path):
-        part.write_bytes(content)
+        try:
+            part.write_bytes(content)
+        except OSError:
+            part.unlink(missing_ok=True)  # on a disk that is full it would take what room is left
+            raise
         part.replace(path)
 
 

@@ -15,6 +15,7 @@ from keras_booth.bases import (
 )
 from keras_booth.dreambooth.adapted import Adapted
 from keras_booth.dreambooth.draws import Draws
+from keras_booth.dreambooth.ending import keep_leftovers, steps_of
 from keras_booth.dreambooth.fused import fuse_updates
 from keras_booth.dreambooth.loss import balance, min_snr_weights, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.rates import give_two_rates
@@ -237,7 +238,8 @@ class DreamBooth(Adapted, Draws, keras.Model):
         """Configure training.
 
         Args:
-            optimizer: `keras.optimizers.Optimizer`, name or config.
+            optimizer: `keras.optimizers.Optimizer`, name or config. With `gradient_accumulation_steps` the gradients
+                that are left over at the end of a `fit` change the weights, too.
             prior_loss_weight: float >= 0, lambda in the objective. 0 is training without prior preservation.
             min_snr_gamma: float > 0. Weighs each sample of both terms so that an error of z_0 counts
                 min(SNR, gamma) (arXiv:2303.09556); `None` for the paper's unweighted objective.
@@ -280,6 +282,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
         self.base.checkpoint_gradients(self.gradient_checkpointing)
         if keras.backend.backend() == "tensorflow" and not self.jit_compile:
             fuse_updates(self.optimizer)
+        keep_leftovers(self.optimizer)
         slow = self.text_encoder.trainable_variables
         if slow and (self.text_encoder_rate != 1.0 or text_encoder_until is not None):
             give_two_rates(self.optimizer, slow, self.text_encoder_rate, text_encoder_until)
@@ -360,8 +363,8 @@ class DreamBooth(Adapted, Draws, keras.Model):
 
     @property
     def trained_steps(self):
-        """int: optimizer steps since this object was made or loaded."""
-        return int(self.optimizer.iterations) if getattr(self, "optimizer", None) is not None else 0
+        """int: training steps, batches that is, since this object was made or loaded."""
+        return steps_of(self.optimizer) if getattr(self, "optimizer", None) is not None else 0
 
     # === Config and saving ===
 

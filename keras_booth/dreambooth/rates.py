@@ -17,7 +17,8 @@ class TwoRates:
         fast = [index for index in range(len(variables)) if index not in set(slow)]
         factor = self.slow_factor
         if self.slow_until is not None:
-            factor = ops.where(self.iterations < self.slow_until, factor, 0.0)
+            # Of all steps, and not of those alone that change the weights, which `iterations` counts.
+            factor = ops.where(self._iterations < self.slow_until, factor, 0.0)
         return (fast, 1.0), (slow, factor)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):

@@ -5,6 +5,7 @@ import sys
 
 import keras
 
+from keras_booth.dreambooth.ending import averaged
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
 from keras_booth.workflow.csv_log import CsvLog
@@ -17,10 +18,12 @@ LOSSES = ("loss", "instance_loss", "prior_loss")
 class StepCallback(keras.callbacks.Callback):
     """Counts the optimizer steps of a `fit` over all its epochs, in `self.step`.
 
-    `start` is the step that a resumed run goes on from.
+    `start` is the step that a resumed run goes on from. `stop` is the step at which the run ends: what is due there is
+    done by `finish`, when the weights are those that are saved; without it everything is done as it comes.
     """
 
     start = step = 0
+    stop = None
     _first = 0
 
     def on_train_begin(self, logs=None):
@@ -39,6 +42,9 @@ class StepCallback(keras.callbacks.Callback):
         Args:
             before: int, what `self.step` was at the last call.
         """
+
+    def finish(self):
+        """Called when the weights are final; `fit` did not run if nothing was left to train."""
 
     def passed(self, before, every):
         """Whether a multiple of `every` lies in the steps since `before`."""
@@ -139,7 +145,8 @@ class TrainingProgress(LossCallback):
 class SampleGrid(StepCallback):
     """Draws pictures with the model as it is, and lays them out as a labelled sheet.
 
-    A row of the sheet shows what `model.generate(prompt, count, seed=seed)` returns.
+    A row of the sheet shows what `model.generate(prompt, count, seed=seed)` returns. Where the optimizer keeps averages
+    of the weights (`use_ema`), they are what is drawn with: the model that the training would leave if it ended now.
 
     Args:
         prompts: str, or list of str.
@@ -174,7 +181,11 @@ class SampleGrid(StepCallback):
         self.drawn_at = None
 
     def on_steps(self, before):
-        if self.every and self.passed(before, self.every):
+        if self.every and self.passed(before, self.every) and self.step != self.stop:
+            self.show()
+
+    def finish(self):
+        if self.every and self.step % self.every == 0:
             self.show()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -197,7 +208,10 @@ class SampleGrid(StepCallback):
     def draw(self):
         """Returns a list with a uint8 array `(count, H, W, 3)` for each prompt; also keeps it as `self.pictures`."""
         self.sync()
-        with progress_bar(len(self.prompts) * self.count, "samples", "picture", leave=False) as bar:
+        with (
+            averaged(self.model),
+            progress_bar(len(self.prompts) * self.count, "samples", "picture", leave=False) as bar,
+        ):
             self.pictures = [self._row(prompt, bar) for prompt in self.prompts]
         self.drawn_at = self.step
         return self.pictures

@@ -1,11 +1,14 @@
 """The one description of a run."""
 
 import dataclasses
+import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from keras_booth.tools.errors import InputError, require, require_guidance
+from keras_booth.tools.paths import expand_home
 
 SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m"]
 # From the prompts of the DreamBooth data set (arXiv:2208.12242).
@@ -17,6 +20,12 @@ SETTINGS = (
     "on top of a wooden floor",
     "with a mountain in the background",
 )
+
+
+def expand_homes(options, group, *names):
+    """Turns `~` into the home folder in some fields of a group that is being made."""
+    for name in names:
+        object.__setattr__(options, name, expand_home(getattr(options, name), f"{group}.{name}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +55,7 @@ class BaseOptions:
     merge_tokens: float = 0.0
 
     def __post_init__(self):
+        expand_homes(self, "base", "preset", "vocabulary")
         require(0 <= self.merge_tokens < 0.75, "base.merge_tokens", "in [0, 0.75)", self.merge_tokens)
 
 
@@ -76,6 +86,7 @@ class SubjectOptions:
     class_images: str | None = None
 
     def __post_init__(self):
+        expand_homes(self, "subject", "photos", "class_images")
         require(self.photos.strip(), "subject.photos", "a folder", self.photos)
         require(self.class_noun.strip(), "subject.class_noun", "the word for what the subject is", self.class_noun)
         require(self.identifier.strip(), "subject.identifier", "a rare word", self.identifier)
@@ -111,6 +122,7 @@ class PriorOptions:
     sampler: SamplerName | None = None
 
     def __post_init__(self):
+        expand_homes(self, "prior", "folder")
         require(0 <= self.loss_weight < math.inf, "prior.loss_weight", ">= 0", self.loss_weight)
         require(self.count >= 1, "prior.count", ">= 1", self.count)
         require(0 <= self.ratio < math.inf, "prior.ratio", ">= 0", self.ratio)
@@ -130,7 +142,7 @@ class TrainingOptions:
     """The fit.
 
     Args:
-        steps: Number of optimizer steps.
+        steps: Number of steps. A step is one batch; all that is counted in steps counts batches.
         batch_size: Pictures in a step, photographs and class images together.
         learning_rate: Learning rate, the highest of the run.
         warmup_steps: Steps in which the learning rate grows from 0.
@@ -140,8 +152,8 @@ class TrainingOptions:
         text_encoder_until: Step after which the text encoder stays as it is; null to train it to the end.
         optimizer: Name of the Keras optimizer.
         optimizer_arguments: Further arguments of the optimizer, as Keras names them: {beta_2: 0.99}.
-        ema_momentum: Momentum of an exponential moving average of the weights, which then is what is saved; 0.999 is
-            usual. Null for none.
+        ema_momentum: Momentum of an exponential moving average of the weights, a step at a time, which then is what is
+            saved, and what samples and validation show, during training too; 0.999 is usual. Null for none.
         weight_decay: Decoupled weight decay.
         global_clipnorm: Limit of the norm of all gradients together; null for none.
         min_snr_gamma: Weighs the timesteps so that an error of the picture counts min(SNR, gamma); 5 is usual. Null for
@@ -151,7 +163,8 @@ class TrainingOptions:
             trained), and not in every step.
         gradient_checkpointing: Whether to compute the blocks' inner values again in the backward pass, and not to keep
             them: less memory, more time.
-        accumulation: Steps whose gradients are put together before the weights change.
+        accumulation: Steps whose gradients are put together before the weights change. What is left over at the end of
+            the run changes them, too.
         validate_every: Steps between two measurements of the loss on fixed samples, in validation.csv; 0 for none.
         tensorboard: Whether to write event files for TensorBoard.
         checkpoint_every: Steps between two checkpoints, from which `--resume` goes on; 0 for none.
@@ -275,6 +288,7 @@ class OutputOptions:
     dtype: Literal["float32", "float16"] = "float32"
 
     def __post_init__(self):
+        expand_homes(self, "output", "folder")
         require(self.folder.strip(), "output.folder", "a folder", self.folder)
 
 
@@ -310,6 +324,11 @@ class RunConfig:
     more_subjects: tuple[SubjectOptions, ...] = ()
 
     def __post_init__(self):
+        text = json.dumps(self.to_dict(), ensure_ascii=False)
+        # Of a name that is not UTF-8 the system makes text that no file can hold.
+        odd = re.search(r"[^\"]*[\ud800-\udfff][^\"]*", text)
+        if odd:
+            raise InputError(f"Names and texts must be UTF-8; rename the file or folder. Received: {odd[0]!a}")
         pairs = [(subject.identifier.strip().lower(), subject.class_noun.strip().lower()) for subject in self.subjects]
         twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
         if twice:

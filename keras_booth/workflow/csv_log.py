@@ -1,7 +1,12 @@
 """A CSV file with a line for a step, on disk as soon as it is written."""
 
 import csv
+import errno
+import io
+import os
 import pathlib
+
+from keras_booth.tools.files import whole_file, writing
 
 
 class CsvLog:
@@ -22,8 +27,9 @@ class CsvLog:
         Returns:
             int: the number of lines that were kept.
         """
-        kept = self._lines_until(step) if step and self.path.exists() else []
-        self._write("w", ["step", *self.columns], *kept)
+        kept = [line for line in self._lines() if int(line[0]) <= step] if step else []
+        with whole_file(self.path) as part:
+            part.write_text(_csv(["step", *self.columns], *kept), encoding="utf-8")
         return len(kept)
 
     def add(self, step, values):
@@ -32,13 +38,34 @@ class CsvLog:
         Args:
             step: int.
             values: dict of floats by column; what is missing stays empty.
+
+        Raises:
+            OSError: if the disk is full, with the path; the file is as it was.
         """
-        self._write("a", [step, *(f"{values[name]:.6g}" if name in values else "" for name in self.columns)])
+        line = _csv([step, *(f"{values[name]:.6g}" if name in values else "" for name in self.columns)])
+        with writing(self.path), open(self.path, "ab", buffering=0) as file:
+            whole = file.tell()
+            try:
+                if file.write(line.encode()) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(whole)
+                raise
 
-    def _lines_until(self, step):
-        with open(self.path, newline="", encoding="utf-8") as file:
-            return [line for line in csv.reader(file) if line and line[0].isdigit() and int(line[0]) <= step]
+    def steps(self):
+        """list of int: the steps that have a line."""
+        return [int(line[0]) for line in self._lines()]
 
-    def _write(self, mode, *rows):
-        with open(self.path, mode, newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+    def _lines(self):
+        """The whole lines; a kill may have left a part of one."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        return [line for line in csv.reader(whole) if len(line) == 1 + len(self.columns) and line[0].isdigit()]
+
+
+def _csv(*rows):
+    with io.StringIO(newline="") as text:
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        return text.getvalue()

@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_booth.bases import describe_base
 from keras_booth.workflow.findings import MISTAKE, NOTE, OK, WARNING, Finding
+from keras_booth.workflow.ineffective import without_effect
 from keras_booth.workflow.memory import estimate, machine_memory
 from keras_booth.workflow.photographs import inspect_subjects
 from keras_booth.workflow.subject_findings import (
@@ -24,7 +25,7 @@ def diagnose(config, photographs=None, quick=False):
     """Examine a run.
 
     Args:
-        config: `RunConfig`.
+        config: `RunConfig` as the user gave it: what is filled in later counts as not given.
         photographs: what `inspect_subjects` found; `None` to have them opened here.
         quick: bool. Leave out what takes more than a moment: the memory of large bases.
 
@@ -34,7 +35,7 @@ def diagnose(config, photographs=None, quick=False):
     Raises:
         InputError: if the base or the folder of photographs cannot be had at all.
     """
-    config = fill_prompts(config)
+    given, config = config, fill_prompts(config)
     options = config.base
     base_config, tokenizer = describe_base(
         options.preset,
@@ -51,6 +52,7 @@ def diagnose(config, photographs=None, quick=False):
     ]
     findings += [*examine_between(photographs), *examine_texts(all_texts(config, photographs), tokenizer)]
     findings += examine_settings(config)
+    findings += [Finding(WARNING, "settings", text) for text in without_effect(given)]
     if not quick:
         findings += examine_memory(config, base_config)
     return findings

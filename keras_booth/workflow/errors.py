@@ -2,10 +2,13 @@
 
 import argparse
 import functools
+import io
+import re
 import sys
 import traceback
 
 from keras_booth.tools.errors import InputError, sentence
+from keras_booth.tools.paths import expand_home
 from keras_booth.version import __version__
 
 MISTAKE = 2
@@ -15,21 +18,51 @@ REPORT = "This is a fault of keras_booth {version}, not yours: please report it,
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one sentence, without the usage."""
+    """A parser whose complaint is one sentence, without the usage. Flags may be written with underscores, too."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        return super().parse_known_args(option_names(sys.argv[1:] if args is None else args, "_", "-"), namespace)
 
     def error(self, message):
         raise InputError(f"{message}; see --help.")
+
+
+def user_path(text):
+    """The `type` of a flag that takes a path: `~` is the home folder."""
+    try:
+        return expand_home(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def option_names(flags, old, new):
+    """Flags with another sign between their words: `--batch_size=3` and `--batch-size=3` are the same.
+
+    Args:
+        flags: sequence of str. What is no flag, and what follows `--`, stays as it is.
+        old: str, the sign that is replaced.
+        new: str, the sign that takes its place.
+    """
+    flags = list(flags)
+    stop = flags.index("--") if "--" in flags else len(flags)
+    pattern = re.compile(rf"(?<=\S){re.escape(old)}(?=\S)")
+    parts = [re.match(r"(--[^\s=]+)?(.*)", flag, re.DOTALL).groups() for flag in flags[:stop]]
+    return [(pattern.sub(new, name[2:]).join(["--", rest]) if name else rest) for name, rest in parts] + flags[stop:]
 
 
 def command(main):
     """Decorates the `main` of a command, which then returns an exit code.
 
     0 is success, 2 a mistake of the user, 1 a machine that gave out (a full disk), 130 Ctrl-C: the last three with one
-    sentence on stderr. What is a fault of ours ends with 1 too, with its traceback and how to report it.
+    sentence on stderr. What is a fault of ours ends with 1 too, with its traceback and how to report it. A letter that
+    the terminal or pipe does not have is written as `\\xfc`.
     """
 
     @functools.wraps(main)
     def run(argv=None):
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             main(argv)
         except InputError as error:

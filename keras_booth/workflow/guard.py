@@ -11,7 +11,8 @@ class NotFinite(ArithmeticError):
 
 
 class FiniteGuard(LossCallback):
-    """Looks at the loss after every step, and at the weights when it is time for a checkpoint and at the end.
+    """Looks at the loss after every step, and at the weights when it is time for a checkpoint; a run calls
+    `check_weights` once more at its end.
 
     Put it before `Checkpoints`: a checkpoint is then always of a sound model. With a dynamic loss scale a step whose
     gradient overflows is skipped by the optimizer and is no mistake; a loss that is not finite is.
@@ -33,10 +34,6 @@ class FiniteGuard(LossCallback):
                 raise NotFinite(f"{name} is {value} at step {self.step}. {ADVICE}")
         if self.passed(before, self.every):
             self.check_weights()
-
-    def on_train_end(self, logs=None):
-        self.sync()
-        self.check_weights()
 
     def check_weights(self):
         """Raise `NotFinite` for the first trained weight that is not finite."""

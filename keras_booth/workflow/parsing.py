@@ -11,12 +11,31 @@ import jsonargparse
 import yaml
 
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import read_text
 from keras_booth.workflow.config import RunConfig, SubjectOptions
-from keras_booth.workflow.errors import Parser
+from keras_booth.workflow.errors import Parser, option_names, user_path
+from keras_booth.workflow.shell import command_line
+from keras_booth.workflow.texts import config_files, keep_texts
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
 MORE = "more_subjects"
 FIELDS = {f"{group}.{field.name}": field.type for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
+# What other programs call it.
+ALIASES = {
+    "lr": "training.learning_rate",
+    "epochs": "training.steps",
+    "max_train_steps": "training.steps",
+    "train_batch_size": "training.batch_size",
+    "resolution": "base.image_size",
+    "model": "base.preset",
+    "pretrained_model_name_or_path": "base.preset",
+    "instance_data_dir": "subject.photos",
+    "class_data_dir": "prior.folder",
+    "num_class_images": "prior.count",
+    "output_dir": "output.folder",
+    "ema": "training.ema_momentum",
+    "gradient_accumulation_steps": "training.accumulation",
+}
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
 
 
@@ -51,15 +70,19 @@ def parse_config(flags):
         InputError: With one sentence, for an unknown field, a value of the wrong kind or an unreadable file.
     """
     parser = make_parser()
+    flags = option_names(flags, "-", "_")
+    for path in config_files(flags):
+        read_text(path, "config")
     try:
-        values = parser.parse_args(list(flags))
-    except UnicodeDecodeError as error:
-        raise InputError(f"The config file is not text: {error}.") from error
+        values = parser.parse_args(flags)
     except argparse.ArgumentError as error:
         raise InputError(explain(str(error))) from error
+    if values.resume is not None:
+        raise InputError(f"resume is no field of a config, but the flag --resume. Received: resume={values.resume}")
     for group in GROUPS:
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
+    keep_texts(values, flags, FIELDS, MORE)
     groups = parser.instantiate(values)
     return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
 
@@ -76,8 +99,14 @@ def parse_train(flags):
     Raises:
         InputError: as `parse_config`, and for settings beside `--resume`.
     """
+    if not flags:
+        example = command_line("train", "--subject.photos", "FOLDER", "--subject.class_noun", "dog")
+        raise InputError(
+            f"Say where the photographs are and what they show, as flags or in a YAML file: {example}, or "
+            f"{command_line('train', '--config', 'FILE.yaml')}; --help lists all settings."
+        )
     parser = Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--resume")
+    parser.add_argument("--resume", type=user_path)
     found, rest = parser.parse_known_args(list(flags))
     if found.resume is None:
         return None, parse_config(rest)
@@ -93,9 +122,22 @@ def read_config(path, *flags):
     return parse_config(["--config", str(path), *flags])
 
 
+class Dumper(yaml.SafeDumper):
+    """Writes a text so that it is read as that text."""
+
+
+def _write_text(dumper, text):
+    # PyYAML quotes what it would read as a number; jsonargparse reads some more as such, 1e-4 and 3e8.
+    style = "'" if text[:1] in tuple("+-.0123456789") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+Dumper.add_representer(str, _write_text)
+
+
 def to_yaml(config):
     """A `RunConfig` as YAML text, for `read_config`."""
-    return yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(config.to_dict(), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def explain(message):
@@ -121,6 +163,8 @@ def explain(message):
     about_file = re.search(r'^Parser key "[\w.]+": (.*)$', text) or re.search(r"^Problems parsing config: (.*)$", text)
     if about_file:
         return f"The config cannot be read: {about_file[1]}"
+    if text.startswith("Key must be a string"):
+        return f"The config cannot be read: {text}"
     if text.startswith("Unexpected config:"):
         return f"The config file must hold groups of fields: {', '.join(GROUPS)}. Received:{text.partition(':')[2]}"
     return text
@@ -129,7 +173,7 @@ def explain(message):
 def explain_more(text):
     """A complaint about one of the further subjects as a sentence."""
     wrong = re.search(r'^Parser key "(\w+)":.*(?:Got|Given) value: (.*)$', text)
-    if wrong:
+    if wrong and wrong[1] != MORE:
         kind = FIELDS[f"subject.{wrong[1]}"]
         return f"{wrong[1]} in {MORE} must be {describe(kind)}. Received: {wrong[1]}={wrong[2]}"
     missing = re.search(r"^the following arguments are required: (.*)$", text)
@@ -163,6 +207,22 @@ def _choices(kind):
 
 def _unknown(name):
     name = name.lstrip("-").partition("=")[0]
-    close = difflib.get_close_matches(name, [*FIELDS, *GROUPS, "config"], n=1, cutoff=0.7)
-    hint = f"; did you mean {close[0]}?" if close else "; --help lists all."
+    close = suggestions(name)
+    others = "".join(f" or {field}" for field in close[1:])
+    hint = f"; did you mean {close[0]}{others}?" if close else "; --help lists all."
     return f"There is no field {name}{hint} Received: {name}"
+
+
+def suggestions(name):
+    """Fields that may be meant by a name that is none: those that end in it, or are written much like it."""
+    last = [field for field in FIELDS if field.rpartition(".")[2] == name]
+    if last:
+        # `--steps` is that of the training first.
+        return sorted(last, key=lambda field: not field.startswith("training."))
+    if name in ALIASES:
+        return [ALIASES[name]]
+    close = difflib.get_close_matches(name, [*FIELDS, *GROUPS, "config", "resume"], n=1, cutoff=0.7)
+    if close or "." in name:
+        return close
+    ends = {field.rpartition(".")[2]: field for field in reversed(FIELDS)}
+    return [ends[end] for end in difflib.get_close_matches(name, ends, n=1, cutoff=0.7)]

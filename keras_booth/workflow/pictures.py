@@ -1,7 +1,9 @@
 """Draw pictures with a model, and keep what they were drawn with."""
 
 import dataclasses
+import hashlib
 import itertools
+import logging
 import pathlib
 
 from PIL import Image
@@ -13,7 +15,9 @@ from keras_booth.dreambooth import DreamBooth, load
 from keras_booth.tools.errors import require, require_guidance
 from keras_booth.tools.files import read_text, whole_file
 from keras_booth.version import __version__
-from keras_booth.workflow.files import check_writable, slug
+from keras_booth.workflow.files import check_writable
+from keras_booth.workflow.ineffective import drawn_without_effect
+from keras_booth.workflow.picture_names import free_path, picture_name, sheet_name
 from keras_booth.workflow.progress import progress_bar
 from keras_booth.workflow.report import image_grid, image_matrix, rows_of
 
@@ -82,8 +86,8 @@ def draw_pictures(
     Args:
         model: str or `Path` of a `.keras` file; or whatever `DreamBooth.from_preset` takes.
         prompts: list of str.
-        output: str or `Path` of the folder for the pictures; made when it is not there. Pictures of the same prompt,
-            seed and settings are replaced.
+        output: str or `Path` of the folder for the pictures; made when it is not there. Pictures of the same model,
+            prompt, seed and settings are replaced, and no others.
         prompt_file: str or `Path` of a text file with more prompts, one a line.
         lora: str or `Path` of a LoRA file for the model.
         lora_scale: float. What the LoRA is weighed by.
@@ -109,20 +113,29 @@ def draw_pictures(
         booth.base.merge_tokens(merge_tokens)
     drawings = find_drawings(booth, options)
     start = None if start is None else center_crop(resize_short_side(start, booth.image_size), booth.image_size)
+    merges = any(booth.base.merged_tokens)
+    for text in drawn_without_effect(options, drawings, lora, lora_scale, merge_tokens, merges):
+        logging.getLogger("keras_booth").warning(text)
     shots = draw_all(booth, prompts, drawings, start, options)
     folder = pathlib.Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     notes = {"base": booth.base.config.name, "model": model, "lora": lora, "Software": SOFTWARE}
     if lora is not None:
         notes["lora_scale"] = lora_scale
-    if any(booth.base.merged_tokens):
+    if merges:
         notes["merged_tokens"] = booth.base.merged_tokens[0]
-    paths = [shot.write(folder, notes, options) for shot in shots]
-    return paths + write_sheets(folder, prompts, drawings, shots, options)
+    others = {
+        "image": None if start is None else hashlib.blake2b(start.tobytes(), digest_size=16).hexdigest(),
+        "lora": lora and [str(lora), lora_scale],
+        "merge_tokens": merge_tokens,
+    }
+    naming = {"own": booth.drawing(), "others": others}
+    paths = [shot.write(folder, notes, options, naming) for shot in shots]
+    return paths + write_sheets(folder, prompts, drawings, shots, options, naming, model)
 
 
 def gather_prompts(prompts, path):
-    """The prompts of the command line and of a file."""
+    """The prompts of the command line and of a file, each once."""
     prompts = list(prompts)
     if path is not None:
         lines = read_text(path, "prompt_file").splitlines()
@@ -132,7 +145,7 @@ def gather_prompts(prompts, path):
     require(prompts, "prompt", "a text, on the command line or in prompt_file", None)
     for prompt in prompts:
         require(prompt.strip(), "prompt", "a text", prompt)
-    return prompts
+    return list(dict.fromkeys(prompts))
 
 
 def open_model(model, lora=None, lora_scale=1.0):
@@ -175,7 +188,7 @@ class Shot:
     index: int
     drawing: object
 
-    def write(self, folder, notes, options):
+    def write(self, folder, notes, options, naming):
         """Writes it; returns the path."""
         sampling = dataclasses.asdict(self.drawing.sampling)
         drawing = {name: value for name, value in vars(self.drawing).items() if name != "sampling"}
@@ -183,10 +196,8 @@ class Shot:
             del drawing["strength"]
         text = {"prompt": self.prompt, "seed": self.seed, "index": self.index, **sampling, **drawing}
         text |= {"image": options.image, **notes}
-        name = f"{slug(self.prompt)}-seed{self.seed}-{self.index:02d}"
-        if options.matrix:
-            name += f"-steps{self.drawing.sampling.steps}-scale{self.drawing.guidance_scale:g}"
-        return write_picture(folder / f"{name}.png", Image.fromarray(self.picture), text)
+        path = free_path(folder, picture_name(self, **naming, matrix=options.matrix), notes["model"])
+        return write_picture(path, Image.fromarray(self.picture), text)
 
 
 def draw_all(booth, prompts, drawings, start, options):
@@ -212,22 +223,22 @@ def draw_all(booth, prompts, drawings, start, options):
     return shots
 
 
-def write_sheets(folder, prompts, drawings, shots, options):
+def write_sheets(folder, prompts, drawings, shots, options, naming, model):
     """Writes a sheet for each prompt of which there are several pictures. Returns the paths."""
     paths = []
     for prompt in prompts:
         mine = [shot for shot in shots if shot.prompt == prompt]
         if len(mine) == 1:
             continue
-        name = f"{slug(prompt)}-seed{options.seed[0]}"
-        note = {"prompt": prompt, "seed": options.seed[0], "Software": SOFTWARE}
+        path = free_path(folder, sheet_name(mine, **naming, options=options), model)
+        note = {"prompt": prompt, "seed": options.seed[0], "model": model, "Software": SOFTWARE}
         if options.matrix:
             sheet = matrix_of(mine, drawings, prompt)
-            paths.append(write_picture(folder / f"{name}-matrix.png", sheet, note))
+            paths.append(write_picture(path, sheet, note))
         else:
             rows = rows_of([shot.picture for shot in mine], columns=4 if len(mine) <= 16 else 8)
             sheet = image_grid(rows, [prompt] + [""] * (len(rows) - 1))
-            paths.append(write_picture(folder / f"{name}-grid.png", sheet, note))
+            paths.append(write_picture(path, sheet, note))
     return paths
 
 

@@ -1,6 +1,8 @@
 """One run: prior, data, fit, save, report."""
 
 import dataclasses
+import errno
+import os
 import platform
 import shutil
 import sys
@@ -9,21 +11,24 @@ from pathlib import Path
 
 import keras
 
+from keras_booth.bases import PRESETS
 from keras_booth.data import read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.dreambooth import DreamBooth, LoraConfig
-from keras_booth.tools.errors import InputError
+from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files import whole_file, write_text
 from keras_booth.version import __version__
 from keras_booth.workflow.callbacks import SampleGrid, StepLog, TrainingProgress
 from keras_booth.workflow.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
 from keras_booth.workflow.config import default_prompts
 from keras_booth.workflow.doctor import WARNING, diagnose
-from keras_booth.workflow.files import check_writable, fresh_folder, slug
+from keras_booth.workflow.files import check_writable, fresh_folder, slug, working_in
 from keras_booth.workflow.guard import FiniteGuard, NotFinite
 from keras_booth.workflow.parsing import read_config, to_yaml
 from keras_booth.workflow.photographs import inspect_subjects
 from keras_booth.workflow.report import image_grid, loss_curves
+from keras_booth.workflow.same_photos import check_digests, digest_pictures, write_digests
+from keras_booth.workflow.shell import command_line
 from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
 from keras_booth.workflow.tensorboard import TensorBoardLog, require_tensorboard
 from keras_booth.workflow.validation import ValidationLoss
@@ -36,9 +41,10 @@ def run(config):
     """Trains as the config says.
 
     Everything that can be wrong is found before the first file is written. The run folder then holds `config.yaml`
-    (with everything that was left open filled in), `log.csv`, `loss.png`, `samples.png`, `samples/` (when there are
-    samples during training) and the model, named after the class: `dog.keras`. While it trains there are
-    `checkpoints/` too.
+    (with everything that was left open filled in, and with whole paths, so that `--resume` works from any folder),
+    `photos.json` (what tells whether the photographs changed), `log.csv`, `loss.png`, `samples.png`, `samples/` (when
+    there are samples during training) and the model, named after the class: `dog.keras`. While it trains there are
+    `checkpoints/` and `.lock` too.
 
     Args:
         config: `RunConfig`.
@@ -49,17 +55,21 @@ def run(config):
     Raises:
         InputError: For a mistake in the config, the photographs or the folders.
         KeyboardInterrupt: With a sentence on what is left of the run.
+        OSError: If a file cannot be written (a full disk), with a sentence on how to go on.
 
     Example:
 
     >>> folder = run(read_config("configs/quickstart.yaml"))
     """
     check_writable(config.output.folder, "output.folder")
-    config, booth, pictures = prepare(config, warned=True)
+    config, booth, pictures, digests = prepare(config, warned=True)
     data = build_datasets(config, booth, pictures)
     folder = fresh_folder(config.output.folder)
-    write_text(folder / CONFIG_FILE, f"# {versions()}\n{to_yaml(config)}")
-    return finish(config, booth, data, pictures, folder)
+    with working_in(folder, f"output.folder={config.output.folder}"):
+        write_digests(folder, digests)
+        # Last, because it is what makes the folder a run.
+        write_text(folder / CONFIG_FILE, f"# {versions()}\n{to_yaml(with_whole_paths(config))}")
+        return finish(config, booth, data, pictures, folder)
 
 
 def resume(folder):
@@ -72,19 +82,21 @@ def resume(folder):
         `Path` of the run folder.
 
     Raises:
-        InputError: If the folder is no run, or the run is finished.
+        InputError: If the folder is no run, the run is finished, another process is at work on it, or the photographs
+            are no longer the same.
     """
     folder = Path(folder)
     if not (folder / CONFIG_FILE).is_file():
         raise InputError(f"There is no run to go on with: {CONFIG_FILE} is missing. Received: --resume {folder}")
-    config = read_config(folder / CONFIG_FILE)
-    if (folder / model_name(config)).exists() and not (folder / CHECKPOINTS).is_dir():
-        raise InputError(f"The run is finished: {folder / model_name(config)}. Received: --resume {folder}")
-    config, booth, pictures = prepare(config)
-    checkpoint = latest_checkpoint(folder / CHECKPOINTS)
-    start = load_checkpoint(booth, checkpoint) if checkpoint else 0
-    data = build_datasets(config, booth, pictures, start)
-    return finish(config, booth, data, pictures, folder, start)
+    with working_in(folder, f"--resume {folder}"):
+        config = read_config(folder / CONFIG_FILE)
+        if (folder / model_name(config)).exists() and not (folder / CHECKPOINTS).is_dir():
+            raise InputError(f"The run is finished: {folder / model_name(config)}. Received: --resume {folder}")
+        config, booth, pictures, _ = prepare(config, began=folder)
+        checkpoint = latest_checkpoint(folder / CHECKPOINTS)
+        start = load_checkpoint(booth, checkpoint) if checkpoint else 0
+        data = build_datasets(config, booth, pictures, start)
+        return finish(config, booth, data, pictures, folder, start)
 
 
 def warn(findings):
@@ -94,39 +106,47 @@ def warn(findings):
             print(f"{finding.topic}: {finding.text}", file=sys.stderr)
 
 
-def prepare(config, warned=False):
-    """Everything before the first step but the data: `(config, booth, pictures)`, with the config filled in.
+def prepare(config, warned=False, began=None):
+    """Everything before the first step but the data: `(config, booth, pictures, digests)`, with the config filled in.
 
     Args:
         config: `RunConfig`.
         warned: bool. Whether to say what is likely to go wrong, when nothing is wrong and nothing heavy was done yet.
+        began: `Path` of the folder of a run that goes on, whose photographs must be the same; `None` for a new one.
     """
     if config.training.tensorboard:
         require_tensorboard()
-    config = fill_prompts(config)
+    as_given, config = config, fill_prompts(config)
     photographs = inspect_subjects(config)
     photos, own = find_pictures(config, photographs)
+    digests = digest_pictures(photos, own)
+    if began is not None:
+        check_digests(began, digests)
     booth = build_booth(config)
     config = resolve(config, booth)
     if warned:
-        warn(diagnose(config, photographs, quick=True))
+        warn(diagnose(as_given, photographs, quick=True))
     pictures = Pictures(photos, gather_prior(config, booth, own))
     compile_booth(config, booth)
-    return config, booth, pictures
+    return config, booth, pictures, digests
 
 
 def finish(config, booth, data, pictures, folder, start=0):
     """Everything from the first step on: train, save, report."""
+    again = command_line("train", "--resume", folder)
     try:
-        samples = fit(config, booth, *data, folder, start)
+        callbacks, samples = fit(config, booth, *data, folder, start)
         booth.save(folder / model_name(config), dtype=config.output.dtype)
         if config.lora.rank:
             booth.save_lora(folder / lora_name(config), dtype=config.output.dtype)
+        for callback in callbacks:
+            callback.finish()
         report(config, booth, samples, pictures.photos[0].paths, folder)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"Stopped before the end. Go on with: python -m keras_booth.train --resume {folder}"
-        ) from None
+        raise KeyboardInterrupt(f"Stopped before the end. Go on with: {again}") from None
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise OSError(f"{sentence(error)} {'Make room, then go' if full else 'Go'} on with: {again}") from error
     except NotFinite as error:
         raise InputError(f"{error} The last sound checkpoint is in {folder / CHECKPOINTS}.") from error
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
@@ -155,13 +175,34 @@ def resolve(config, booth):
     prompts = config.sampling.prompts or default_prompts(pairs)
     config = config.replace("base", image_size=tuple(booth.image_size), dtype=booth.dtype_policy.name)
     config = config.replace("sampling", prompts=tuple(prompts))
-    for group in ("prior", "sampling"):
+    own = all(subject.class_images or config.prior.folder for subject in config.subjects)
+    for group in ("sampling",) if own or not config.prior.wanted else ("sampling", "prior"):
         options, base = getattr(config, group), booth.base.config
         steps = base.sampling_steps if options.steps is None else options.steps
         guidance_scale = base.guidance_scale if options.guidance_scale is None else options.guidance_scale
         sampler = options.sampler or base.sampler
         config = config.replace(group, steps=steps, guidance_scale=guidance_scale, sampler=sampler)
     return config
+
+
+def with_whole_paths(config):
+    """The config with paths that mean the same from any folder."""
+
+    def whole(path):
+        return path and os.path.abspath(path)
+
+    def of_subject(subject):
+        return dataclasses.replace(subject, photos=whole(subject.photos), class_images=whole(subject.class_images))
+
+    preset = config.base.preset
+    if preset not in PRESETS and os.path.exists(preset):
+        preset = whole(preset)
+    config = dataclasses.replace(
+        config, subject=of_subject(config.subject), more_subjects=tuple(map(of_subject, config.more_subjects))
+    )
+    config = config.replace("base", preset=preset, vocabulary=whole(config.base.vocabulary))
+    config = config.replace("prior", folder=whole(config.prior.folder))
+    return config.replace("output", folder=whole(config.output.folder))
 
 
 def compile_booth(config, booth):
@@ -215,7 +256,11 @@ def learning_rate(training):
 
 
 def fit(config, booth, data, validation, folder, start):
-    """Trains from step `start` on. Returns the `SampleGrid` of the run."""
+    """Trains from step `start` to the end, also where the last step was done before.
+
+    Returns:
+        `(callbacks, samples)`: those that have something to do when the model is saved, and the run's `SampleGrid`.
+    """
     training, sampling = config.training, config.sampling
     samples = SampleGrid(
         sampling.prompts,
@@ -228,17 +273,17 @@ def fit(config, booth, data, validation, folder, start):
         sampler=sampling.sampler,
         batch_size=sampling.batch_size,
     )
-    samples.set_model(booth)
     progress = TrainingProgress(training.steps)
     if validation is not None:
         validation = ValidationLoss(validation, folder / "validation.csv", training.validate_every, training.seed)
     every = training.checkpoint_every
+    guard = FiniteGuard(every or training.steps)
     # The guard comes before the checkpoints, which then are of a sound model. Without `sampling.every` the only
     # samples are those of the report, which come when the model is safely on disk.
     callbacks = [
         StepLog(folder / "log.csv"),
         progress,
-        FiniteGuard(every or training.steps),
+        guard,
         *([Checkpoints(folder / CHECKPOINTS, every, training.keep_last)] if every else []),
         *([validation] if validation else []),
         *([samples] if sampling.every else []),
@@ -246,12 +291,18 @@ def fit(config, booth, data, validation, folder, start):
     ]
     for callback in (*callbacks, samples):
         callback.start = callback.step = start
+        callback.stop = training.steps
+        # `fit` does it, too, where it runs.
+        callback.set_model(booth)
     try:
         if data is not None:
             booth.fit(data, verbose=0, callbacks=callbacks)
     finally:
         progress.close()
-    return samples
+    # What `fit` does at its end, and does not where nothing was left to train; a second time it changes nothing.
+    booth.optimizer.finalize_variable_values(booth.trainable_variables)
+    guard.check_weights()
+    return callbacks, samples
 
 
 def report(config, booth, samples, photos, folder):
@@ -284,6 +335,13 @@ def summary(folder):
     """What a run left in its folder, and what to do with it, as text."""
     config = read_config(folder / CONFIG_FILE)
     model, prompt = folder / model_name(config), config.sampling.prompts[0]
+    flags = ("--count", 4, "--seed", 0, "--output", folder / "pictures")
+    # Where it begins like a flag it must stand behind the others.
+    draw_more = (
+        command_line("generate", *flags, "--", model, prompt)
+        if prompt.startswith("-")
+        else command_line("generate", model, prompt, *flags)
+    )
     return "\n".join(
         [
             f"The run is in {folder}:",
@@ -293,7 +351,7 @@ def summary(folder):
             "  loss.png     how the losses went; log.csv has the numbers",
             "  config.yaml  all settings, to run it again",
             "Draw more with:",
-            f'  python -m keras_booth.generate {model} "{prompt}" --count 4 --seed 0 --output {folder / "pictures"}',
+            f"  {draw_more}",
         ]
     )
 

@@ -28,23 +28,36 @@ class TensorBoardLog(LossCallback):
         super().__init__()
         self.folder = folder
         self.validation, self.samples = validation, samples
-        self._shown = None
+        self._measured = self._shown = None
+        self._writer = None
 
-    def on_train_begin(self, logs=None):
-        super().on_train_begin(logs)
-        self.writer = tf.summary.create_file_writer(str(self.folder))
+    @property
+    def writer(self):
+        """The event file, which a run that has nothing left to train opens at its end."""
+        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
+        return self._writer
 
     def on_steps(self, before):
         with self.writer.as_default(step=self.step):
             for name, value in self.recent_losses().items():
                 tf.summary.scalar(f"train/{name}", value)
-            if self.validation is not None and self.passed(before, self.validation.every):
+        self.write_new()
+
+    def on_train_end(self, logs=None):
+        self.writer.flush()
+
+    def finish(self):
+        self.write_new()
+        self.writer.close()
+
+    def write_new(self):
+        """Writes the losses and pictures that came since the last call."""
+        with self.writer.as_default(step=self.step):
+            if self.validation is not None and self.validation.measured_at not in (None, 0, self._measured):
+                self._measured = self.validation.measured_at
                 for name, value in self.validation.losses.items():
                     tf.summary.scalar(f"validation/{name}", value)
             if self.samples is not None and self.samples.drawn_at not in (None, self._shown):
                 self._shown = self.samples.drawn_at
                 for prompt, pictures in zip(self.samples.prompts, self.samples.pictures, strict=True):
                     tf.summary.image(prompt, np.stack(pictures), max_outputs=len(pictures))
-
-    def on_train_end(self, logs=None):
-        self.writer.close()

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_booth.data import photo_dataset
+from keras_booth.dreambooth.ending import averaged
 from keras_booth.dreambooth.loss import squared_error
 from keras_booth.workflow.callbacks import LOSSES, StepCallback
 from keras_booth.workflow.csv_log import CsvLog
@@ -34,7 +35,8 @@ class ValidationLoss(StepCallback):
     """Measures the unweighted loss on fixed samples, photographs and class images apart.
 
     The training loss of a step is mostly luck: which timesteps were drawn. Here the same pictures meet the same four
-    timesteps, spread over the schedule, and the same noise each time.
+    timesteps, spread over the schedule, and the same noise each time. Where the optimizer keeps averages of the
+    weights, they are what is measured.
 
     Args:
         data: `tf.data.Dataset` of single samples; see `validation_dataset`.
@@ -49,21 +51,34 @@ class ValidationLoss(StepCallback):
         self.log = CsvLog(path, LOSSES[1:])
         self.every = every
         self.seed = seed
-        self.losses = {}
+        self.losses, self.measured_at = {}, None
+        self.errors = None
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self.errors = Errors(self.model)
         if not self.log.begin(self.start):
             self.measure()
 
     def on_steps(self, before):
-        if self.passed(before, self.every):
+        if self.passed(before, self.every) and self.step != self.stop:
+            self.measure()
+
+    def finish(self):
+        """The last line is always of the model that is saved."""
+        if self.step not in self.log.steps():
             self.measure()
 
     def measure(self):
         """Measure, remember the losses in `self.losses`, and add a line to the file."""
         self.sync()
+        with averaged(self.model):
+            self.losses = self.mean_losses()
+        self.measured_at = self.step
+        self.log.add(self.step, self.losses)
+
+    def mean_losses(self):
+        """dict of the mean losses of the fixed samples with the weights as they are."""
+        errors = self.errors = self.errors or Errors(self.model)
         found = {False: [], True: []}
         rng = np.random.default_rng(self.seed)
         shape = self.model.base.latent_shape
@@ -73,13 +88,12 @@ class ValidationLoss(StepCallback):
             prior, _ = batch.pop("is_prior")[0], batch.pop("sample_weight")
             batch["timesteps"] = timesteps
             batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
-            found[bool(prior)].append(self.errors.predict_on_batch(batch).mean())
-        self.losses = {
+            found[bool(prior)].append(errors.predict_on_batch(batch).mean())
+        return {
             name: float(np.mean(found[prior]))
             for name, prior in zip(LOSSES[1:], (False, True), strict=True)
             if found[prior]
         }
-        self.log.add(self.step, self.losses)
 
 
 def validation_dataset(booth, photos, prior):

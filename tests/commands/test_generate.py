@@ -13,6 +13,7 @@ from tests.commands.helpers import call, files
 
 PROMPT = "a photo of sks dog in the snow"
 NAME = "a-photo-of-sks-dog-in-the-snow-seed0"
+STEPS = "steps2"  # not the model's own
 QUICK = ["--steps", "2", "--batch-size", "2"]
 
 
@@ -26,7 +27,7 @@ def drawn(model, tmp_path_factory):
 class TestPictures:
     def test_pictures_and_a_sheet(self, drawn):
         assert drawn.code == 0, drawn.err
-        names = [f"{NAME}-00.png", f"{NAME}-01.png", f"{NAME}-02.png", f"{NAME}-grid.png"]
+        names = [*(f"{NAME}-{index:02d}-{STEPS}.png" for index in range(3)), f"{NAME}-{STEPS}-grid.png"]
         assert files(drawn.folder / "out" / "new") == names
         assert drawn.out.splitlines() == [f"out/new/{name}" for name in names]
         pictures = [np.asarray(Image.open(drawn.folder / "out" / "new" / name)) for name in names]
@@ -40,7 +41,7 @@ class TestPictures:
         assert "3/3" in lines[-1]
 
     def test_each_picture_says_how_it_was_made(self, drawn):
-        text = Image.open(drawn.folder / "out" / "new" / f"{NAME}-02.png").text
+        text = Image.open(drawn.folder / "out" / "new" / f"{NAME}-02-{STEPS}.png").text
         assert {key: text[key] for key in ("prompt", "seed", "index", "steps")} == {
             "prompt": PROMPT,
             "seed": "0",
@@ -54,13 +55,13 @@ class TestPictures:
         arguments = [model, PROMPT, "--count", "2", "--seed", "0", "--output", tmp_path, *QUICK]
         assert generate.main([str(argument) for argument in arguments]) == 0
         for index in range(2):
-            name = f"{NAME}-{index:02d}.png"
+            name = f"{NAME}-{index:02d}-{STEPS}.png"
             one, two = (np.asarray(Image.open(folder / name)) for folder in (drawn.folder / "out" / "new", tmp_path))
             np.testing.assert_array_equal(one, two)
 
     def test_as_the_sheet_of_the_run_shows_it(self, trained, drawn):
         """A row of samples is what `generate` draws with the run's seed."""
-        picture = Image.open(drawn.folder / "out" / "new" / f"{NAME}-01.png")
+        picture = Image.open(drawn.folder / "out" / "new" / f"{NAME}-01-{STEPS}.png")
         shown = np.asarray(picture.resize((192, 192), Image.Resampling.LANCZOS))
         sheet = np.asarray(Image.open(trained.folder / "run" / "samples" / "step-0002.png"))
         left = 16 + 192 + 6
@@ -81,45 +82,46 @@ class TestManyPictures:
         drawn = self.draw(
             tmp_path / "out", model, PROMPT, "--prompt-file", tmp_path / "prompts.txt", "--steps", "2", "--count", "2"
         )
-        stems = {name.rsplit("-", 1)[0] for name in drawn}
+        stems = {name[: name.index("seed0") + 5] for name in drawn}
         assert stems == {NAME, "a-red-vase-seed0", "a-photo-of-a-dog-seed0"}
         assert len(drawn) == 9 and sum(name.endswith("-grid.png") for name in drawn) == 3
 
     @pytest.mark.large  # compiles loops of its own; part of CI
     def test_seeds(self, model, drawn, tmp_path):
         found = self.draw(tmp_path / "out", model, PROMPT, "--seed", "5", "0", "--steps", "2")
-        assert sorted(found) == [f"{NAME[:-1]}0-00.png", f"{NAME[:-1]}5-00.png", f"{NAME[:-1]}5-grid.png"]
-        first = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00.png"))
-        assert np.abs(found[f"{NAME}-00.png"].astype("int") - first).max() <= 1
+        assert sorted(found)[:2] == [f"{NAME[:-1]}{seed}-00-{STEPS}.png" for seed in (0, 5)]
+        assert len(found) == 3 and sorted(found)[2].endswith("-grid.png")
+        first = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00-{STEPS}.png"))
+        assert np.abs(found[f"{NAME}-00-{STEPS}.png"].astype("int") - first).max() <= 1
 
     @pytest.mark.large  # compiles loops of its own; part of CI
     def test_matrix(self, model, drawn, tmp_path):
         """Steps downwards, guidance scales to the right."""
         found = self.draw(tmp_path / "out", model, PROMPT, "--steps", "1", "2", "--guidance-scale", "1", "3")
         cells = [f"{NAME}-00-steps{steps}-scale{scale}.png" for steps in (1, 2) for scale in (1, 3)]
-        assert sorted(found) == sorted([*cells, f"{NAME}-matrix.png"])
-        sheet = found[f"{NAME}-matrix.png"]
+        matrix = next(name for name in found if name.endswith("-matrix.png"))
+        assert sorted(found) == sorted([*cells, matrix])
+        sheet = found[matrix]
         assert sheet.shape[0] > 2 * 192 and sheet.shape[1] > 2 * 192
         text = Image.open(tmp_path / "out" / cells[3]).text
         expected = {"steps": "2", "guidance_scale": "3.0", "base": "tiny_world"}
         assert {name: text[name] for name in expected} == expected
-        alone = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00.png")).astype("int")
+        alone = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00-{STEPS}.png")).astype("int")
         assert np.abs(alone - found[cells[3]]).max() <= 1
 
     def test_merged_tokens(self, model, drawn, tmp_path):
-        found = self.draw(tmp_path / "out", model, PROMPT, "--steps", "2", "--merge-tokens", "0.5")[f"{NAME}-00.png"]
-        plain = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00.png"))
+        ((name, found),) = self.draw(tmp_path, model, PROMPT, "--steps", "2", "--merge-tokens", "0.5").items()
+        plain = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00-{STEPS}.png"))
         assert not np.array_equal(found, plain)
-        assert Image.open(tmp_path / "out" / f"{NAME}-00.png").text["merged_tokens"] == "0.5"
+        assert Image.open(tmp_path / name).text["merged_tokens"] == "0.5"
 
     def test_over_a_picture(self, model, workplace, tmp_path):
         flags = (model, PROMPT, "--image", "photos/0.png", "--steps", "4")
-        little, much = (
-            self.draw(tmp_path / share, *flags, "--strength", share)[f"{NAME}-00.png"].astype("int")
-            for share in ("0.25", "1")
-        )
-        assert not np.array_equal(little, much)
-        assert Image.open(tmp_path / "0.25" / f"{NAME}-00.png").text["strength"] == "0.25"
+        self.draw(tmp_path / "out", *flags, "--strength", "0.25")
+        found = self.draw(tmp_path / "out", *flags, "--strength", "1")
+        assert len(found) == 2 and not np.array_equal(*found.values())
+        strengths = {Image.open(tmp_path / "out" / name).text["strength"] for name in found}
+        assert strengths == {"0.25", "1.0"}
 
     @pytest.mark.large  # compiles loops of its own; part of CI
     def test_a_base_with_lora(self, tmp_path):
@@ -130,11 +132,19 @@ class TestManyPictures:
             layer.lora_kernel_b.assign(0.1 * rng.standard_normal(layer.lora_kernel_b.shape))
         booth.save_lora(tmp_path / "lora.safetensors")
         flags = ("tiny_world", PROMPT, "--steps", "2", "--lora", tmp_path / "lora.safetensors")
-        ours = self.draw(tmp_path / "one", *flags)[f"{NAME}-00.png"].astype("int")
+        (ours,) = (picture.astype("int") for picture in self.draw(tmp_path / "one", *flags).values())
         expected = booth.generate(PROMPT, steps=2)[0].astype("int")
         assert np.abs(ours - expected).max() <= 1
-        none = self.draw(tmp_path / "none", *flags, "--lora-scale", "0")[f"{NAME}-00.png"].astype("int")
-        assert np.abs(none - expected).max() > 1
+        (none,) = self.draw(tmp_path / "none", *flags, "--lora-scale", "0").values()
+        assert np.abs(none.astype("int") - expected).max() > 1
+
+    def test_what_changes_nothing_is_said(self, model, tmp_path, caplog):
+        flags = ("--steps", "2", "--guidance_scale", "1", "--negative-prompt", "a cat", "--strength", "0.5")
+        self.draw(tmp_path / "out", model, PROMPT, *flags)
+        assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+            "--negative-prompt has no effect",
+            "--strength has no effect",
+        ]
 
 
 class TestBadInput:
@@ -164,6 +174,15 @@ class TestBadInput:
     )
     def test_flags(self, refuses, model, arguments, sentence):
         assert refuses(generate.main, [model, PROMPT, *arguments]).startswith(sentence)
+
+    def test_a_fault_of_ours_is_not_the_users(self, workplace, capsys, monkeypatch):
+        def fail(*args, **kwargs):
+            raise ValueError("a fault of ours")
+
+        monkeypatch.setattr(DreamBooth, "draw", fail)
+        assert generate.main(["tiny_world", PROMPT]) == 1
+        said = capsys.readouterr().err
+        assert "Traceback" in said and "ValueError: a fault of ours" in said
 
     @pytest.mark.parametrize("flag", ["--image", "--lora"])
     def test_no_file(self, refuses, model, flag):

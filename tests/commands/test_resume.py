@@ -14,8 +14,12 @@ import pytest
 from PIL import Image
 
 from keras_booth import train
+from keras_booth.workflow import run
+from keras_booth.workflow.files import working_in
 from keras_booth.workflow.parsing import parse_config, to_yaml
-from tests.commands.helpers import call, environment, flags, write_photos
+from keras_booth.workflow.shell import command_line
+from tests.commands.helpers import call, environment, files, flags, write_photos
+from tests.full_disk import files_of_at_most
 
 LORA = {"lora__rank": "2", "training__text_encoder": "true"}
 FULL = {"prior__loss_weight": "1"}
@@ -114,6 +118,77 @@ def test_killed_at_ten_random_moments(tmp_path, what):
         done = call(cut, "train", *arguments)
         assert done.code == 0, done.err
     assert_same_end(whole, cut)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing")
+class TestEnd:
+    """A disk that is full, then Ctrl-C after the last step: the model that is left at last is the one of the end.
+
+    Three steps by twos leave a gradient over, and what is saved are averages.
+    """
+
+    OPTIONS = {
+        "prior__loss_weight": "0",
+        "training__steps": "3",
+        "training__batch_size": "1",
+        "training__accumulation": "2",
+        "training__ema_momentum": "0.5",
+        "training__learning_rate": "1e-2",
+        "training__checkpoint_every": "3",
+        "training__validate_every": "2",
+        "sampling__every": "3",
+        "sampling__count": "1",
+        "sampling__steps": "1",
+        "lora__rank": "2",
+        "output__folder": "my run",
+    }
+
+    @pytest.fixture
+    def eagerly(self):
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)
+        yield
+        tf.config.run_functions_eagerly(False)
+
+    def test_the_model_is_the_one_that_was_shown(self, workplace, capsys, monkeypatch, eagerly):
+        folder = workplace / "my run"
+        again = command_line("train", "--resume", "my run")
+
+        with files_of_at_most(64 * 1024):
+            assert train.main(flags(**self.OPTIONS)) == 1
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith("The command stopped: ") and said.endswith(f" on with: {again}")
+        assert "Received: my run/checkpoints/step-00000003.safetensors" in said
+        assert files(folder) == ["checkpoints", "config.yaml", "log.csv", "photos.json", "validation.csv"]
+
+        def interrupt(*args):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "report", interrupt)
+            assert train.main(["--resume", "my run"]) == 130
+        assert capsys.readouterr().err.endswith(f"Stopped before the end. Go on with: {again}\n")
+        left = {name: (folder / name).read_bytes() for name in ("dog-lora.safetensors", "validation.csv")}
+        assert [line.partition(",")[0] for line in left["validation.csv"].decode().split()] == ["step", "0", "2", "3"]
+        assert (folder / "samples" / "step-0003.png").exists()
+
+        photo = workplace / "photos" / "1.png"
+        kept = photo.read_bytes()
+        photo.write_bytes((workplace / "photos" / "0.png").read_bytes())
+        assert train.main(["--resume", "my run"]) == 2
+        assert "Changed, gone or new: 1.png of photos of subject 1. Received" in capsys.readouterr().err
+        photo.write_bytes(kept)
+        with working_in(folder, "test"):
+            assert train.main(["--resume", "my run"]) == 2
+            assert capsys.readouterr().err.startswith("Another process is at work on this run")
+
+        (workplace / "elsewhere").mkdir()
+        monkeypatch.chdir(workplace / "elsewhere")
+        assert train.main(["--resume", str(folder)]) == 0
+        assert {name: (folder / name).read_bytes() for name in left} == left
+        assert (folder / "samples.png").exists() and not (folder / "checkpoints").exists()
+        assert not (folder / ".lock").exists()
 
 
 class TestMistakes:

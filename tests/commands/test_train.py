@@ -11,20 +11,23 @@ import pytest
 from PIL import Image
 
 from keras_booth import train
+from keras_booth.dreambooth import DreamBooth
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.report import read_log
+from keras_booth.workflow.shell import command_line
 from tests.commands.helpers import call, files, flags, write_photos
 
 
 class TestRun:
     def test_leaves_the_run_folder(self, trained):
         assert trained.code == 0, trained.err
-        expected = ["config.yaml", "dog.keras", "log.csv", "loss.png", "samples", "samples.png"]
+        expected = ["config.yaml", "dog.keras", "log.csv", "loss.png", "photos.json", "samples", "samples.png"]
         assert files(trained.folder / "run") == sorted([*expected, "samples/step-0002.png"])
 
     def test_says_where_everything_is_and_what_comes_next(self, trained):
         assert "The run is in run:" in trained.out
-        assert 'python -m keras_booth.generate run/dog.keras "a photo of sks dog in the snow"' in trained.out
+        flags = ("--count", 4, "--seed", 0, "--output", "run/pictures")
+        assert command_line("generate", "run/dog.keras", "a photo of sks dog in the snow", *flags) in trained.out
 
     def test_shows_progress_and_nothing_else(self, trained):
         lines = [line.strip() for line in trained.err.replace("\r", "\n").splitlines() if line.strip()]
@@ -42,6 +45,7 @@ class TestRun:
         assert config.base.image_size == (64, 64)
         assert config.sampling.guidance_scale is not None
         assert config.training.steps == 2
+        assert config.subject.photos == str(trained.folder / "photos")
 
     def test_log_has_the_losses_of_each_step(self, trained):
         steps, losses = read_log(trained.folder / "run" / "log.csv")
@@ -83,13 +87,12 @@ class TestInterrupt:
             tf.config.run_functions_eagerly(False)
             signal.signal(signal.SIGINT, before)
         assert code == 130
-        assert capsys.readouterr().err.endswith(
-            "Stopped before the end. Go on with: python -m keras_booth.train --resume run\n"
-        )
+        again = command_line("train", "--resume", "run")
+        assert capsys.readouterr().err.endswith(f"Stopped before the end. Go on with: {again}\n")
         steps, losses = read_log(workplace / "run" / "log.csv")
         assert steps[0] == 1
         assert (losses["prior_loss"] == 0).all()
-        assert files(workplace / "run") == ["config.yaml", "log.csv"]
+        assert files(workplace / "run") == ["config.yaml", "log.csv", "photos.json"]
         assert not (workplace / "cache").exists()
 
 
@@ -115,7 +118,7 @@ class TestBadInput:
             ({"base.weights": "mine"}, "`weights` must be 'pretrained' or None"),
             ({"output.folder": "photos/0.png"}, "output.folder must be a folder, but photos/0.png is a file"),
             ({"output.folder": "photos/0.png/run"}, "output.folder must be a folder, but"),
-            ({"config": "nowhere.yaml"}, "The config cannot be read: File does not exist"),
+            ({"config": "nowhere.yaml"}, "config cannot be read (No such file or directory). Received: config=nowhere"),
             ({"training.colour": "red"}, "There is no field training.colour"),
         ],
     )
@@ -145,6 +148,22 @@ class TestBadInput:
         assert done.code == 2
         assert done.err == "prior.loss_weight must be >= 0. Received: prior.loss_weight=-1.0\n"
         assert files(workplace) == before
+
+    def test_nothing_given(self, refuses):
+        assert refuses(train.main, []).startswith("Say where the photographs are and what they show")
+
+    @pytest.mark.parametrize("where", ["from_preset", "compute_loss"])
+    def test_a_fault_of_ours_is_not_the_users(self, workplace, capsys, monkeypatch, where):
+        """While the model is built, and while a step is traced."""
+
+        def fail(*args, **kwargs):
+            raise ValueError("a fault of ours")
+
+        monkeypatch.setattr(DreamBooth, where, fail)
+        assert train.main(flags(prior__loss_weight="0")) == 1
+        said = capsys.readouterr().err
+        assert "Traceback" in said and "ValueError: a fault of ours" in said
+        assert said.splitlines()[-1].startswith("This is a fault of keras_booth")
 
     def test_help(self, capsys):
         with pytest.raises(SystemExit) as exit:

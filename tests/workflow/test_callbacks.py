@@ -35,10 +35,10 @@ class Brush(keras.Model):
 STEPS, EPOCHS = 3, 2
 
 
-def fit(*callbacks):
+def fit(*callbacks, **options):
     """Trains on the greys 1, 2, 3 in batches of one; returns the loss of each step and the weight after it."""
     brush = Brush()
-    brush.compile(keras.optimizers.SGD(0.1))
+    brush.compile(keras.optimizers.SGD(0.1, **options))
     greys = np.array([[1.0], [2.0], [3.0]], "float32")
     brush.fit(greys, batch_size=1, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=list(callbacks))
     weight, losses, weights = 0.0, [], []
@@ -80,6 +80,23 @@ class TestSampleGrid:
         _, weights = fit(SampleGrid("grey", count=2, every=2, folder=tmp_path))
         expected = {f"step-{step:04d}.png": round(weights[step - 1] * 100) for step in (2, 4, 6)}
         assert self.greys(tmp_path) == expected
+
+    def test_draws_with_averages_where_they_are_kept(self, tmp_path):
+        _, weights = fit(SampleGrid("grey", count=2, every=2, folder=tmp_path), use_ema=True, ema_momentum=0.5)
+        average, averages = 0.0, []
+        for place, weight in enumerate(weights):
+            average = 0.5 * average + 0.5 * weight if place else weight
+            averages.append(average)
+        expected = {f"step-{step:04d}.png": round(averages[step - 1] * 100) for step in (2, 4, 6)}
+        assert self.greys(tmp_path) == expected
+
+    def test_the_last_sheet_waits_for_the_end(self, tmp_path):
+        grid = SampleGrid("grey", every=3, folder=tmp_path)
+        grid.stop = STEPS * EPOCHS
+        _, weights = fit(grid)
+        assert list(self.greys(tmp_path)) == ["step-0003.png"]
+        grid.finish()
+        assert self.greys(tmp_path)["step-0006.png"] == round(weights[-1] * 100)
 
     def test_each_epoch(self, tmp_path):
         _, weights = fit(SampleGrid(["grey", "gray"], folder=tmp_path))

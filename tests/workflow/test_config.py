@@ -16,7 +16,7 @@ from keras_booth.workflow.config import (
     default_prompts,
 )
 from keras_booth.workflow.errors import InputError
-from keras_booth.workflow.parsing import FIELDS, describe, make_parser, parse_config, read_config, to_yaml
+from keras_booth.workflow.parsing import FIELDS, describe, make_parser, parse_config, parse_train, read_config, to_yaml
 
 REQUIRED = ["--subject.photos", "photos", "--subject.class_noun", "dog"]
 
@@ -90,6 +90,76 @@ def test_half_precision_is_for_lora():
         RunConfig(subject=subject, base=base)
 
 
+# What YAML, or jsonargparse, takes for something else than text.
+ODD = [
+    *(
+        "1e-4",
+        "3e8",
+        "1e",
+        "1.",
+        ".5",
+        "+1e5",
+        "-1",
+        "1e3_0",
+        "1_000",
+        "0x10",
+        "0o17",
+        "017",
+        "0b1",
+        ".inf",
+        ".nan",
+        "nan",
+    ),
+    *("yes", "no", "on", "off", "y", "true", "null", "Null", "2024-01-01", "2024-13-45", "12:30", "1:30:15", "=", "<<"),
+    *("- a", "# a", "a # b", "a: b", "[a]", "{a: b}", "'a'", '"a"', "*a", "&a", "!a", "%a", "@a", "`a`", "?", "|", ">"),
+    *(
+        "...",
+        "---",
+        "a\nb",
+        "a\tb",
+        " a ",
+        "--x",
+        "$HOME",
+        "${x}",
+        "Hündchen",
+        "🐶",
+        "\u2028a",
+        "\ufeffa",
+        "\x07a",
+        "\\",
+    ),
+]
+
+
+class TestTexts:
+    @pytest.mark.parametrize("text", ODD)
+    def test_come_back_as_they_went(self, tmp_path, text):
+        """Each text field, also those that may be null."""
+        fields = dict.fromkeys(("photos", "class_noun", "instance_prompt", "class_prompt", "class_images"), text)
+        config = RunConfig(
+            subject=SubjectOptions(**fields, identifier=f"{text} x"),
+            more_subjects=(SubjectOptions(**(fields | {"class_noun": "cat"}), identifier=text),),
+            base=BaseOptions(preset=text, vocabulary=text),
+            prior=PriorOptions(folder=text),
+            sampling=SamplingOptions(prompts=(text, f"{text}{text}")),
+            output=OutputOptions(folder=text),
+        )
+        (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+        assert read_config(tmp_path / "config.yaml") == config
+
+    @pytest.mark.parametrize("text", ["1e-4", "yes", "# a dog", "Null"])
+    def test_as_flags(self, text):
+        config = parse_config([*REQUIRED, "--subject.instance_prompt", text, f"--output.folder={text}"])
+        assert (config.subject.instance_prompt, config.output.folder) == (text, text)
+
+    def test_null_is_null(self, tmp_path):
+        (tmp_path / "config.yaml").write_text("subject: {instance_prompt: 'null', class_prompt: null}\n")
+        flags = [*REQUIRED, "--config", str(tmp_path / "config.yaml")]
+        subject = parse_config(flags).subject
+        assert (subject.instance_prompt, subject.class_prompt) == ("null", None)
+        assert parse_config([*flags, "--subject.instance_prompt", "null"]).subject.instance_prompt is None
+
+
 class TestParsing:
     def test_yaml_round_trip(self, tmp_path):
         flags = ["--base.image_size", "[96, 128]", "--sampling.prompts", '["a dog, wet", "ein Hündchen"]']
@@ -142,8 +212,26 @@ class TestParsing:
             (["--sampling.prompts", "a dog"], "sampling.prompts must be a list of texts or null. Received: "),
             (["--subject.flip", "maybe"], "subject.flip must be true or false. Received: subject.flip=maybe"),
             (["--prior.loss_weight", "-1"], "prior.loss_weight must be >= 0. Received: prior.loss_weight=-1.0"),
-            (["--config", "none.yaml"], "The config cannot be read: File does not exist: "),
-            (["--config", "."], "The config cannot be read: Path is not a file: "),
+            (
+                ["--config", "none.yaml"],
+                "config cannot be read (No such file or directory). Received: config=none.yaml",
+            ),
+            (["--config", "."], "config cannot be read (Is a directory). Received: config=."),
+            (["--config=none.yaml"], "config cannot be read (No such file or directory). Received: config=none.yaml"),
+            (["--config"], "argument --config: expected one argument"),
+            (
+                ["--steps", "3"],
+                "There is no field steps; did you mean training.steps or prior.steps or sampling.steps?",
+            ),
+            (["--batch-size", "3"], "There is no field batch_size; did you mean training.batch_size or sampling.batch"),
+            (
+                ["--learning_rat", "3"],
+                "There is no field learning_rat; did you mean training.learning_rate? Received: ",
+            ),
+            (["--lr", "3"], "There is no field lr; did you mean training.learning_rate? Received: lr"),
+            (["--more_subjects", "x"], "more_subjects must be a list of groups of fields like those of subject. "),
+            (["--output.folder", "~nobody-here/x"], "output.folder must begin with a home folder that is there; "),
+            (["--output.folder", "\udcff"], "Names and texts must be UTF-8; rename the file or folder. Received: "),
         ],
     )
     def test_bad_flags(self, flags, message):
@@ -162,7 +250,17 @@ class TestParsing:
             (b"training: {step: 3}\n", "There is no field training.step; did you mean training.steps? "),
             (b"trainin: {steps: 3}\n", "There is no field trainin.steps; did you mean training.steps? "),
             (b"subject: {class_noun: null}\n", "subject.class_noun must be given"),
-            (b"\xff\xfe\x00", "The config file is not text: "),
+            (b"\xff\xfe\x00", "config must be text in UTF-8: save it as such"),
+            (b"training: {steps: \x00}\n", "The config cannot be read: "),
+            (b"training: &x {steps: *x}\n", "training.steps must be a whole number. Received: training.steps={"),
+            (b"training: *x\n", "The config cannot be read: "),
+            (b"training: !!python/name:os.system\n", "The config cannot be read: "),
+            (b"training: {}\n---\nbase: {}\n", "The config cannot be read: "),
+            (b"? [a]\n: 2\n", "The config cannot be read: "),
+            (b"1: 2\n", "The config cannot be read: Key must be a string"),
+            (b"more_subjects: 3\n", "more_subjects must be a list of groups of fields like those of subject. "),
+            (b"resume: run\n", "resume is no field of a config, but the flag --resume. Received: resume=run"),
+            (b"config: config.yaml\n", "Config file loop detected"),
         ],
     )
     def test_bad_files(self, tmp_path, content, message):
@@ -172,6 +270,26 @@ class TestParsing:
             parse_config([*REQUIRED, "--config", str(path)])
         assert str(error.value).startswith(message)
         assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("flag", ["--training.batch-size", "--training.batch_size"])
+    def test_either_sign_between_words(self, flag):
+        assert parse_config([*REQUIRED, flag, "3"]).training.batch_size == 3
+        assert parse_config([*REQUIRED, f"{flag}=3", "--output.folder=a-b_c"]).training.batch_size == 3
+
+    def test_home(self, tmp_path, monkeypatch):
+        """In flags and files, for each path."""
+        monkeypatch.setenv("HOME", str(tmp_path))
+        text = "subject: {photos: ~/a, class_noun: dog, class_images: ~/b}\nbase: {preset: ~/c, vocabulary: ~/d}\n"
+        (tmp_path / "config.yaml").write_text(text + "prior: {folder: ~/e}\noutput: {folder: ~/f}\n")
+        config = parse_config(["--config=~/config.yaml", "--more_subjects", "[{photos: ~/g, class_noun: cat}]"])
+        assert parse_config(["--config", "~/config.yaml"]).subject == config.subject
+        found = [config.subject.photos, config.subject.class_images, config.base.preset, config.base.vocabulary]
+        found += [config.prior.folder, config.output.folder, config.more_subjects[0].photos]
+        assert found == [str(tmp_path / name) for name in "abcdefg"]
+
+    def test_nothing_given(self):
+        with pytest.raises(InputError, match="Say where the photographs are .* --subject.photos FOLDER .*--help"):
+            parse_train([])
 
     def test_missing_fields(self):
         with pytest.raises(InputError, match="subject.photos and subject.class_noun must be given"):

@@ -1,8 +1,11 @@
+import io
+import sys
+
 import pytest
 
 from keras_booth.data import PhotoError
 from keras_booth.tools.errors import InputError, sentence
-from keras_booth.workflow.errors import command
+from keras_booth.workflow.errors import Parser, command, option_names, user_path
 
 
 class TestCommand:
@@ -24,6 +27,13 @@ class TestCommand:
         assert main([]) == code
         assert capsys.readouterr().err.startswith(text)
 
+    def test_letters_that_the_pipe_does_not_have(self, monkeypatch):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert command(lambda argv: print("läufe/🐶"))([]) == 0
+        stream.flush()
+        assert stream.buffer.getvalue() == b"l\\xe4ufe/\\U0001f436\n"
+
     def test_success(self):
         assert command(lambda argv: None)([]) == 0
 
@@ -37,6 +47,20 @@ class TestCommand:
         said = capsys.readouterr().err
         assert said.startswith("Traceback") and str(error) in said
         assert said.splitlines()[-1].startswith("This is a fault of keras_booth") and "report it" in said
+
+
+class TestFlags:
+    def test_either_sign_between_words(self):
+        given = ["--batch_size=a_b", "--batch-size", "a_b", "-x_y", "--a b_c", "--", "--c_d"]
+        assert option_names(given, "_", "-") == ["--batch-size=a_b", *given[1:]]
+
+    def test_home(self, monkeypatch):
+        monkeypatch.setenv("HOME", "/home/me")
+        parser = Parser()
+        parser.add_argument("--the-folder", type=user_path)
+        assert parser.parse_args(["--the_folder", "~/x"]).the_folder == "/home/me/x"
+        with pytest.raises(InputError, match="argument --the-folder: path must begin with a home folder"):
+            parser.parse_args(["--the-folder=~nobody-here/x"])
 
 
 def test_sentence_is_never_empty():

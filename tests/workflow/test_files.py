@@ -1,6 +1,12 @@
+import itertools
+import subprocess
+import sys
+import unicodedata
+
 import pytest
 
-from keras_booth.workflow.files import check_writable, fresh_folder, slug
+from keras_booth.tools.errors import InputError
+from keras_booth.workflow.files import check_writable, fresh_folder, slug, stem, working_in
 
 
 class TestFreshFolder:
@@ -12,8 +18,38 @@ class TestFreshFolder:
             names.append(folder.name)
         assert names == ["quick", "quick-2", "quick-3"]
 
-    def test_takes_an_empty_one(self, tmp_path):
-        assert fresh_folder(tmp_path) == tmp_path
+    def test_takes_an_empty_one_but_once(self, tmp_path):
+        """As a mounted volume is; nothing was written between, as with two runs that start at once."""
+        assert [fresh_folder(tmp_path), fresh_folder(tmp_path)] == [tmp_path, tmp_path.with_name(f"{tmp_path.name}-2")]
+
+    def test_a_file_is_in_the_way(self, tmp_path):
+        (tmp_path / "run").write_text("")
+        assert fresh_folder(tmp_path / "run").name == "run-2"
+
+
+class TestWorkingIn:
+    def test_one_at_a_time(self, tmp_path):
+        folder = fresh_folder(tmp_path / "run")
+        with working_in(folder, "output.folder=run"):
+            with pytest.raises(InputError, match="Another process is at work .*Received: --resume run"):
+                with working_in(folder, "--resume run"):
+                    pass
+        with working_in(folder, "--resume run"):
+            pass
+        assert not any(folder.iterdir())
+
+    def test_a_process_that_was_killed_holds_nothing(self, tmp_path):
+        code = "import sys, time, filelock; l = filelock.FileLock(sys.argv[1]); l.acquire(); print(1); time.sleep(60)"
+        with subprocess.Popen([sys.executable, "-uc", code, tmp_path / ".lock"], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            try:
+                with pytest.raises(InputError, match="Another process"), working_in(tmp_path, "--resume run"):
+                    pass
+            finally:
+                process.kill()
+        assert (tmp_path / ".lock").exists()
+        with working_in(tmp_path, "--resume run"):
+            pass
 
 
 class TestCheckWritable:
@@ -37,3 +73,38 @@ class TestSlug:
         one, two = slug("very " * 40 + "red"), slug("very " * 40 + "blue")
         assert one != two
         assert len(one) <= 60
+
+    def test_fits_on_any_disk(self):
+        assert len(slug("𠀀" * 70).encode()) <= 120
+
+    @pytest.mark.parametrize("name", ["con", "NUL", "Com1", "lpt9"])
+    def test_devices_of_windows(self, name):
+        assert slug(name) == f"{name.lower()}_"
+
+
+class TestStem:
+    def test_plain_words_stay_readable(self):
+        assert stem("a photo of sks dog in the snow") == "a-photo-of-sks-dog-in-the-snow"
+
+    def test_each_text_has_its_own(self):
+        """Also on disks that know no upper case, and none of the ways to write an accent."""
+        texts = [
+            *(
+                "a dog in the snow",
+                "a dog, in the snow",
+                "A DOG in the snow!",
+                "a  dog in the snow",
+                " a dog in the snow",
+            ),
+            *("a-dog-in-the-snow", "a_dog in the snow", "🐶", "🐱", "", "picture", "a.", "a", "a\n", "a\u00a0b", "a b"),
+            *("hündchen", unicodedata.normalize("NFD", "hündchen"), "Hündchen", "ß", "ss", "ſs", "ﬁ", "fi", "İ", "i̇"),
+            *("con", "con_", "very " * 40, "very " * 41, "k", "\u212a", "²", "2"),
+        ]
+        names = [stem(text) for text in texts]
+        for one, two in itertools.combinations(range(len(texts)), 2):
+            folded = [unicodedata.normalize("NFKC", names[place]).casefold() for place in (one, two)]
+            assert folded[0] != folded[1], (texts[one], texts[two])
+
+    def test_a_text_that_looks_like_the_name_of_another(self):
+        name = stem("a dog!")
+        assert stem(name.replace("-", " ")) != name

@@ -65,6 +65,27 @@ def test_is_the_mean_error_by_hand(folders, tmp_path):
     assert float(lines[-1]["prior_loss"]) == pytest.approx(np.mean(errors[True]), rel=1e-4)
 
 
+def test_the_last_line_is_of_the_model_that_is_left(folders, tmp_path):
+    """Averages are what is measured on the way, too; a run measures its end when `fit` is over, whatever is due."""
+    booth = small_booth(train_text_encoder=True)
+    optimizer = keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5, gradient_accumulation_steps=2)
+    booth.compile(optimizer, run_eagerly=True)
+    photos, prior = sets(folders, booth)
+    validation = ValidationLoss(validation_dataset(booth, photos, prior), tmp_path / "validation.csv", every=1)
+    validation.stop = 3
+    booth.fit(photo_dataset(photos, prior, booth, batch_size=2, steps_per_epoch=3), verbose=0, callbacks=[validation])
+    validation.finish()
+    validation.finish()  # a second time adds nothing
+    with open(tmp_path / "validation.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["step"] for line in lines] == ["0", "1", "2", "3"]
+    booth.save(tmp_path / "dog.keras")
+    validation.set_model(keras.saving.load_model(tmp_path / "dog.keras"))
+    validation.errors = None
+    assert float(lines[-1]["instance_loss"]) == pytest.approx(validation.mean_losses()["instance_loss"], rel=1e-4)
+    assert lines[-1]["instance_loss"] != lines[-2]["instance_loss"]
+
+
 @pytest.mark.large
 def test_does_not_change_the_training(folders, tmp_path):
     booth, _ = fit(folders, tmp_path / "validation.csv", rate=1e-3)

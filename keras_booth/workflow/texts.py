@@ -1,0 +1,64 @@
+"""Texts that look like null, in fields that may be null: as they were written, and not as jsonargparse reads them."""
+
+import types
+import typing
+
+import yaml
+
+from keras_booth.tools.files import read_text
+from keras_booth.tools.paths import expand_home
+
+
+class Loader(yaml.SafeLoader):
+    """Takes dates for texts, as jsonargparse does."""
+
+
+Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_str)
+
+
+def keep_texts(values, flags, fields, subjects):
+    """Puts back texts that jsonargparse took for null: 'null' in quotes, or a prompt that begins with "#".
+
+    Args:
+        values: `jsonargparse.Namespace`; is changed.
+        flags: list of str that it was made of.
+        fields: dict of types by name of field, `"group.name"`.
+        subjects: str. Name of the field that lists further subjects.
+    """
+    written = written_values(flags, fields, subjects)
+    nullable = [name for name, kind in fields.items() if {str, types.NoneType} <= set(typing.get_args(kind))]
+    for name in nullable:
+        if values[name] is None and isinstance(written.get(name), str):
+            values[name] = written[name]
+    more = written.get(subjects)
+    for place, subject in enumerate(more if isinstance(more, list) else []):
+        for name in nullable:
+            group, _, name = name.partition(".")
+            if group == "subject" and values[subjects][place][name] is None and isinstance(subject.get(name), str):
+                values[subjects][place][name] = subject[name]
+
+
+def written_values(flags, fields, subjects):
+    """What flags and config files say, later ones over earlier ones: dict by name of field."""
+    written = {}
+    for flag, after in zip(flags, [*flags[1:], ""], strict=True):
+        name, joined, value = flag.partition("=")
+        name, value = name.removeprefix("--"), value if joined else after
+        if name == "config":
+            content = yaml.load(read_text(expand_home(value, "config"), "config"), Loader)
+            for group, options in content.items():
+                options = options if isinstance(options, dict) else {}
+                written |= {f"{group}.{name}": text for name, text in options.items()}
+            written[subjects] = content.get(subjects, written.get(subjects))
+        elif name == subjects:
+            written[subjects] = yaml.load(value, Loader)
+        elif name in fields:
+            written[name] = None if value == "null" else value
+    return written
+
+
+def config_files(flags):
+    """The paths of all config files among the flags."""
+    after = [value for flag, value in zip(flags, flags[1:], strict=False) if flag == "--config"]
+    joined = [flag.partition("=")[2] for flag in flags if flag.startswith("--config=")]
+    return [expand_home(path, "config") for path in (*after, *joined)]

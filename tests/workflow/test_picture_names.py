@@ -1,0 +1,64 @@
+"""What is drawn otherwise has another name."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_booth.bases import Drawing
+from keras_booth.diffusion import Sampling
+from keras_booth.workflow.picture_names import free_path, picture_name, sheet_name
+from keras_booth.workflow.pictures import PictureOptions, Shot, write_picture
+
+OWN = Drawing(Sampling("ddim", 50), 7.5)
+NOTHING = {"image": None, "lora": None, "merge_tokens": None}
+
+
+def shot(prompt="a dog", seed=0, index=0, sampling=(), **drawing):
+    sampling = dataclasses.replace(OWN.sampling, **dict(sampling))
+    return Shot(None, prompt, seed, index, dataclasses.replace(OWN, sampling=sampling, **drawing))
+
+
+def test_the_models_own_settings_go_without_saying():
+    assert picture_name(shot(), OWN, NOTHING) == "a-dog-seed0-00"
+    assert picture_name(shot(), OWN, NOTHING, matrix=True) == "a-dog-seed0-00-steps50-scale7.5"
+
+
+def test_steps_and_guidance_are_spelled_out():
+    assert picture_name(shot(sampling={"steps": 20}), OWN, NOTHING) == "a-dog-seed0-00-steps20"
+    assert picture_name(shot(guidance_scale=5.0), OWN, NOTHING) == "a-dog-seed0-00-scale5"
+
+
+def test_every_setting_has_its_name():
+    shots = [
+        *(shot(), shot(seed=1), shot(index=1), shot("a dog!"), shot("A dog")),
+        *(shot(sampling={"steps": steps}) for steps in (1, 20, 51)),
+        *(shot(sampling={"sampler": sampler}) for sampler in ("euler", "euler_ancestral", "dpmpp_2m")),
+        *(shot(sampling=change) for change in ({"spacing": "trailing"}, {"karras": True}, {"eta": 0.5})),
+        *(shot(guidance_scale=scale) for scale in (1.0, 7.0, 7.5000001, 75.0)),
+        *(shot(guidance_rescale=0.7), shot(negative_prompt="cat"), shot(negative_prompt="Cat"), shot(strength=0.5)),
+    ]
+    names = [picture_name(one, OWN, NOTHING) for one in shots]
+    others = [{"image": "aa"}, {"image": "bb"}, {"lora": ["x", 1.0]}, {"lora": ["x", 0.5]}, {"merge_tokens": 0.5}]
+    names += [picture_name(shot(), OWN, NOTHING | other) for other in others]
+    for one, two in itertools.combinations(names, 2):
+        assert one.casefold() != two.casefold()
+
+
+def test_every_sheet_has_its_name():
+    cases = [({}, {}), ({"seed": (0, 1)}, {}), ({"seed": (0, 2)}, {}), ({}, {"guidance_scale": 3.0})]
+    cases += [({"steps": (1, 2)}, {}), ({"steps": (1, 3)}, {}), ({"steps": (1, 2)}, {"negative_prompt": "cat"})]
+    names = {sheet_name([shot(**drawing)], OWN, NOTHING, PictureOptions(**options)) for options, drawing in cases}
+    assert len(names) == len(cases)
+    assert "a-dog-seed0-grid" in names
+
+
+@pytest.mark.parametrize("notes, name", [({"model": "a.keras"}, "x.png"), ({"model": "b.keras"}, None), ({}, None)])
+def test_pictures_of_other_models_stay(tmp_path, notes, name):
+    picture = Image.fromarray(np.zeros((8, 8, 3), "uint8"))
+    assert free_path(tmp_path, "x", "a.keras").name == "x.png"
+    write_picture(tmp_path / "x.png", picture, notes)
+    path = free_path(tmp_path, "x", "a.keras")
+    assert path.name == name if name else path.name.startswith("x-")
