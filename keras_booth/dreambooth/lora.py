@@ -10,6 +10,7 @@ import math
 import re
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_booth.bases.corrections import Conv2D
@@ -201,6 +202,12 @@ class Adapters:
     def variables(self):
         """list of all A and B."""
         return [v for layer in self.layers.values() for v in (layer.lora_kernel_a, layer.lora_kernel_b)]
+
+    @property
+    def active(self):
+        """Whether they change what the model computes: B is zero until it is trained, and the scale may be 0."""
+        layers = self.layers.values()
+        return self.scale != 0 and any(np.any(ops.convert_to_numpy(layer.lora_kernel_b)) for layer in layers)
 
     def assign(self, matrices):
         """Take values.
