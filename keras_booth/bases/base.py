@@ -107,6 +107,7 @@ class StableDiffusionBase:
             float32: in half precision Stable Diffusion's overflows.
 
     Attributes:
+        away: tuple of str, the components that are parked.
         merged_tokens: (ratio, levels), as `merge_tokens` was given; (0.0, 0) where nothing is merged.
     """
 
@@ -115,7 +116,7 @@ class StableDiffusionBase:
         self.tokenizer = tokenizer
         self.schedule = config.schedule
         self.merged_tokens = (0.0, 0)
-        self._parked = None
+        self._parked, self.away = None, ()
         keep_freed_memory()
         with channels_last(), global_policy(dtype or default_policy()):
             self.text_encoder = build_text_encoder(config.text_encoder)
@@ -166,6 +167,7 @@ class StableDiffusionBase:
         if self._parked is not None:
             self._parked.come_back()
         self._parked = Parked([self.components[name] for name in names]) if names else None
+        self.away = names
 
     @contextlib.contextmanager
     def present(self):

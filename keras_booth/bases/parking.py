@@ -27,11 +27,7 @@ class Away(keras.Variable):
         import tensorflow as tf
 
         if not tf.executing_eagerly():
-            raise InputError(
-                "The encoders wait in a file: train on batches with `moments` and `context`, as photo_dataset makes "
-                "them with cache_latents and cache_text; or have the encoders come back with booth.base.park(). "
-                f"Received: a batch that needs {self.path}"
-            )
+            raise InputError(f"The weight waits in a file; `base.park()` has it come back. Received: {self.path}")
         return tf.convert_to_tensor(np.fromfile(self.waits.path, self.waits.dtype).reshape(self.shape))
 
     def assign(self, value):

@@ -27,6 +27,7 @@ class Archived:
             "class_prompt": self.class_prompt,
             "train_text_encoder": self.train_text_encoder,
             "lora": self.adapters.sizes if self.adapters else None,
+            "lora_scale": self.adapters.scale if self.adapters else 1.0,
             "seed": self.seed,
             "merged_tokens": list(self.base.merged_tokens),
             "dtype": self.dtype_policy.name,
@@ -43,7 +44,11 @@ class Archived:
         ratio, levels = config.pop("merged_tokens", (0.0, 0))
         if ratio:
             base.merge_tokens(ratio, levels)
-        return cls(base, **config)
+        scale = config.pop("lora_scale", 1.0)
+        booth = cls(base, **config)
+        if booth.adapters is not None:
+            booth.lora_scale = scale
+        return booth
 
     def save_assets(self, folder):
         """Write the vocabulary into a `.keras` archive."""

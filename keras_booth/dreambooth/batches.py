@@ -1,5 +1,6 @@
 """What a batch is, and what else a Keras user may give to `fit`, which is refused with a sentence."""
 
+import inspect
 import logging
 from collections.abc import Mapping
 
@@ -32,7 +33,8 @@ class Batches:
         """`keras.Model.fit` on batches as `keras_booth.data.photo_dataset` makes them; see `call` for one made by hand.
 
         Args:
-            x: `tf.data.Dataset` of batches; or a dict of arrays, of which `batch_size` rows are a batch.
+            x: `tf.data.Dataset`, `keras.utils.PyDataset` or generator of batches; or a dict of arrays, of which
+                `batch_size` rows are a batch.
             shuffle: bool. `None` to shuffle a dict of arrays, as Keras does. A dataset is shuffled by `photo_dataset`.
             *args, **kwargs: further arguments of `keras.Model.fit`.
 
@@ -46,8 +48,8 @@ class Batches:
         if kwargs.get("validation_data") is not None:
             self._check_data(kwargs["validation_data"])
         if shuffle is None:
-            shuffle = not hasattr(x, "element_spec")
-        return super().fit(x, None, *args, shuffle=shuffle, **kwargs)
+            shuffle = isinstance(x, (Mapping, keras.utils.PyDataset))
+        return super().fit(in_tuples(x), None, *args, shuffle=shuffle, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate`: the objective, on data as `fit` takes it."""
@@ -55,7 +57,7 @@ class Batches:
         if not kwargs.get("_use_cached_eval_dataset"):
             check_arguments(kwargs)
             self._check_data(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        return super().evaluate(in_tuples(x), None, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, *args, **kwargs):
         """`keras.Model.train_on_batch` on a dict of arrays."""
@@ -102,11 +104,11 @@ class Batches:
             given, y, weight = keras.utils.unpack_x_y_sample_weight(given)
             y = weight if y is None else y
         if y is not None:
-            raise InputError(self._batch_sentence("there are no labels", f"y={show(y)}"))
+            raise InputError(self._batch_sentence("Batches have no labels", f"y={show(y)}"))
         if isinstance(given, Mapping):
             self._check_batch(given)
         elif given is None or isinstance(given, (str, bytes, list, tuple)) or hasattr(given, "shape"):
-            raise InputError(self._batch_sentence("this is none", show(given)))
+            raise InputError(self._batch_sentence("This is no batch", show(given)))
         return given
 
     def _check_batch(self, batch):
@@ -123,10 +125,16 @@ class Batches:
         }
         for name in batch:
             if name not in NAMES:
-                raise InputError(self._batch_sentence(f"it has no {name!r}", f"{name}={show(batch[name])}"))
-        for either in (("images", "moments"), ("tokens", "context")):
-            if not any(name in batch for name in either):
-                raise InputError(self._batch_sentence(f"it needs `{either[0]}`", f"a dict of {', '.join(batch)}"))
+                raise InputError(self._batch_sentence(f"A batch has no {name!r}", f"{name}={show(batch[name])}"))
+        for given, encoded, encoder in (("images", "moments", "image_encoder"), ("tokens", "context", "text_encoder")):
+            if given not in batch and encoded not in batch:
+                raise InputError(self._batch_sentence(f"The batch lacks `{given}`", f"a dict of {', '.join(batch)}"))
+            if encoded not in batch and encoder in self.base.away:
+                raise InputError(
+                    f"The {encoder} waits in a file: give batches `{encoded}`, as photo_dataset does with "
+                    "cache_latents and cache_text, or have it come back with `booth.base.park()`. "
+                    f"Received: a batch of {', '.join(batch)}"
+                )
         sizes = set()
         for name, array in batch.items():
             if not hasattr(array, "shape") or not hasattr(array, "dtype"):
@@ -141,15 +149,17 @@ class Batches:
             sizes |= {shape[0]} - {None}
             check_values(name, array, self._batch_sentence, text.vocabulary_size)
         if len(sizes) > 1:
-            raise InputError(self._batch_sentence("all of it has the same length", f"lengths {sorted(sizes)}"))
+            raise InputError(
+                self._batch_sentence("The parts of a batch must be of the same length", f"lengths {sorted(sizes)}")
+            )
 
     def _batch_sentence(self, wrong, received):
         size = show_shape((None, *self.image_size, 3))
         tokens = show_shape((None, self.base.config.text_encoder.max_length))
         return (
-            f"A batch is a dict of `images`, float {size} in [-1, 1], and `tokens`, int {tokens} as `tokenize` makes "
-            "them; by choice of `is_prior`, bool (batch,), and `sample_weight`, float (batch,); photo_dataset makes "
-            f"such batches of photographs: {wrong}. Received: {received}"
+            f"{wrong}. A batch is a dict of `images`, float {size} in [-1, 1], and `tokens`, int {tokens} as "
+            "`tokenize` makes them; by choice of `is_prior`, bool (batch,), and `sample_weight`, float (batch,); photo_dataset "
+            f"makes such batches of photographs. Received: {received}"
         )
 
     def _require_compiled(self, what):
@@ -167,6 +177,13 @@ class Batches:
                 "Parts of the model were frozen or set free after `compile`, which then does not hold for them: call "
                 f"`compile` again. Received: {len(now)} trainable variables, not {len(self._views.compiled_for)}"
             )
+
+
+def in_tuples(data):
+    """A generator of batches as Keras wants it; any other data as they are."""
+    if not inspect.isgenerator(data):
+        return data
+    return (batch if isinstance(batch, tuple) else (batch,) for batch in data)
 
 
 def check_arguments(arguments):
@@ -201,9 +218,9 @@ def check_values(name, array, sentence, vocabulary_size):
 
 def fits(shape, wanted):
     """Whether a shape is the wanted one, as far as both are known."""
-    return len(shape) == len(wanted) and all(
-        None in pair or pair[0] == pair[1] for pair in zip(shape, wanted, strict=True)
-    )
+    if len(shape) != len(wanted):
+        return False
+    return all(None in pair or pair[0] == pair[1] for pair in zip(shape, wanted, strict=True))
 
 
 def shape_of(array):

@@ -85,7 +85,10 @@ class LowRank:
     @property
     def product(self):
         """What is added to the kernel: float32 array of its shape, without what is merged already."""
-        return (0.0 if self.lora_merged else self.factor) * ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
+        return (0.0 if self.lora_merged else self.factor) * self._outer()
+
+    def _outer(self):
+        return ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
 
     def merge(self, merged):
         """Add A B to the kernel, or take it away again."""
@@ -102,14 +105,19 @@ class LowRank:
         }
 
     def save_own_variables(self, store):
-        """Write kernel, bias, A and B."""
+        """Write kernel, bias, A and B; the kernel always without their product, as `load_own_variables` wants it."""
         for name, variable in self._stored().items():
             store[name] = variable
+        if self.lora_merged:
+            store["0"] = ops.cast(self._kernel, "float32") - self.factor * self._outer()
 
     def load_own_variables(self, store):
         """Read what `save_own_variables` wrote."""
+        merged, self.lora_merged = self.lora_merged, False
         for name, variable in self._stored().items():
             variable.assign(store[name])
+        if merged:
+            self.merge(True)
 
 
 class LowRankDense(LowRank, keras.layers.Dense):

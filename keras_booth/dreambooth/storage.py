@@ -30,7 +30,7 @@ def save_archive(booth, path, overwrite=True, dtype="float32", include_optimizer
         raise InputError(f"The file is there already; pass overwrite=True to replace it. Received: filepath={path}")
     if not path.parent.is_dir():
         raise InputError(f"The folder of the file does not exist. Received: filepath={path}")
-    optimizer, compiled = booth.optimizer, booth.compiled
+    optimizer, compiled = getattr(booth, "optimizer", None), booth.compiled
     booth.count_steps()
     try:
         if not include_optimizer:

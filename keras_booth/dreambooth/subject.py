@@ -27,13 +27,9 @@ class Subject:
                 "A model that was trained knows its subject by what it was called then: make a new model for another "
                 f"name. Received: {', '.join(f'{name}={value!r}' for name, value in changes.items())}"
             )
-        usual = default_prompts(*self._views.names)
-        own = [
-            None if prompt == default else prompt for prompt, default in zip(self._views.prompts, usual, strict=True)
-        ]
-        self._name(
-            **{"identifier": self.identifier, "class_noun": self.class_noun} | changes, **dict(zip(PROMPTS, own))
-        )
+        pairs = zip(self._views.prompts, default_prompts(*self._views.names), strict=True)
+        own = [None if prompt == default else prompt for prompt, default in pairs]
+        self._name(*({"identifier": self.identifier, "class_noun": self.class_noun} | changes).values(), *own)
         for name, prompt in (("identifier", own[0]), ("class_noun", own[0]), ("class_noun", own[1])):
             if name in changes and prompt is not None and getattr(self, name).lower() not in prompt.lower():
                 logging.getLogger("keras_booth").warning(

@@ -24,9 +24,8 @@ def chosen_seed(seed, field="seed", below=None):
     """
     if seed is None:
         seed = secrets.randbelow(2**31)
-        logging.getLogger("keras_booth").warning(
-            "%s=None: took %s=%d; pass it to get the same again.", field, field, seed
-        )
+        note = "%s=None: took %s=%d; pass it to get the same again."
+        logging.getLogger("keras_booth").warning(note, field, field, seed)
         return seed
     if not is_natural(seed) or (below is not None and seed >= below):
         rule = ">= 0" if below is None else f"in [0, {below})"
