@@ -158,8 +158,8 @@ class Batches:
         tokens = show_shape((None, self.base.config.text_encoder.max_length))
         return (
             f"{wrong}. A batch is a dict of `images`, float {size} in [-1, 1], and `tokens`, int {tokens} as "
-            "`tokenize` makes them; by choice of `is_prior`, bool (batch,), and `sample_weight`, float (batch,); photo_dataset "
-            f"makes such batches of photographs. Received: {received}"
+            "`tokenize` makes them; by choice of `is_prior`, bool (batch,), and `sample_weight`, float (batch,); "
+            f"photo_dataset makes such batches of photographs. Received: {received}"
         )
 
     def _require_compiled(self, what):
