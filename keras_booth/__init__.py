@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+from keras_booth.tools.backend import require_backend as _require_backend
 from keras_booth.version import __version__ as __version__
 
 _NAMES = {name: "keras_booth.dreambooth" for name in ("DreamBooth", "LoraConfig", "load")}
@@ -24,5 +25,6 @@ def __getattr__(name):
 # While Python locates `python -m keras_booth.train`, `sys.argv[0]` is "-m": the commands refuse mistakes before
 # TensorFlow is loaded. Everybody else gets it all at once, so that `keras.saving.load_model` knows the classes.
 if sys.argv[:1] != ["-m"]:
+    _require_backend()
     for _name in (*_ROOMS, *_NAMES):
         globals()[_name] = __getattr__(_name)

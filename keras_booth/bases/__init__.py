@@ -15,7 +15,11 @@ from keras_booth.bases.pipeline import TextToImage as TextToImage
 from keras_booth.bases.presets import PRESETS as PRESETS
 from keras_booth.bases.presets import describe_base as describe_base
 from keras_booth.bases.presets import load_base as load_base
+from keras_booth.bases.settings import default_policy as default_policy
 from keras_booth.bases.sizes import activation_floats as activation_floats
 from keras_booth.bases.sizes import lora_parameters as lora_parameters
 from keras_booth.bases.sizes import shape_of as shape_of
 from keras_booth.bases.tokenizer import Tokenizer as Tokenizer
+from keras_booth.bases.vocabularies import recall as recall
+from keras_booth.bases.vocabularies import remember as remember
+from keras_booth.bases.vocabularies import vocabulary_digest as vocabulary_digest

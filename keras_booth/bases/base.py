@@ -11,6 +11,7 @@ from keras_booth.bases.checks import check_merging
 from keras_booth.bases.corrections import Forgetful, SpatialTransformer
 from keras_booth.bases.machine import keep_freed_memory
 from keras_booth.bases.parking import Parked
+from keras_booth.bases.settings import channels_last, default_policy
 from keras_booth.bases.text_encoder import TextEncoderConfig, build_text_encoder
 from keras_booth.bases.unet import UNetConfig, build_unet
 from keras_booth.diffusion import NoiseSchedule
@@ -102,10 +103,11 @@ class StableDiffusionBase:
     Args:
         config: `BaseConfig`.
         tokenizer: `Tokenizer`, or `None` for a base that gets it later (a model being loaded).
-        dtype: dtype policy of the text encoder and the UNet. The autoencoder is always float32: in half precision
-            Stable Diffusion's overflows.
+        dtype: dtype policy of the text encoder and the UNet; `None` for `default_policy`. The autoencoder is always
+            float32: in half precision Stable Diffusion's overflows.
 
     Attributes:
+        away: tuple of str, the components that are parked.
         merged_tokens: (ratio, levels), as `merge_tokens` was given; (0.0, 0) where nothing is merged.
     """
 
@@ -114,14 +116,37 @@ class StableDiffusionBase:
         self.tokenizer = tokenizer
         self.schedule = config.schedule
         self.merged_tokens = (0.0, 0)
-        self._parked = None
+        self._parked, self.away = None, ()
         keep_freed_memory()
-        with global_policy(dtype or keras.config.dtype_policy()):
+        with channels_last(), global_policy(dtype or default_policy()):
             self.text_encoder = build_text_encoder(config.text_encoder)
             self.unet = build_unet(config.unet, config.latent_size, config.text_encoder.max_length)
-        with global_policy("float32"):
+        with channels_last(), global_policy("float32"):
             self.image_encoder = build_image_encoder(config.autoencoder)
             self.decoder = build_decoder(config.autoencoder)
+
+    @property
+    def tokenizer(self):
+        """`Tokenizer`.
+
+        Raises:
+            InputError: if the base has none: it was made of a config, which does not hold the vocabulary.
+        """
+        if self._tokenizer is None:
+            raise InputError(
+                "The model has no vocabulary, which a config does not hold: open the `.keras` file, or set "
+                f"`base.tokenizer` to that of another model. Received: a model of the config of {self.config.name!r}"
+            )
+        return self._tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer):
+        self._tokenizer = tokenizer
+
+    @property
+    def has_tokenizer(self):
+        """bool."""
+        return self._tokenizer is not None
 
     @property
     def latent_shape(self):
@@ -142,6 +167,7 @@ class StableDiffusionBase:
         if self._parked is not None:
             self._parked.come_back()
         self._parked = Parked([self.components[name] for name in names]) if names else None
+        self.away = names
 
     @contextlib.contextmanager
     def present(self):

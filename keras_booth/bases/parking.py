@@ -6,9 +6,71 @@ import tempfile
 import keras
 import numpy as np
 
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import writing
+
+
+class Away(keras.Variable):
+    """A variable whose value waits in a file: who reads it reads the file, who assigns to it writes the file.
+
+    So whatever Keras or a user does with the weights of a model that is parked (saving, loading, copying), it does
+    with the right ones. A variable turns into this and back, so that what was compiled keeps it.
+    """
+
+    @property
+    def value(self):
+        """The value, read anew each time.
+
+        Raises:
+            InputError: in a function that is being compiled, where it would be kept for good.
+        """
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            raise InputError(f"The weight waits in a file; `base.park()` has it come back. Received: {self.path}")
+        return tf.convert_to_tensor(np.fromfile(self.waits.path, self.waits.dtype).reshape(self.shape))
+
+    def assign(self, value):
+        """Takes a value of the variable's shape, as any variable does."""
+        array = keras.ops.convert_to_numpy(value)
+        if array.shape != tuple(self.shape):
+            raise InputError(f"{self.path} has the shape {tuple(self.shape)}. Received: value of shape {array.shape}")
+        self.waits.write(array.astype(self.waits.dtype))
+        return self.value
+
+
+class Waiting:
+    """The value of one variable in a file.
+
+    Args:
+        variable: `keras.Variable`.
+        path: `Path` of the file.
+    """
+
+    def __init__(self, variable, path):
+        array = keras.ops.convert_to_numpy(variable)
+        self.variable, self.path, self.kind, self.dtype = variable, path, type(variable), array.dtype
+        self.write(array)
+
+    def write(self, array):
+        """Keep a value."""
+        with writing(self.path):
+            array.tofile(self.path)
+
+    def leave(self):
+        """Free the memory."""
+        overwrite(self.variable, np.zeros(0, self.dtype))
+        self.variable.waits, self.variable.__class__ = self, Away
+
+    def come_back(self):
+        """Read the value again."""
+        array = np.fromfile(self.path, self.dtype).reshape(self.variable.shape)
+        self.variable.__class__ = self.kind
+        overwrite(self.variable, array)
+
 
 class Parked:
-    """Frozen models whose weights wait in a temporary file. A model must not be called until `come_back`.
+    """Frozen models whose weights wait in a temporary file. A model must not be compiled until `come_back`.
 
     The variables stay, and with them what was compiled; only their values leave memory.
 
@@ -22,27 +84,23 @@ class Parked:
     def __init__(self, models):
         if keras.backend.backend() != "tensorflow":
             raise NotImplementedError("Only TensorFlow can train a model of which a part is not in memory.")
-        self.variables = [variable for model in models for variable in model.weights]
         self.folder = tempfile.TemporaryDirectory(prefix="keras_booth-")
-        self.dtypes = []
-        for index, variable in enumerate(self.variables):
-            array = keras.ops.convert_to_numpy(variable)
-            self.dtypes.append(array.dtype)
-            array.tofile(self._file(index))
+        variables = [variable for model in models for variable in model.weights]
+        self.values = [
+            Waiting(variable, pathlib.Path(self.folder.name, f"{index:04d}"))
+            for index, variable in enumerate(variables)
+        ]
         self.leave()
-
-    def _file(self, index):
-        return pathlib.Path(self.folder.name, f"{index:04d}")
 
     def leave(self):
         """Free the memory."""
-        for variable, dtype in zip(self.variables, self.dtypes, strict=True):
-            overwrite(variable, np.zeros(0, dtype))
+        for value in self.values:
+            value.leave()
 
     def come_back(self):
         """Read the weights again."""
-        for index, (variable, dtype) in enumerate(zip(self.variables, self.dtypes, strict=True)):
-            overwrite(variable, np.fromfile(self._file(index), dtype).reshape(variable.shape))
+        for value in self.values:
+            value.come_back()
 
 
 def overwrite(variable, array):

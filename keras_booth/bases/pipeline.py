@@ -9,6 +9,8 @@ from keras import ops
 from keras_booth.bases.machine import prefers_jit
 from keras_booth.diffusion import Sampling, guided, sample
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.prompts import prompt_list
+from keras_booth.tools.seeds import is_natural
 
 # Decoded at once; at 512 x 512 pixels the decoder's inner values take more memory than everything else.
 DECODED_PIXELS = 512 * 512
@@ -34,6 +36,8 @@ class Drawing:
     strength: float = 1.0
 
     def __post_init__(self):
+        if not isinstance(self.negative_prompt, str):
+            raise InputError(f"`negative_prompt` must be a text. Received: negative_prompt={self.negative_prompt!r}")
         if not self.guidance_scale >= 0:
             raise InputError(f"`guidance_scale` must be >= 0. Received: guidance_scale={self.guidance_scale}")
         if not 0 <= self.guidance_rescale <= 1:
@@ -168,6 +172,9 @@ class TextToImage:
         Returns:
             `(pictures, latents)`: uint8 array `(len(prompts), H, W, 3)`, float32 array `(len(prompts), *latent_shape)`.
         """
+        prompts = prompt_list(prompts, "prompts", empty=True)
+        if not is_natural(batch_size) or batch_size < 1:
+            raise InputError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
         batch_size = min(batch_size, len(prompts))
         context, negative = self.encode(prompts), self.encode([drawing.negative_prompt])
         pictures, latents = [], []

@@ -13,6 +13,7 @@ from keras_booth.data.geometry import as_pair, flip_left_right, random_crop
 from keras_booth.data.order import AUGMENT, INSTANCE, PRIOR, SampleOrder
 from keras_booth.data.photo_set import PhotoSet, check_crop
 from keras_booth.data.prepared import PreparedPhotos
+from keras_booth.tools.seeds import chosen_seed
 
 
 def photo_dataset(
@@ -64,7 +65,7 @@ def photo_dataset(
         crop: `"center"` or `"random"` (along the long side). The short side always fits. A `PhotoSet`, of photographs
             or of class images, may bring its own.
         flip: Boolean, whether to mirror each image with probability one half. A `PhotoSet` may bring its own.
-        seed: Int >= 0 of order, crop and flip.
+        seed: Int >= 0 of order, crop and flip; `None` for any, which is logged.
         shuffle: Boolean, whether to shuffle each stream anew each time it begins again.
         start_step: Int, steps to skip: the first element is the one at this step of the run. To resume before epoch
             k, give k times the steps of an epoch.
@@ -86,7 +87,7 @@ def photo_dataset(
     >>> booth.fit(data, epochs=4)
     """
     batch_size = _check_int("batch_size", batch_size, minimum=1)
-    seed = _check_int("seed", seed, minimum=0)
+    seed = _check_int("seed", chosen_seed(None) if seed is None else seed, minimum=0)
     start_step = _check_int("start_step", start_step, minimum=0)
     ratio = _check_ratio(prior_ratio)
     check_crop(crop)

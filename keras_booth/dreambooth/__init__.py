@@ -2,5 +2,5 @@
 
 from keras_booth.dreambooth.lora import LoraConfig as LoraConfig
 from keras_booth.dreambooth.model import DreamBooth as DreamBooth
-from keras_booth.dreambooth.model import default_prompts as default_prompts
 from keras_booth.dreambooth.storage import load as load
+from keras_booth.dreambooth.subject import default_prompts as default_prompts

@@ -32,6 +32,7 @@ class Adapted:
         if not isinstance(config, dict):
             wanted = [name for name in layers if self.train_text_encoder or not name.startswith("text_encoder.")]
             config = (config or LoraConfig()).select(wanted)
+        self._views.past.without_lora = self.trained_steps
         self._views.adapters = Adapters.attach(layers, config, self.seed)
         self._freeze_but_lora()
         self._views.drawer.clear()

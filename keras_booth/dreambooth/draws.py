@@ -7,6 +7,8 @@ from keras_booth.bases import Drawing
 from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth.prior import draw_class_images
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.prompts import prompt_list
+from keras_booth.tools.seeds import chosen_seed, is_natural
 
 
 class Draws:
@@ -36,7 +38,7 @@ class Draws:
             folder: path under which the set is kept; `None` for `$KERAS_BOOTH_CACHE/class_images`, or
                 `~/.cache/keras_booth/class_images`. Sets of other bases, weights, prompts, sizes or sampling settings
                 lie beside each other and are never mixed.
-            seed: int >= 0.
+            seed: int >= 0. What was drawn with it is found again, so that there must be one.
             batch_size: int >= 1. Pictures drawn at once.
             steps: int. Sampling steps; `None` for the base's default.
             guidance_scale: float; `None` for the base's default.
@@ -48,19 +50,20 @@ class Draws:
             `cache_latents` the encoding.
 
         Raises:
-            InputError: if the model has been trained already: class images come from the frozen base.
+            InputError: if the model draws as it was trained, in this process or before it was saved: class images
+                come from the frozen base.
         """
-        if count < 1:
-            raise InputError(f"`count` must be >= 1. Received: count={count}")
-        if batch_size < 1:
-            raise InputError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
-        if self.trained_steps:
-            raise InputError(
-                "Class images must be drawn before training, by the frozen base: call `class_images` first. "
-                f"Received: a model after {self.trained_steps} training steps"
-            )
+        for name, value in (("count", count), ("batch_size", batch_size)):
+            if not is_natural(value) or value < 1:
+                raise InputError(f"`{name}` must be >= 1. Received: {name}={value}")
+        if not is_natural(seed):
+            raise InputError(f"`seed` must be an integer >= 0: the set is found again by it. Received: seed={seed!r}")
+        prompts = prompt_list(self.class_prompt if prompt is None else prompt)
+        if len(prompts) > 1:
+            raise InputError(f"`prompt` must be one text: call it for each class. Received: prompt={prompt!r}")
+        self.require_base()
         drawing = self.drawing(steps, guidance_scale, sampler)
-        return draw_class_images(self, prompt or self.class_prompt, count, folder, seed, batch_size, drawing, progress)
+        return draw_class_images(self, prompts[0], count, folder, int(seed), batch_size, drawing, progress)
 
     def generate(
         self,
@@ -84,7 +87,7 @@ class Draws:
             prompt: str, or list of str.
             count: int >= 1. Pictures of each prompt; `None` for one, or as many as there are seeds.
             seed: int >= 0: picture i of a call is a function of the seed, i, and its prompt. Or a list of int: picture
-                i of each prompt is the first one of seed i.
+                i of each prompt is the first one of seed i. `None` for any, which is logged.
             steps: int. Sampling steps; `None` for the base's default.
             guidance_scale: float. 1 is no guidance; `None` for the base's default.
             guidance_rescale: float in `[0, 1]`, against overexposed pictures at a high guidance scale; 0.7 is usual
@@ -101,9 +104,7 @@ class Draws:
         Returns:
             uint8 array `(prompts * count, H, W, 3)`, all pictures of the first prompt first.
         """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        if not prompts or not all(isinstance(text, str) and text.strip() for text in prompts):
-            raise InputError(f"`prompt` must be a text, or a list of texts. Received: prompt={prompt!r}")
+        prompts = prompt_list(prompt)
         keys = picture_keys(len(prompts), count, seed)
         drawing = self.drawing(
             steps,
@@ -161,15 +162,15 @@ class Draws:
 
 def picture_keys(prompts, count, seed):
     """`(seed, index)` of each picture of a call of `generate`."""
-    several = not isinstance(seed, (int, np.integer))
-    seeds = list(seed) if several else [seed]
-    if not seeds or not all(isinstance(number, (int, np.integer)) and number >= 0 for number in seeds):
+    several = isinstance(seed, (list, tuple, range, np.ndarray)) and np.ndim(seed) > 0
+    seeds = list(seed) if several else [chosen_seed(seed)]
+    if not seeds or not all(map(is_natural, seeds)):
         raise InputError(f"`seed` must be an integer >= 0, or a list of them. Received: seed={seed!r}")
     if several and count not in (None, len(seeds)):
         raise InputError(f"`count` must be the number of seeds. Received: count={count}, with {len(seeds)} seeds")
     count = len(seeds) if count is None else count
-    if count < 1:
+    if not is_natural(count) or count < 1:
         raise InputError(f"`count` must be >= 1. Received: count={count}")
     if several:
         return [(int(number), 0) for _ in range(prompts) for number in seeds]
-    return [(int(seed), index) for index in range(prompts * count)]
+    return [(seeds[0], index) for index in range(prompts * count)]

@@ -10,6 +10,7 @@ import math
 import re
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_booth.bases.corrections import Conv2D
@@ -84,7 +85,10 @@ class LowRank:
     @property
     def product(self):
         """What is added to the kernel: float32 array of its shape, without what is merged already."""
-        return (0.0 if self.lora_merged else self.factor) * ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
+        return (0.0 if self.lora_merged else self.factor) * self._outer()
+
+    def _outer(self):
+        return ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
 
     def merge(self, merged):
         """Add A B to the kernel, or take it away again."""
@@ -101,14 +105,19 @@ class LowRank:
         }
 
     def save_own_variables(self, store):
-        """Write kernel, bias, A and B."""
+        """Write kernel, bias, A and B; the kernel always without their product, as `load_own_variables` wants it."""
         for name, variable in self._stored().items():
             store[name] = variable
+        if self.lora_merged:
+            store["0"] = ops.cast(self._kernel, "float32") - self.factor * self._outer()
 
     def load_own_variables(self, store):
         """Read what `save_own_variables` wrote."""
+        merged, self.lora_merged = self.lora_merged, False
         for name, variable in self._stored().items():
             variable.assign(store[name])
+        if merged:
+            self.merge(True)
 
 
 class LowRankDense(LowRank, keras.layers.Dense):
@@ -201,6 +210,12 @@ class Adapters:
     def variables(self):
         """list of all A and B."""
         return [v for layer in self.layers.values() for v in (layer.lora_kernel_a, layer.lora_kernel_b)]
+
+    @property
+    def active(self):
+        """Whether they change what the model computes: B is zero until it is trained, and the scale may be 0."""
+        layers = self.layers.values()
+        return self.scale != 0 and any(np.any(ops.convert_to_numpy(layer.lora_kernel_b)) for layer in layers)
 
     def assign(self, matrices):
         """Take values.

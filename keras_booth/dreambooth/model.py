@@ -4,23 +4,21 @@ import keras
 from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
-from keras_booth.bases import (
-    BaseConfig,
-    StableDiffusionBase,
-    TextToImage,
-    Tokenizer,
-    export_base,
-    load_base,
-    prefers_jit,
-)
+from keras_booth.bases import TextToImage, default_policy, export_base, load_base, prefers_jit
 from keras_booth.dreambooth.adapted import Adapted
+from keras_booth.dreambooth.archived import Archived
+from keras_booth.dreambooth.batches import Batches
+from keras_booth.dreambooth.compiling import check_number, check_trainable, refuse_unused
 from keras_booth.dreambooth.draws import Draws
 from keras_booth.dreambooth.ending import keep_leftovers, steps_of
 from keras_booth.dreambooth.fused import fuse_updates
-from keras_booth.dreambooth.loss import balance, min_snr_weights, prior_preservation_loss, squared_error
+from keras_booth.dreambooth.history import History, Past
+from keras_booth.dreambooth.loss import min_snr_weights, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.rates import give_two_rates
-from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
+from keras_booth.dreambooth.subject import Fixed, Subject, check_names
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.prompts import prompt_list
+from keras_booth.tools.seeds import chosen_seed
 
 
 class Untracked:
@@ -31,7 +29,7 @@ class Untracked:
 
 
 @keras.saving.register_keras_serializable(package="keras_booth")
-class DreamBooth(Adapted, Draws, keras.Model):
+class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Model):
     """Fine-tunes a Stable Diffusion base on a few photographs of one subject (DreamBooth, arXiv:2208.12242).
 
     Trains the UNet, and by choice the text encoder; the autoencoder is frozen and always float32. The objective is
@@ -48,8 +46,9 @@ class DreamBooth(Adapted, Draws, keras.Model):
         class_prompt: str. `None` for `"a photo of a {class_noun}"`.
         train_text_encoder: bool.
         lora: `LoraConfig`, to train low-rank matrices instead of the weights; see `add_lora`. `None` for the weights.
-        seed: int >= 0. Seed of noise and timesteps in training; its state is saved with the model.
-        dtype: dtype policy of text encoder and UNet; must be the base's.
+        seed: int >= 0. Seed of noise and timesteps in training; its state is saved with the model. `None` for any,
+            which is logged.
+        dtype: dtype policy of text encoder and UNet; must be the base's. `None` for that.
 
     Raises:
         InputError: for an empty identifier or class, or one that equals the other.
@@ -65,6 +64,15 @@ class DreamBooth(Adapted, Draws, keras.Model):
     booth.save("dog.keras")
     ```
     """
+
+    seed = Fixed("make a new model with it")
+    train_text_encoder = Fixed("make a new model with it")
+    prior_loss_weight = Fixed("call `compile` again with it")
+    min_snr_gamma = Fixed("call `compile` again with it")
+    noise_offset = Fixed("call `compile` again with it")
+    text_encoder_rate = Fixed("call `compile` again with it")
+    text_encoder_until = Fixed("call `compile` again with it")
+    gradient_checkpointing = Fixed("call `compile` again with it")
 
     # === Construction ===
 
@@ -82,16 +90,17 @@ class DreamBooth(Adapted, Draws, keras.Model):
         dtype=None,
         **kwargs,
     ):
+        own = base.unet.dtype_policy.name
+        if dtype is not None and keras.dtype_policies.get(dtype).name != own:
+            raise InputError(f"`dtype` must be the base's, {own!r}, or None. Received: dtype={dtype!r}")
         # Without autocast: the float32 autoencoder must get float32 pictures under any policy.
-        super().__init__(dtype=dtype, autocast=False, **kwargs)
-        self.identifier, self.class_noun = check_names(identifier, class_noun)
-        default = default_prompts(self.identifier, self.class_noun)
-        self.instance_prompt, self.class_prompt = instance_prompt or default[0], class_prompt or default[1]
-        self.train_text_encoder = bool(train_text_encoder)
-        self.seed = seed
-        self.prior_loss_weight, self.min_snr_gamma, self.noise_offset = 1.0, None, 0.0
-        self.text_encoder_rate, self.text_encoder_until = 1.0, None
-        self._views = Untracked(base=base, drawer=TextToImage(base), adapters=None)
+        super().__init__(dtype=own, autocast=False, **kwargs)
+        self._views = Untracked(base=base, drawer=TextToImage(base), adapters=None, past=Past(), fixed={})
+        self._name(identifier, class_noun, instance_prompt, class_prompt)
+        seed = chosen_seed(seed, below=2**31)
+        self._views.fixed |= {"seed": seed, "train_text_encoder": bool(train_text_encoder)}
+        self._views.fixed |= {"prior_loss_weight": 1.0, "min_snr_gamma": None, "noise_offset": 0.0}
+        self._views.fixed |= {"text_encoder_rate": 1.0, "text_encoder_until": None}
         self.text_encoder = base.text_encoder
         self.unet = base.unet
         self.image_encoder = base.image_encoder
@@ -137,11 +146,12 @@ class DreamBooth(Adapted, Draws, keras.Model):
                 (arXiv:2305.08891), for bases that predict v: very dark and very bright pictures become possible.
             merge_tokens: float in `[0, 0.75)`. Share of the UNet's tokens that its self-attention merges, in training
                 and drawing; see `StableDiffusionBase.merge_tokens`.
-            seed: int >= 0.
+            seed: int >= 0; `None` for any, which is logged.
             **kwargs: see `DreamBooth`.
         """
         check_names(kwargs.get("identifier", "sks"), kwargs.get("class_noun", "dog"))
-        dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
+        seed = chosen_seed(seed, below=2**31)
+        dtype = keras.dtype_policies.get(dtype or default_policy()).name
         base_seed = seed if weights is None else None
         base = load_base(
             preset,
@@ -167,8 +177,8 @@ class DreamBooth(Adapted, Draws, keras.Model):
         return self.base.config.image_size
 
     def tokenize(self, prompts):
-        """list of str -> int32 `(len(prompts), length)`."""
-        return self.base.tokenizer(prompts)
+        """A text or list of texts -> int32 `(len(prompts), length)`."""
+        return self.base.tokenizer(prompt_list(prompts, "prompts", empty=True))
 
     def encode_moments(self, images):
         """Send pictures through the image encoder before training.
@@ -250,26 +260,27 @@ class DreamBooth(Adapted, Draws, keras.Model):
             gradient_checkpointing: bool. Whether the blocks' inner values are computed again in the backward pass
                 instead of kept: less memory, more time.
             jit_compile: bool or `"auto"`; `None` for the faster one: no XLA on TensorFlow without a GPU.
-            **kwargs: further arguments of `keras.Model.compile`.
+            **kwargs: `run_eagerly`, `steps_per_execution` and `auto_scale_loss` of `keras.Model.compile`.
+
+        Raises:
+            InputError: for an argument out of range, one that has no effect here, or a model with nothing to train.
         """
-        if not prior_loss_weight >= 0:
-            raise InputError(f"`prior_loss_weight` must be >= 0. Received: prior_loss_weight={prior_loss_weight}")
-        if min_snr_gamma is not None and not min_snr_gamma > 0:
-            raise InputError(f"`min_snr_gamma` must be > 0. Received: min_snr_gamma={min_snr_gamma}")
-        if not noise_offset >= 0:
-            raise InputError(f"`noise_offset` must be >= 0. Received: noise_offset={noise_offset}")
-        if not text_encoder_rate >= 0:
-            raise InputError(f"`text_encoder_rate` must be >= 0. Received: text_encoder_rate={text_encoder_rate}")
-        coarse = next((v for v in self.trainable_variables if v.dtype != "float32"), None)
-        if coarse is not None:
-            raise InputError(
-                "Weights in half precision are too coarse to be trained: use LoRA, or "
-                f"dtype='mixed_{self.dtype_policy.name}'. Received: dtype={self.dtype_policy.name!r}"
-            )
-        self.prior_loss_weight = float(prior_loss_weight)
-        self.text_encoder_rate, self.text_encoder_until = float(text_encoder_rate), text_encoder_until
-        self.min_snr_gamma = min_snr_gamma if min_snr_gamma is None else float(min_snr_gamma)
-        self.noise_offset = float(noise_offset)
+        check_number("prior_loss_weight", prior_loss_weight)
+        check_number("noise_offset", noise_offset)
+        check_number("text_encoder_rate", text_encoder_rate)
+        if min_snr_gamma is not None:
+            check_number("min_snr_gamma", min_snr_gamma, above=0)
+        refuse_unused(kwargs)
+        check_trainable(self)
+        self._views.fixed |= {
+            "prior_loss_weight": float(prior_loss_weight),
+            "min_snr_gamma": min_snr_gamma if min_snr_gamma is None else float(min_snr_gamma),
+            "noise_offset": float(noise_offset),
+            "text_encoder_rate": float(text_encoder_rate),
+            "text_encoder_until": text_encoder_until,
+            "gradient_checkpointing": bool(gradient_checkpointing),
+        }
+        self.count_steps()
         super().compile(
             optimizer=optimizer,
             jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
@@ -278,7 +289,6 @@ class DreamBooth(Adapted, Draws, keras.Model):
         if self.dtype_policy.name == "float16" and not isinstance(self.optimizer, LossScaleOptimizer):
             # Keras does it under mixed_float16 alone.
             self.optimizer = LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
-        self.gradient_checkpointing = bool(gradient_checkpointing)
         self.base.checkpoint_gradients(self.gradient_checkpointing)
         if keras.backend.backend() == "tensorflow" and not self.jit_compile:
             fuse_updates(self.optimizer)
@@ -288,10 +298,8 @@ class DreamBooth(Adapted, Draws, keras.Model):
             give_two_rates(self.optimizer, slow, self.text_encoder_rate, text_encoder_until)
         # Variables made inside of the first step would have TensorFlow trace it twice.
         self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x=None, *args, shuffle=False, **kwargs):
-        """`keras.Model.fit`, without its warning that a dataset is not shuffled again: `photo_dataset` shuffles."""
-        return super().fit(x, *args, shuffle=shuffle, **kwargs)
+        self._views.past.counted = steps_of(self.optimizer)
+        self._views.compiled_for = {id(variable) for variable in self.trainable_variables}
 
     def call(self, batch, training=False):
         """Noise the pictures of a batch and predict what was added.
@@ -341,112 +349,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
         self.prior_tracker.update_state(prior)
         return instance + self.prior_loss_weight * prior
 
-    # On TensorFlow the arguments are `(data,)`, on JAX `(state, data)`: the last one is the batch everywhere.
-
-    def train_step(self, *args):
-        """One optimizer step on a batch dict, on any backend."""
-        return super().train_step(*args[:-1], self._prepare(args[-1]))
-
-    def test_step(self, *args):
-        """The objective on a batch dict, on any backend."""
-        return super().test_step(*args[:-1], self._prepare(args[-1]))
-
-    def _prepare(self, data):
-        """Fill in what a hand-made batch may lack: all instance photographs, and balanced weights."""
-        batch = dict(keras.utils.unpack_x_y_sample_weight(data)[0])
-        if "is_prior" not in batch:
-            pictures = batch["moments" if "moments" in batch else "images"]
-            batch["is_prior"] = ops.zeros(ops.shape(pictures)[:1], dtype="bool")
-        if "sample_weight" not in batch:
-            batch["sample_weight"] = balance(batch["is_prior"])
-        return (batch, None, None)
-
-    @property
-    def trained_steps(self):
-        """int: training steps, batches that is, since this object was made or loaded."""
-        return steps_of(self.optimizer) if getattr(self, "optimizer", None) is not None else 0
-
-    # === Config and saving ===
-
-    def get_config(self):
-        """A description from which `from_config` rebuilds the model, except for weights and vocabulary."""
-        return {
-            "base": self.base.config.to_dict(),
-            "identifier": self.identifier,
-            "class_noun": self.class_noun,
-            "instance_prompt": self.instance_prompt,
-            "class_prompt": self.class_prompt,
-            "train_text_encoder": self.train_text_encoder,
-            "lora": self.adapters.sizes if self.adapters else None,
-            "seed": self.seed,
-            "merged_tokens": list(self.base.merged_tokens),
-            "dtype": self.dtype_policy.name,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """The inverse of `get_config`; the vocabulary follows with the archive's assets."""
-        config = dict(config)
-        base = StableDiffusionBase(BaseConfig.from_dict(config.pop("base")), dtype=config["dtype"])
-        ratio, levels = config.pop("merged_tokens", (0.0, 0))
-        if ratio:
-            base.merge_tokens(ratio, levels)
-        return cls(base, **config)
-
-    def save_assets(self, folder):
-        """Write the vocabulary into a `.keras` archive."""
-        with open(f"{folder}/{VOCABULARY_FILE}", "wb") as file:
-            file.write(self.base.tokenizer.vocabulary)
-
-    def load_assets(self, folder):
-        """Read the vocabulary from a `.keras` archive."""
-        with open(f"{folder}/{VOCABULARY_FILE}", "rb") as file:
-            config = self.base.config.text_encoder
-            self.base.tokenizer = Tokenizer(file.read(), config.max_length, config.padding)
-
-    # Keras saves no seed generators: without this, a resumed run would see the noise of its beginning again.
-
-    def save_own_variables(self, store):
-        """Write the state of the noise."""
-        store["seed_state"] = ops.convert_to_numpy(self.seed_generator.state)
-
-    def load_own_variables(self, store):
-        """Read the state of the noise."""
-        self.seed_generator.state.assign(store["seed_state"][:])
-
-    def get_compile_config(self):
-        """What `compile` was given."""
-        if not self.compiled:
-            return None
-        return {
-            "optimizer": keras.optimizers.serialize(self.optimizer),
-            "prior_loss_weight": self.prior_loss_weight,
-            "min_snr_gamma": self.min_snr_gamma,
-            "noise_offset": self.noise_offset,
-            "text_encoder_rate": self.text_encoder_rate,
-            "text_encoder_until": self.text_encoder_until,
-            "gradient_checkpointing": self.gradient_checkpointing,
-        }
-
-    def compile_from_config(self, config):
-        """Compile a loaded model; its optimizer's state follows with the weights."""
-        self.compile(**(config | {"optimizer": keras.optimizers.deserialize(config["optimizer"])}))
-
-    def save(self, filepath, overwrite=True, *, dtype="float32", include_optimizer=False):
-        """Save one self-contained `.keras` file: weights, vocabulary, schedule, prompts, settings.
-
-        `keras.saving.load_model` opens it with no network, and draws bit-equal pictures.
-
-        Args:
-            filepath: path that ends in `.keras`.
-            overwrite: bool. Whether an existing file may be replaced.
-            dtype: `"float32"`, or `"float16"` for half the size (the pictures then differ slightly).
-            include_optimizer: bool. Whether to keep the optimizer and its state, twice the size of the trained
-                weights.
-        """
-        with self.base.present():
-            save_archive(self, filepath, overwrite, dtype, include_optimizer)
+    # === Saving ===
 
     def export_weights(self, output, *, format="diffusers", dtype="float32"):
         """Write the model for other programs.
@@ -466,28 +369,3 @@ class DreamBooth(Adapted, Draws, keras.Model):
         added = self.adapters.added if self.adapters else None
         with self.base.present():
             return export_base(self.base, output, format=format, dtype=dtype, added=added)
-
-
-def check_names(identifier, class_noun):
-    """Strip the identifier and the class noun; refuse what cannot name a subject."""
-    names = []
-    for field, name in (("identifier", identifier), ("class_noun", class_noun)):
-        if not isinstance(name, str) or not name.strip():
-            raise InputError(f"`{field}` must be a word. Received: {field}={name!r}")
-        names.append(name.strip())
-    if names[0].lower() == names[1].lower():
-        raise InputError(
-            "`identifier` must differ from `class_noun`: it has to be a rare word that stands for the subject alone. "
-            f"Received: identifier={identifier!r}, class_noun={class_noun!r}"
-        )
-    return names
-
-
-def default_prompts(identifier, class_noun):
-    """`("a photo of sks dog", "a photo of a dog")`."""
-    return f"a photo of {identifier} {class_noun}", f"a photo of {article(class_noun)} {class_noun}"
-
-
-def article(noun):
-    """ "a" or "an"."""
-    return "an" if noun[:1].lower() in "aeiou" else "a"

@@ -6,15 +6,15 @@ import hashlib
 import numpy as np
 import tqdm
 
+from keras_booth.bases import vocabulary_digest
 from keras_booth.dreambooth.class_cache import ClassCache
 
 
 def drawing_variables(booth):
-    """list of the variables that pictures depend on. LoRA that is not trained yet, with B zero, changes none."""
+    """list of the variables that pictures depend on. LoRA that is not trained yet, or of scale 0, changes none."""
     base, adapters = booth.base, booth.adapters
-    without = set()
-    if adapters and not any(np.any(layer.lora_kernel_b.numpy()) for layer in adapters.layers.values()):
-        without = {id(variable) for variable in adapters.variables}
+    idle = adapters and not adapters.active
+    without = {id(variable) for variable in adapters.variables} if idle else set()
     models = (base.text_encoder, base.unet, base.decoder)
     return [variable for model in models for variable in model.weights if id(variable) not in without]
 
@@ -38,6 +38,7 @@ def describe(booth, prompt, drawing, seed):
     return {
         "base": booth.base.config.to_dict(),
         "weights": weights,
+        "vocabulary": vocabulary_digest(booth.base.tokenizer),
         "merged_tokens": booth.base.merged_tokens,
         "dtype": booth.dtype_policy.name,
         "prompt": prompt,

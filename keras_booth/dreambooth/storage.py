@@ -30,8 +30,8 @@ def save_archive(booth, path, overwrite=True, dtype="float32", include_optimizer
         raise InputError(f"The file is there already; pass overwrite=True to replace it. Received: filepath={path}")
     if not path.parent.is_dir():
         raise InputError(f"The folder of the file does not exist. Received: filepath={path}")
-    optimizer = booth.optimizer if booth.compiled else None
-    compiled = booth.compiled
+    optimizer, compiled = getattr(booth, "optimizer", None), booth.compiled
+    booth.count_steps()
     try:
         if not include_optimizer:
             booth.optimizer, booth.compiled = None, False

@@ -8,6 +8,8 @@ import keras
 from keras_booth.dreambooth.ending import averaged
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
+from keras_booth.tools.prompts import prompt_list
+from keras_booth.tools.seeds import chosen_seed
 from keras_booth.workflow.csv_log import CsvLog
 from keras_booth.workflow.progress import progress_bar
 from keras_booth.workflow.report import image_grid
@@ -154,7 +156,7 @@ class SampleGrid(StepCallback):
         every: int. Training steps between two sheets; 0 for one at the end of each epoch.
         folder: str or `Path` for the sheets, `step-0100.png`; `None` to show them in a notebook, and outside of one
             to write them into `samples`.
-        seed: int. The same at every sheet, so that sheets can be compared.
+        seed: int. The same at every sheet, so that sheets can be compared; `None` for any, which is logged.
         **sampling: `steps`, `guidance_scale`, `negative_prompt`, `sampler`, `batch_size` of `DreamBooth.generate`.
 
     Example:
@@ -166,16 +168,14 @@ class SampleGrid(StepCallback):
 
     def __init__(self, prompts, count=4, every=0, folder=None, seed=0, **sampling):
         super().__init__()
-        self.prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-        if not self.prompts or not all(isinstance(prompt, str) and prompt.strip() for prompt in self.prompts):
-            raise InputError(f"`prompts` must be a text, or a list of texts. Received: prompts={prompts!r}")
+        self.prompts = prompt_list(prompts, "prompts")
         for name, value, least in (("count", count, 1), ("every", every, 0)):
             if value < least:
                 raise InputError(f"`{name}` must be >= {least}. Received: {name}={value!r}")
         self.count = count
         self.every = every
         self.folder = folder
-        self.seed = seed
+        self.seed = chosen_seed(seed)
         self.sampling = sampling
         self.pictures = []
         self.drawn_at = None

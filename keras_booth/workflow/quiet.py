@@ -1,4 +1,4 @@
-"""TensorFlow without its chatter."""
+"""Keras and TensorFlow as a command needs them: on a backend that is known, with Keras's own settings, and quiet."""
 
 import contextlib
 import os
@@ -6,23 +6,34 @@ import shutil
 import sys
 import tempfile
 
+from keras_booth.tools.backend import keras_json, require_backend
+from keras_booth.tools.errors import InputError, sentence
+
+QUIET = ("2", "3")  # of `TF_CPP_MIN_LOG_LEVEL`: errors alone, and not even those
+
 
 @contextlib.contextmanager
 def quiet_import():
-    """Silences what TensorFlow's C++ side writes to stderr while it is imported, and its notices afterwards.
+    """Loads Keras for a command; the block does the other imports.
 
+    Silences what TensorFlow's C++ side writes to stderr while it is imported, and its notices afterwards.
     `TF_CPP_MIN_LOG_LEVEL` alone leaves the lines that come before its logging is set up, so the file descriptor is
-    turned away. Set that variable yourself to see everything. If the import fails, what was held back is shown.
+    turned away. Set that variable to 0 or 1 to see everything. If the import fails, what was held back is shown.
+
+    Raises:
+        InputError: for a backend or a `keras.json` that Keras or keras_booth cannot do with.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    require_backend()
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET[0]) not in QUIET:
+        import_keras()
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile("w+", errors="replace") as held:
         os.dup2(held.fileno(), 2)
         try:
+            import_keras()
             yield
             if "tensorflow" in sys.modules:
                 # The first look for a GPU complains where there is none, whatever the log level.
@@ -36,3 +47,17 @@ def quiet_import():
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def import_keras():
+    """Loads Keras with its own settings: those of a `keras.json` that was written for another project would change
+    what a command draws. Half precision is asked for by `base.dtype`."""
+    try:
+        import keras
+    except ValueError as error:
+        raise InputError(f"Keras cannot use the settings in {keras_json()}: {sentence(error)}") from error
+    if keras.config.dtype_policy().name == keras.config.floatx():
+        keras.config.set_dtype_policy("float32")
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_epsilon(1e-7)

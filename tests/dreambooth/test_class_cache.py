@@ -1,5 +1,6 @@
 """The cache of class images: whatever happens to it, it ends as if nothing had happened."""
 
+import gzip
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_booth.bases import Tokenizer
 from keras_booth.data import photo_dataset
 from keras_booth.dreambooth import DreamBooth, LoraConfig, class_cache
 from keras_booth.dreambooth.prior import describe
@@ -201,6 +203,16 @@ class TestDescription:
         layer = next(iter(lora.adapters.layers.values()))
         layer.lora_kernel_b.assign(layer.lora_kernel_b + 1)
         assert describe(lora, "a dog", lora.drawing(1), 0) != plain
+
+    def test_another_vocabulary(self, booth):
+        """The same weights mean something else."""
+        before = describe(booth, "a dog", booth.drawing(1), 0)
+        tokenizer = booth.base.tokenizer
+        booth.base.tokenizer = Tokenizer(gzip.compress(gzip.decompress(tokenizer.vocabulary)[:-40]), 12)
+        other = describe(booth, "a dog", booth.drawing(1), 0)
+        booth.base.tokenizer = tokenizer
+        assert {name for name in before if before[name] != other[name]} == {"vocabulary"}
+        assert describe(booth, "a dog", booth.drawing(1), 0) == before
 
     def test_weights_in_half_precision(self):
         booth = small_booth("bfloat16")

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -203,6 +204,14 @@ class TestGenerate:
         assert levels(drawn[1], pictures[0]) <= 1
         assert levels(drawn[0], booth.generate(PROMPT, seed=7)[0]) <= 1
 
+    def test_any_seed(self, booth, caplog):
+        """Another one each time, and it says which."""
+        drawn = [booth.generate(PROMPT, seed=None)[0] for _ in range(2)]
+        seeds = [int(re.search(r"seed=(\d+);", record.message)[1]) for record in caplog.records]
+        assert len(set(seeds)) == 2
+        for picture, seed in zip(drawn, seeds, strict=True):
+            np.testing.assert_array_equal(booth.generate(PROMPT, seed=seed)[0], picture)
+
     @pytest.mark.parametrize("sampler", SAMPLERS)
     def test_samplers(self, booth, pictures, sampler):
         drawn = booth.generate(PROMPT, count=2, sampler=sampler)
@@ -242,6 +251,10 @@ class TestGenerate:
         [
             {"seed": -1},
             {"seed": []},
+            {"seed": [1, None]},
+            {"seed": "7"},
+            {"negative_prompt": None},
+            {"batch_size": 0},
             {"seed": [1, 2], "count": 3},
             {"guidance_rescale": 2},
             {"sampler": "plms"},
@@ -374,6 +387,72 @@ class TestConfig:
         assert other.class_prompt == prompt
         assert other.instance_prompt == f"a photo of sks {noun.strip()}"
 
+    def test_the_vocabulary_is_found_again(self, booth):
+        """In the same process; elsewhere a model of a config alone says what it lacks."""
+        tokens = booth.tokenize(PROMPT)
+        clone = keras.models.clone_model(booth)
+        np.testing.assert_array_equal(clone.tokenize([PROMPT]), tokens)
+        clone.set_weights(booth.get_weights())
+        assert levels(clone.generate(PROMPT), booth.generate(PROMPT)) == 0
+        strange = DreamBooth.from_config(booth.get_config() | {"vocabulary": "of another process"})
+        assert strange.get_config()["vocabulary"] is None
+        for call in (strange.tokenize, strange.generate):
+            with pytest.raises(ValueError, match="no vocabulary.*Received: a model of the config of 'small'"):
+                call(PROMPT)
+
+    def test_any_seed(self, booth, caplog):
+        seeds = [DreamBooth(booth.base, seed=None).seed for _ in range(2)]
+        assert seeds[0] != seeds[1] and all(str(seed) in caplog.text for seed in seeds)
+
+
+class TestChanges:
+    """What is assigned to a model has an effect, or a sentence."""
+
+    def test_prompts_follow_the_names(self, booth, caplog):
+        other = DreamBooth(booth.base)
+        other.identifier = " zwx "
+        other.class_noun = "owl"
+        assert (other.identifier, other.class_noun) == ("zwx", "owl")
+        assert (other.instance_prompt, other.class_prompt) == ("a photo of zwx owl", "a photo of an owl")
+        assert caplog.text == ""
+
+    def test_own_prompts_stay(self, booth, caplog):
+        other = DreamBooth(booth.base, instance_prompt="my sks dog", class_prompt="any dog")
+        other.identifier = "zwx"
+        assert (other.instance_prompt, other.class_prompt) == ("my sks dog", "any dog")
+        assert "identifier='zwx' is not in the prompt 'my sks dog'" in caplog.text
+        other.instance_prompt = None
+        assert other.instance_prompt == "a photo of zwx dog"
+
+    @pytest.mark.parametrize(
+        "name, value",
+        [
+            ("identifier", "dog"),
+            ("class_noun", ""),
+            ("instance_prompt", 3),
+            ("class_prompt", " "),
+            ("seed", 1),
+            ("train_text_encoder", True),
+            ("prior_loss_weight", 0.5),
+            ("min_snr_gamma", 5),
+            ("noise_offset", 0.1),
+        ],
+    )
+    def test_refused(self, booth, name, value):
+        other = DreamBooth(booth.base)
+        before = getattr(other, name)
+        with pytest.raises(ValueError, match=f"Received: .*{name}={value!r}"):
+            setattr(other, name, value)
+        assert getattr(other, name) == before
+
+    def test_after_training(self, trained):
+        with pytest.raises(ValueError, match="make a new model.*Received: identifier='zwx'"):
+            trained.booth.identifier = "zwx"
+
+    def test_precision_is_the_bases(self, booth):
+        with pytest.raises(ValueError, match="must be the base's, 'float32'.*Received: dtype='mixed_bfloat16'"):
+            DreamBooth(booth.base, dtype="mixed_bfloat16")
+
 
 class TestRefusals:
     @pytest.mark.parametrize(
@@ -399,6 +478,8 @@ class TestRefusals:
             ({"prompt": ""}, "prompt=''"),
             ({"prompt": []}, "prompt=[]"),
             ({"prompt": ["a dog", 3]}, "prompt=['a dog', 3]"),
+            ({"prompt": {"a dog": 1}}, "prompt={'a dog': 1}"),
+            ({"prompt": None}, "prompt=None"),
             ({"count": 0}, "count=0"),
             ({"steps": 0}, "steps=0"),
             ({"steps": 1001}, "steps=1001"),
@@ -416,4 +497,8 @@ class TestRefusals:
             booth.class_images(0, folder=tmp_path)
         with pytest.raises(ValueError, match="`batch_size` must be >= 1. Received: batch_size=0"):
             booth.class_images(1, folder=tmp_path, batch_size=0)
+        with pytest.raises(ValueError, match="Received: seed=None"):
+            booth.class_images(1, folder=tmp_path, seed=None)
+        with pytest.raises(ValueError, match="one text.*Received: prompt="):
+            booth.class_images(1, folder=tmp_path, prompt=["a dog", "a cat"])
         assert list(tmp_path.iterdir()) == []

@@ -6,14 +6,15 @@ import subprocess
 import sys
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 import keras_booth
 from keras_booth.bases.tiny_world.config import VOCABULARY
-from keras_booth.dreambooth import DreamBooth
-from tests.conftest import small_booth
+from keras_booth.dreambooth import DreamBooth, LoraConfig
+from tests.conftest import fixed_batch, small_booth
 from tests.dreambooth import reopened
 from tests.dreambooth.test_model import PHOTOS, levels
 
@@ -113,7 +114,7 @@ class TestFile:
         np.testing.assert_array_equal(
             loaded.tokenize(["a photo of zwx dog"]), saved.booth.tokenize([saved.booth.instance_prompt])
         )
-        assert not loaded.compiled and loaded.trained_steps == 0
+        assert not loaded.compiled and loaded.trained_steps == 2
         np.testing.assert_array_equal(reopened.pictures(loaded), saved.pictures)
 
     def test_saving_changes_nothing(self, saved):
@@ -147,6 +148,96 @@ class TestFile:
         assert levels(reopened.pictures(booth), reopened.pictures(loaded)) > 0
 
 
+class TestHistory:
+    """A model that was trained is no base, also after it was saved."""
+
+    OPTIONS = {"steps": 1, "progress": False}
+
+    def refuse(self, booth, folder):
+        with pytest.raises(ValueError, match="by the frozen base.* Received: a model after 2 training steps"):
+            booth.class_images(1, folder=folder, **self.OPTIONS)
+        assert list(folder.iterdir()) == []
+
+    def test_goes_on_after_loading(self, saved, loaded, tmp_path):
+        with_optimizer = keras_booth.load(saved.to_resume)
+        for booth in (loaded, with_optimizer):
+            assert booth.trained_steps == 2
+            self.refuse(booth, tmp_path)
+        with_optimizer.compile("sgd", run_eagerly=True)
+        self.refuse(with_optimizer, tmp_path)
+        with_optimizer.train_on_batch(fixed_batch(with_optimizer, [False]))
+        with_optimizer.save(tmp_path / "more.keras")
+        assert with_optimizer.trained_steps == keras_booth.load(tmp_path / "more.keras").trained_steps == 3
+
+    def test_weights_alone(self, loaded, tmp_path):
+        loaded.save_weights(tmp_path / "dog.weights.h5")
+        for compiled in (False, True):
+            booth = small_booth(train_text_encoder=True)
+            if compiled:
+                booth.compile("sgd")
+            assert booth.trained_steps == 0
+            booth.load_weights(tmp_path / "dog.weights.h5")
+            assert booth.trained_steps == 2
+
+    def test_files_of_earlier_versions(self, saved, tmp_path, caplog):
+        """They open, draw the same, and nobody knows how long they were trained."""
+        old = tmp_path / "old.keras"
+        with zipfile.ZipFile(saved.path) as source, zipfile.ZipFile(old, "w") as target:
+            config = json.loads(source.read("config.json"))
+            for name in ("vocabulary", "lora_scale", "to_open"):
+                del config["config"][name]
+            source.extract("model.weights.h5", tmp_path)
+            with h5py.File(tmp_path / "model.weights.h5", "a") as weights:
+                del weights["vars/history"]
+            target.writestr("config.json", json.dumps(config))
+            target.write(tmp_path / "model.weights.h5", "model.weights.h5")
+            for name in ("metadata.json", "assets/vocabulary.txt.gz"):
+                target.writestr(name, source.read(name))
+        booth = keras_booth.load(old)
+        np.testing.assert_array_equal(reopened.pictures(booth), saved.pictures)
+        assert len(booth.class_images(1, folder=tmp_path / "images", **self.OPTIONS).paths) == 1
+        assert "nothing says how long they were trained" in caplog.text
+
+    def test_lora(self, tmp_path):
+        """Beneath LoRA that is not trained, or of scale 0, the base is still the base."""
+        booth = small_booth(lora=LoraConfig(rank=2))
+        booth.require_base()
+        self.train(booth)
+        with pytest.raises(ValueError, match="lora_scale = 0.* Received: a model with LoRA, lora_scale=1"):
+            booth.require_base()
+        booth.lora_scale = 0
+        booth.require_base()
+        booth.save(tmp_path / "lora.keras")
+        keras_booth.load(tmp_path / "lora.keras").require_base()
+
+    def test_lora_over_a_trained_model(self, saved, tmp_path):
+        booth = keras_booth.load(saved.path)
+        booth.add_lora(LoraConfig(rank=2))
+        self.refuse(booth, tmp_path)
+        booth.save(tmp_path / "lora.keras")
+        with pytest.raises(ValueError, match="Received: a model after 2 training steps"):
+            keras_booth.load(tmp_path / "lora.keras").require_base()
+
+    @staticmethod
+    def train(booth):
+        for layer in booth.adapters.layers.values():
+            layer.lora_kernel_b.assign(layer.lora_kernel_b + 0.3)
+
+    def test_lora_draws_the_same_after_loading(self, tmp_path):
+        booth = small_booth(lora=LoraConfig(rank=2))
+        self.train(booth)
+        plain = reopened.pictures(booth)
+        booth.lora_scale = 0.5
+        pictures = reopened.pictures(booth)
+        assert levels(pictures, plain) > 10
+        booth.save(tmp_path / "lora.keras")
+        np.testing.assert_array_equal(reopened.pictures(keras_booth.load(tmp_path / "lora.keras")), pictures)
+        booth.merge_lora()
+        booth.save(tmp_path / "lora.keras")
+        again = keras_booth.load(tmp_path / "lora.keras")
+        assert levels(reopened.pictures(again), pictures) <= 1
+
+
 class TestRefusedToSave:
     @pytest.mark.parametrize(
         "name, options, received",
@@ -174,7 +265,7 @@ class TestRefusedToSave:
         booth = DreamBooth(saved.booth.base)
         booth.compile("sgd")
         tokenizer, booth.base.tokenizer = booth.base.tokenizer, None
-        with pytest.raises(AttributeError):
+        with pytest.raises(ValueError, match="no vocabulary"):
             booth.save(old, dtype=dtype)
         booth.base.tokenizer = tokenizer
         assert list(tmp_path.iterdir()) == [old] and old.read_bytes() == b"precious"

@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 from safetensors.numpy import load_file, save_file
 
+from keras_booth.bases.settings import channels_last
 from keras_booth.bases.tiny_world.config import IMAGE_SIZE
 from keras_booth.bases.tiny_world.scenes import ATTRIBUTES
 from keras_booth.tools.errors import InputError
@@ -83,7 +84,9 @@ class Judge:
     @classmethod
     def load(cls, path=JUDGE_PATH):
         """Returns the judge saved at `path`: by default the one that ships with the package."""
-        model, weights = build_judge_model(), load_file(path)
+        with channels_last():
+            model = build_judge_model()
+        weights = load_file(path)
         missing = {variable.path for variable in model.variables} ^ set(weights)
         if missing:
             raise InputError(f"{path} holds no judge of this version. Received: differing weights {sorted(missing)}")

@@ -1,0 +1,25 @@
+"""Keras's global settings, which a base must not depend on: `keras.json` may be of another project."""
+
+import contextlib
+
+import keras
+
+
+def default_policy():
+    """Name of the dtype policy that is meant where none is said: the global one, if somebody set it.
+
+    One that only follows `floatx`, which a `keras.json` may say, is not: bases are float32 by default.
+    """
+    name = keras.config.dtype_policy().name
+    return "float32" if name == keras.config.floatx() else name
+
+
+@contextlib.contextmanager
+def channels_last():
+    """Layers that are made inside have their channels last, whatever Keras's global setting."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)

@@ -1,0 +1,114 @@
+"""What of a DreamBooth model is saved, by `save` or by any other way that Keras has."""
+
+import keras
+from keras import ops
+
+from keras_booth.bases import BaseConfig, StableDiffusionBase, Tokenizer, recall, remember
+from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
+from keras_booth.tools.errors import InputError
+
+
+class Archived:
+    """Methods of `DreamBooth`; kept here because they are one concept."""
+
+    def get_config(self):
+        """A description from which `from_config` rebuilds the model, except for weights and vocabulary.
+
+        The vocabulary is named by its digest, and found again in the same process.
+        """
+        return {
+            # Keras shows the config when it does not know the class.
+            "to_open": "import keras_booth",
+            "base": self.base.config.to_dict(),
+            "vocabulary": remember(self.base.tokenizer) if self.base.has_tokenizer else None,
+            "identifier": self.identifier,
+            "class_noun": self.class_noun,
+            "instance_prompt": self.instance_prompt,
+            "class_prompt": self.class_prompt,
+            "train_text_encoder": self.train_text_encoder,
+            "lora": self.adapters.sizes if self.adapters else None,
+            "lora_scale": self.adapters.scale if self.adapters else 1.0,
+            "seed": self.seed,
+            "merged_tokens": list(self.base.merged_tokens),
+            "dtype": self.dtype_policy.name,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The inverse of `get_config`. The vocabulary is that of a model of this process, or tiny_world's; else it
+        follows with the archive's assets."""
+        config = {name: value for name, value in config.items() if name != "to_open"}
+        described = BaseConfig.from_dict(config.pop("base"))
+        base = StableDiffusionBase(described, recall(config.pop("vocabulary", None), described), config["dtype"])
+        ratio, levels = config.pop("merged_tokens", (0.0, 0))
+        if ratio:
+            base.merge_tokens(ratio, levels)
+        scale = config.pop("lora_scale", 1.0)
+        booth = cls(base, **config)
+        if booth.adapters is not None:
+            booth.lora_scale = scale
+        return booth
+
+    def save_assets(self, folder):
+        """Write the vocabulary into a `.keras` archive."""
+        with open(f"{folder}/{VOCABULARY_FILE}", "wb") as file:
+            file.write(self.base.tokenizer.vocabulary)
+
+    def load_assets(self, folder):
+        """Read the vocabulary from a `.keras` archive."""
+        with open(f"{folder}/{VOCABULARY_FILE}", "rb") as file:
+            config = self.base.config.text_encoder
+            self.base.tokenizer = Tokenizer(file.read(), config.max_length, config.padding)
+
+    # Keras saves no seed generators: without this, a resumed run would see the noise of its beginning again.
+
+    def save_own_variables(self, store):
+        """Write the state of the noise, and how long the model was trained."""
+        store["seed_state"] = ops.convert_to_numpy(self.seed_generator.state)
+        self._store_history(store)
+
+    def load_own_variables(self, store):
+        """Read what `save_own_variables` wrote."""
+        self.seed_generator.state.assign(store["seed_state"][:])
+        self._restore_history(store)
+
+    def get_compile_config(self):
+        """What `compile` was given."""
+        if not self.compiled:
+            return None
+        return {
+            "optimizer": keras.optimizers.serialize(self.optimizer),
+            "prior_loss_weight": self.prior_loss_weight,
+            "min_snr_gamma": self.min_snr_gamma,
+            "noise_offset": self.noise_offset,
+            "text_encoder_rate": self.text_encoder_rate,
+            "text_encoder_until": self.text_encoder_until,
+            "gradient_checkpointing": self.gradient_checkpointing,
+        }
+
+    def compile_from_config(self, config):
+        """Compile a loaded model; its optimizer's state follows with the weights."""
+        self.compile(**(config | {"optimizer": keras.optimizers.deserialize(config["optimizer"])}))
+
+    def save(self, filepath, overwrite=True, *, dtype="float32", include_optimizer=False):
+        """Save one self-contained `.keras` file: weights, vocabulary, schedule, prompts, settings.
+
+        `import keras_booth` and `keras.saving.load_model` open it with no network, and draw bit-equal pictures.
+
+        Args:
+            filepath: path that ends in `.keras`.
+            overwrite: bool. Whether an existing file may be replaced.
+            dtype: `"float32"`, or `"float16"` for half the size (the pictures then differ slightly).
+            include_optimizer: bool. Whether to keep the optimizer and its state, twice the size of the trained
+                weights. Without it, `compile` the model that is loaded before `fit`: training then goes on from these
+                weights with a new optimizer.
+        """
+        save_archive(self, filepath, overwrite, dtype, include_optimizer)
+
+    def export(self, *args, **kwargs):
+        """Refused: what Keras exports is a program that trains, of no use to anybody; see `export_weights`."""
+        raise InputError(
+            "Keras's `export` is of no use here: call `export_weights`, for diffusers, ComfyUI or AUTOMATIC1111. "
+            f"Received: export{args}"
+        )
