@@ -3,10 +3,12 @@
 The configs are read, not assumed, and what the base cannot do is refused by the name of the field.
 """
 
+import dataclasses
+
 from keras_booth.bases.autoencoder import AutoencoderConfig
 from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.checkpoints import Checkpoint, check, find_weights, load, read_json, write_json, write_tensors
-from keras_booth.bases.clip_format import padding_token, read_tokenizer, write_tokenizer
+from keras_booth.bases.clip_format import read_tokenizer, write_tokenizer
 from keras_booth.bases.layouts import DIFFUSERS, component_tensors
 from keras_booth.bases.text_encoder import ACTIVATIONS, TextEncoderConfig
 from keras_booth.bases.unet import UNetConfig
@@ -97,10 +99,9 @@ def read_folder(folder, prediction_type=None):
             )
     unet, size = read(folder / "unet" / "config.json", parse_unet)
     autoencoder, latent_scale = read(folder / "vae" / "config.json", parse_autoencoder)
-    text_encoder = read(
-        folder / "text_encoder" / "config.json", parse_text_encoder, padding_token(folder / "tokenizer")
-    )
+    text_encoder = read(folder / "text_encoder" / "config.json", parse_text_encoder)
     tokenizer = read_tokenizer(folder / "tokenizer", text_encoder.max_length)
+    text_encoder = with_tokens_of(tokenizer, text_encoder, folder)
     if unet.latent_channels != autoencoder.latent_channels:
         raise CheckpointError(
             f"in_channels of the UNet must be the {autoencoder.latent_channels} latent channels of the autoencoder: "
@@ -232,8 +233,21 @@ def write_autoencoder(base):
     }
 
 
-def parse_text_encoder(config, padding):
-    """`TextEncoderConfig` of transformers' `CLIPTextModel`."""
+def with_tokens_of(tokenizer, text_encoder, folder):
+    """A `TextEncoderConfig` that says which tokens its tokenizer has; refused where they have no embeddings."""
+    largest = max(tokenizer.added, key=lambda token: token.id)
+    if largest.id >= text_encoder.vocabulary_size:
+        raise CheckpointError(
+            f"vocab_size is {text_encoder.vocabulary_size}, so that an added token has no embedding: make room for it "
+            f"with transformers' `resize_token_embeddings`, or take it out of the tokenizer. "
+            f"Received: {largest.content!r} with the id {largest.id} in {folder / 'tokenizer'}"
+        )
+    added = tuple(map(tuple, tokenizer.added))
+    return dataclasses.replace(text_encoder, padding=tokenizer.padding, added_tokens=added)
+
+
+def parse_text_encoder(config):
+    """`TextEncoderConfig` of transformers' `CLIPTextModel`, which does not say what its tokenizer does."""
     check_fixed(config, TEXT_ENCODER_FIXED)
     width = need(config, "hidden_size")
     if config.get("intermediate_size", 4 * width) != 4 * width:
@@ -251,7 +265,6 @@ def parse_text_encoder(config, padding):
         layers=need(config, "num_hidden_layers"),
         heads=need(config, "num_attention_heads"),
         activation=activation,
-        padding=padding,
     )
 
 

@@ -400,7 +400,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
         """Read the vocabulary from a `.keras` archive."""
         with open(f"{folder}/{VOCABULARY_FILE}", "rb") as file:
             config = self.base.config.text_encoder
-            self.base.tokenizer = Tokenizer(file.read(), config.max_length, config.padding)
+            self.base.tokenizer = Tokenizer(file.read(), config.max_length, config.padding, config.added_tokens)
 
     # Keras saves no seed generators: without this, a resumed run would see the noise of its beginning again.
 
