@@ -13,6 +13,7 @@ from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 from keras_booth.tools.errors import InputError
 
 START, END = "<|startoftext|>", "<|endoftext|>"
+WORDS = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+")
 
 
 class AddedToken(typing.NamedTuple):
@@ -77,7 +78,7 @@ class Tokenizer:
             path = pathlib.Path(folder, "vocabulary.txt.gz")
             path.write_bytes(self.vocabulary)
             self._bpe = SimpleTokenizer(bpe_path=str(path))
-        # KerasCV's tokenizer would see start and end in any word that reads like them; here they are added tokens.
+        # It would see start and end in any word that reads like them; here they are added tokens.
         self._bpe.cache.clear()
         self.added = tuple(AddedToken(*token) for token in added) or (
             AddedToken(START, self.ids[START], True),
@@ -131,7 +132,7 @@ class Tokenizer:
             if token is not None:
                 pieces.append(token)
                 continue
-            for word in regex.findall(self._bpe.pat, part):
+            for word in WORDS.findall(part):
                 symbols = "".join(self._bpe.byte_encoder[byte] for byte in word.encode())
                 pieces += [self.ids[piece] for piece in self._bpe.bpe(symbols).split(" ")]
         return pieces
