@@ -107,6 +107,7 @@ class StableDiffusionBase:
 
     Attributes:
         merged_tokens: (ratio, levels), as `merge_tokens` was given; (0.0, 0) where nothing is merged.
+        fine_tuned: bool. Whether its weights come from a model that was fine-tuned here, so that it is no original.
     """
 
     def __init__(self, config, tokenizer=None, dtype=None):
@@ -114,6 +115,7 @@ class StableDiffusionBase:
         self.tokenizer = tokenizer
         self.schedule = config.schedule
         self.merged_tokens = (0.0, 0)
+        self.fine_tuned = False
         self._parked = None
         keep_freed_memory()
         with global_policy(dtype or keras.config.dtype_policy()):

@@ -58,7 +58,33 @@ AUTOENCODER_FIXED = {
     "use_quant_conv": True,
 }
 TEXT_ENCODER_FIXED = {"layer_norm_eps": 1e-5}
-SCHEDULER_FIXED = {"trained_betas": None}
+# Fields that say what a model was trained on; the rest of a scheduler's say how pictures are drawn, which is ours.
+SCHEDULER_FIXED = {"trained_betas": None, "use_flow_sigmas": False}
+# Schedulers whose models learned from DDPM's noise. Others (FlowMatch…, EDM…, VQDiffusion…) are of other models.
+SCHEDULERS = (
+    "DDIMInverseScheduler",
+    "DDIMParallelScheduler",
+    "DDIMScheduler",
+    "DDPMParallelScheduler",
+    "DDPMScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepInverseScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LCMScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "SASolverScheduler",
+    "TCDScheduler",
+    "UniPCMultistepScheduler",
+)
+LATENT_SCALE = 0.18215  # where a config does not say it
 IGNORED = (r".*\.position_ids$",)
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -76,15 +102,17 @@ MODEL_INDEX = {
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
 
-def read_folder(folder, prediction_type=None):
+def read_folder(folder, prediction_type=None, autoencoder=None):
     """Describe the checkpoint of a diffusers folder, without reading its weights.
 
     Args:
         folder: `Path` of a folder with `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and `scheduler/`.
         prediction_type: str, instead of what the scheduler's config says; or `None`.
+        autoencoder: `AutoencoderConfig` of another autoencoder, in place of `vae/`, which need not be there; or `None`.
 
     Returns:
-        `(config, tokenizer, checkpoints)`: `BaseConfig`, `Tokenizer`, and a dict of `Checkpoint` by component.
+        `(config, tokenizer, checkpoints)`: `BaseConfig`, `Tokenizer`, and a dict of `Checkpoint` by component, without
+        `"vae"` where there is another autoencoder.
 
     Raises:
         CheckpointError: naming the file and the field that is missing, damaged or not supported.
@@ -98,7 +126,12 @@ def read_folder(folder, prediction_type=None):
                 f"Received: _class_name={pipeline!r} in {index}"
             )
     unet, size = read(folder / "unet" / "config.json", parse_unet)
-    autoencoder, latent_scale = read(folder / "vae" / "config.json", parse_autoencoder)
+    parts, own, latent_scale = dict(FOLDERS), folder / "vae" / "config.json", LATENT_SCALE
+    if autoencoder is not None:
+        del parts["vae"]
+    if autoencoder is None or own.is_file():
+        found, latent_scale = read(own, parse_autoencoder)
+        autoencoder = autoencoder or found
     text_encoder = read(folder / "text_encoder" / "config.json", parse_text_encoder)
     tokenizer = read_tokenizer(folder / "tokenizer", text_encoder.max_length)
     text_encoder = with_tokens_of(tokenizer, text_encoder, folder)
@@ -117,7 +150,7 @@ def read_folder(folder, prediction_type=None):
         schedule=read(folder / "scheduler" / "scheduler_config.json", parse_schedule, prediction_type),
         latent_scale=latent_scale,
     )
-    checkpoints = {name: Checkpoint(find_weights(folder / part, stem)) for name, (part, stem) in FOLDERS.items()}
+    checkpoints = {name: Checkpoint(find_weights(folder / part, stem)) for name, (part, stem) in parts.items()}
     return config, tokenizer, checkpoints
 
 
@@ -206,7 +239,7 @@ def write_unet(base):
 
 def parse_autoencoder(config):
     """`(AutoencoderConfig, latent scale)` of an `AutoencoderKL`."""
-    check_fixed(config, AUTOENCODER_FIXED)
+    check_fixed(config, AUTOENCODER_FIXED | {"_class_name": "AutoencoderKL"})
     blocks = need(config, "layers_per_block")
     autoencoder = AutoencoderConfig(
         latent_channels=need(config, "latent_channels"),
@@ -214,7 +247,7 @@ def parse_autoencoder(config):
         encoder_blocks=blocks,
         decoder_blocks=blocks + 1,
     )
-    return autoencoder, config.get("scaling_factor", 0.18215)
+    return autoencoder, config.get("scaling_factor", LATENT_SCALE)
 
 
 def write_autoencoder(base):
@@ -293,6 +326,12 @@ def write_text_encoder(base):
 
 def parse_schedule(config, prediction_type=None):
     """`NoiseSchedule` of any of diffusers' schedulers for Stable Diffusion; where fields lack, diffusers' defaults."""
+    kind = config.get("_class_name", "DDIMScheduler")
+    if kind not in SCHEDULERS:
+        raise CheckpointError(
+            f"_class_name must be a scheduler of models that learned from DDPM's noise, such as DDIMScheduler. "
+            f"Received: _class_name={kind!r}"
+        )
     check_fixed(config, SCHEDULER_FIXED)
     return NoiseSchedule(
         steps=config.get("num_train_timesteps", 1000),
@@ -325,17 +364,20 @@ def write_schedule(base):
     }
 
 
-def component_names(checkpoints):
-    """How the checkpoints' names differ from today's diffusers', as callables by component: our name -> the file's."""
-    vae, text = checkpoints["vae"].shapes, checkpoints["text_encoder"].shapes
-    old = any(".mid_block.attentions.0.query." in name for name in vae)
+def renaming(component, checkpoint):
+    """How a checkpoint's names differ from today's diffusers', as a callable: our name -> the file's."""
+    if component == "vae":
+        return vae_renaming(checkpoint)
     # transformers 5 leaves the prefix out.
-    bare = not any(name.startswith("text_model.") for name in text)
-    return {
-        "unet": lambda name: name,
-        "vae": old_attention_name if old else lambda name: name,
-        "text_encoder": (lambda name: name.removeprefix("text_model.")) if bare else lambda name: name,
-    }
+    if component == "text_encoder" and not any(name.startswith("text_model.") for name in checkpoint.shapes):
+        return lambda name: name.removeprefix("text_model.")
+    return lambda name: name
+
+
+def vae_renaming(checkpoint):
+    """`renaming` of an autoencoder."""
+    old = any(".mid_block.attentions.0.query." in name for name in checkpoint.shapes)
+    return old_attention_name if old else lambda name: name
 
 
 def old_attention_name(name):
@@ -352,11 +394,11 @@ def load_folder(base, checkpoints):
         base: `StableDiffusionBase` of the config that `read_folder` gave.
         checkpoints: dict of `Checkpoint` by component.
     """
-    names, tensors = component_names(checkpoints), component_tensors(base, DIFFUSERS)
+    tensors = component_tensors(base, DIFFUSERS)
     for component, checkpoint in checkpoints.items():
-        check(checkpoint, tensors[component], IGNORED, names[component])
+        check(checkpoint, tensors[component], IGNORED, renaming(component, checkpoint))
     for component, checkpoint in checkpoints.items():
-        load(checkpoint, tensors[component], names[component])
+        load(checkpoint, tensors[component], renaming(component, checkpoint))
 
 
 def write_folder(base, folder, dtype="float32", added=None):

@@ -5,6 +5,7 @@ from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
 from keras_booth.bases import (
+    VOCABULARY_FILE,
     BaseConfig,
     StableDiffusionBase,
     TextToImage,
@@ -18,7 +19,7 @@ from keras_booth.dreambooth.draws import Draws
 from keras_booth.dreambooth.fused import fuse_updates
 from keras_booth.dreambooth.loss import balance, min_snr_weights, prior_preservation_loss, squared_error
 from keras_booth.dreambooth.rates import give_two_rates
-from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
+from keras_booth.dreambooth.storage import save_archive
 from keras_booth.tools.errors import InputError
 
 
@@ -117,6 +118,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
         prediction_type=None,
         zero_terminal_snr=False,
         merge_tokens=0.0,
+        vae=None,
         seed=0,
         **kwargs,
     ):
@@ -124,7 +126,8 @@ class DreamBooth(Adapted, Draws, keras.Model):
 
         Args:
             preset: str. `"tiny_world"`, `"stable_diffusion_1.4"`, `"stable_diffusion_2.1"`; or the path of a folder in
-                diffusers' format; or of a `.safetensors` file in the original layout; or `"hf://owner/name"`.
+                diffusers' format; or of a `.safetensors` file in the original layout; or of a `.keras` file, to train
+                on from a saved model; or `"hf://owner/name"` or `"hf://owner/name/file.safetensors"`.
             weights: `"pretrained"`, or `None` for random ones.
             image_size: int or (height, width) in pixels; `None` for the base's own.
             dtype: dtype policy of text encoder and UNet, e.g. `"mixed_bfloat16"`; `None` for the global one. For LoRA
@@ -136,6 +139,8 @@ class DreamBooth(Adapted, Draws, keras.Model):
                 (arXiv:2305.08891), for bases that predict v: very dark and very bright pictures become possible.
             merge_tokens: float in `[0, 0.75)`. Share of the UNet's tokens that its self-attention merges, in training
                 and drawing; see `StableDiffusionBase.merge_tokens`.
+            vae: path or hub address of an autoencoder that takes the place of the base's, such as vae-ft-mse: a folder
+                in diffusers' format, or a `.safetensors` file; `None` for the base's own.
             seed: int >= 0.
             **kwargs: see `DreamBooth`.
         """
@@ -150,6 +155,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
             vocabulary=vocabulary,
             prediction_type=prediction_type,
             zero_terminal_snr=zero_terminal_snr,
+            vae=vae,
             seed=base_seed,
         )
         base.merge_tokens(merge_tokens)

@@ -51,6 +51,7 @@ def diagnose(config, quick=False):
         vocabulary=options.vocabulary,
         prediction_type=options.prediction_type,
         zero_terminal_snr=options.zero_terminal_snr,
+        vae=options.vae,
     )
     photos = find_photos(config.subject.photos)
     findings = [*examine_identifier(config.subject, tokenizer), *examine_settings(config, len(photos))]
