@@ -86,6 +86,9 @@ class Parts(keras.Model):
             setattr(self, name, model)
         self.built = True
 
+    def load_own_variables(self, store):
+        """Leave the state of the noise where it is: it belongs to the run that is over."""
+
 
 def load_archive(base, path, lora):
     """Load the weights of a `.keras` file. LoRA is merged into the kernels: what is trained on is one model.

@@ -135,7 +135,7 @@ def read_folder(folder, prediction_type=None, autoencoder=None):
     text_encoder = read(folder / "text_encoder" / "config.json", parse_text_encoder)
     tokenizer = read_tokenizer(folder / "tokenizer", text_encoder.max_length)
     text_encoder = with_tokens_of(tokenizer, text_encoder, folder)
-    if unet.latent_channels != autoencoder.latent_channels:
+    if "vae" in parts and unet.latent_channels != autoencoder.latent_channels:
         raise CheckpointError(
             f"in_channels of the UNet must be the {autoencoder.latent_channels} latent channels of the autoencoder: "
             f"inpainting and depth checkpoints are not supported. "

@@ -52,12 +52,14 @@ def read_single_file(path, prediction_type=None, autoencoder=None):
     if OWN in checkpoint.metadata:
         return read_own(checkpoint.metadata[OWN], path), checkpoint
     unet = read_unet(shapes, path)
-    autoencoder = autoencoder or read_autoencoder(shapes, path)
-    if unet.latent_channels != autoencoder.latent_channels:
+    latents = find(shapes, f"{UNET}out.2.weight", path)[0]
+    if autoencoder is None:
+        autoencoder = read_autoencoder(shapes, path)
+        latents = autoencoder.latent_channels
+    if unet.latent_channels != latents:
         raise CheckpointError(
-            f"The tensor '{UNET}input_blocks.0.0.weight' takes {unet.latent_channels} channels, not the "
-            f"{autoencoder.latent_channels} of the latents: inpainting and depth checkpoints are not supported. "
-            f"Received: {path}"
+            f"The tensor '{UNET}input_blocks.0.0.weight' takes {unet.latent_channels} channels, not the {latents} of "
+            f"the latents: inpainting and depth checkpoints are not supported. Received: {path}"
         )
     # Stable Diffusion 2.x is what projects by dense layers.
     second = unet.linear_projection

@@ -119,7 +119,7 @@ class Tokenizer:
     def pieces(self, text):
         """The token ids of `text` alone: a list of int, without start, end and padding.
 
-        Cuts and cleans the text as transformers' `CLIPTokenizer` does, where KerasCV's tokenizer also resolves HTML entities.
+        Cuts and cleans the text as transformers' `CLIPTokenizer` does; KerasCV's tokenizer also resolves HTML entities.
         """
         pieces = []
         for part, token in self._verbatim(text):
