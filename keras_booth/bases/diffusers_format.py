@@ -9,10 +9,11 @@ from keras_booth.bases.autoencoder import AutoencoderConfig
 from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.checkpoints import Checkpoint, check, find_weights, load, read_json, write_json, write_tensors
 from keras_booth.bases.clip_format import read_tokenizer, write_tokenizer
+from keras_booth.bases.config_fields import check_fixed, need, read
 from keras_booth.bases.layouts import DIFFUSERS, component_tensors
+from keras_booth.bases.scheduler_format import parse_schedule, write_schedule
 from keras_booth.bases.text_encoder import ACTIVATIONS, TextEncoderConfig
 from keras_booth.bases.unet import UNetConfig
-from keras_booth.diffusion import NoiseSchedule
 from keras_booth.tools.errors import CheckpointError
 
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelPipeline")
@@ -58,32 +59,6 @@ AUTOENCODER_FIXED = {
     "use_quant_conv": True,
 }
 TEXT_ENCODER_FIXED = {"layer_norm_eps": 1e-5}
-# Fields that say what a model was trained on; the rest of a scheduler's say how pictures are drawn, which is ours.
-SCHEDULER_FIXED = {"trained_betas": None, "use_flow_sigmas": False}
-# Schedulers whose models learned from DDPM's noise. Others (FlowMatch…, EDM…, VQDiffusion…) are of other models.
-SCHEDULERS = (
-    "DDIMInverseScheduler",
-    "DDIMParallelScheduler",
-    "DDIMScheduler",
-    "DDPMParallelScheduler",
-    "DDPMScheduler",
-    "DEISMultistepScheduler",
-    "DPMSolverMultistepInverseScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverSDEScheduler",
-    "DPMSolverSinglestepScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "EulerDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "KDPM2AncestralDiscreteScheduler",
-    "KDPM2DiscreteScheduler",
-    "LCMScheduler",
-    "LMSDiscreteScheduler",
-    "PNDMScheduler",
-    "SASolverScheduler",
-    "TCDScheduler",
-    "UniPCMultistepScheduler",
-)
 LATENT_SCALE = 0.18215  # where a config does not say it
 IGNORED = (r".*\.position_ids$",)
 MODEL_INDEX = {
@@ -152,30 +127,6 @@ def read_folder(folder, prediction_type=None, autoencoder=None):
     )
     checkpoints = {name: Checkpoint(find_weights(folder / part, stem)) for name, (part, stem) in parts.items()}
     return config, tokenizer, checkpoints
-
-
-def read(path, parse, *arguments):
-    """Parse a config file; complaints end in its path."""
-    config = read_json(path)
-    try:
-        return parse(config, *arguments)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{error} in {path}") from error
-
-
-def check_fixed(config, fixed):
-    """Raise a `CheckpointError` where a field has another value than the only one supported."""
-    for field, value in fixed.items():
-        found = config.get(field, value)
-        if found != value and not (isinstance(found, list) and all(item == value for item in found)):
-            raise CheckpointError(f"{field} must be {value!r}. Received: {field}={found!r}")
-
-
-def need(config, field):
-    """A field that a config must have."""
-    if config.get(field) is None:
-        raise CheckpointError(f"The field {field!r} is missing. Received: {field}={config.get(field)}")
-    return config[field]
 
 
 def parse_unet(config):
@@ -321,46 +272,6 @@ def write_text_encoder(base):
         "num_hidden_layers": config.layers,
         "pad_token_id": tokenizer.pad,
         "vocab_size": config.vocabulary_size,
-    }
-
-
-def parse_schedule(config, prediction_type=None):
-    """`NoiseSchedule` of any of diffusers' schedulers for Stable Diffusion; where fields lack, diffusers' defaults."""
-    kind = config.get("_class_name", "DDIMScheduler")
-    if kind not in SCHEDULERS:
-        raise CheckpointError(
-            f"_class_name must be a scheduler of models that learned from DDPM's noise, such as DDIMScheduler. "
-            f"Received: _class_name={kind!r}"
-        )
-    check_fixed(config, SCHEDULER_FIXED)
-    return NoiseSchedule(
-        steps=config.get("num_train_timesteps", 1000),
-        beta_start=config.get("beta_start", 0.0001),
-        beta_end=config.get("beta_end", 0.02),
-        beta_schedule=config.get("beta_schedule", "linear"),
-        prediction_type=prediction_type or config.get("prediction_type", "epsilon"),
-        timestep_spacing=config.get("timestep_spacing", "leading"),
-        steps_offset=config.get("steps_offset", 0),
-        ends_clean=bool(config.get("set_alpha_to_one", True)),
-        zero_terminal_snr=bool(config.get("rescale_betas_zero_snr", False)),
-    )
-
-
-def write_schedule(base):
-    """The inverse of `parse_schedule`, as a dict: a `DDIMScheduler`."""
-    schedule = base.config.schedule
-    return SCHEDULER_FIXED | {
-        "_class_name": "DDIMScheduler",
-        "beta_end": schedule.beta_end,
-        "beta_schedule": schedule.beta_schedule,
-        "beta_start": schedule.beta_start,
-        "clip_sample": False,
-        "num_train_timesteps": schedule.steps,
-        "prediction_type": schedule.prediction_type,
-        "rescale_betas_zero_snr": schedule.zero_terminal_snr,
-        "set_alpha_to_one": schedule.ends_clean,
-        "steps_offset": schedule.steps_offset,
-        "timestep_spacing": schedule.timestep_spacing,
     }
 
 

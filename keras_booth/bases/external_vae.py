@@ -6,7 +6,8 @@ import pathlib
 from keras_booth.bases import hub
 from keras_booth.bases.autoencoder import AutoencoderConfig
 from keras_booth.bases.checkpoints import Checkpoint, check, find_weights, load, refuse_pickle
-from keras_booth.bases.diffusers_format import IGNORED, parse_autoencoder, read, vae_renaming
+from keras_booth.bases.config_fields import read
+from keras_booth.bases.diffusers_format import IGNORED, parse_autoencoder, vae_renaming
 from keras_booth.bases.layouts import DIFFUSERS, ORIGINAL, component_tensors
 from keras_booth.bases.single_file import read_autoencoder
 from keras_booth.bases.single_file_names import AUTOENCODER, TEXT_ENCODER, UNET, original_name

@@ -5,6 +5,7 @@ import pathlib
 import re
 
 from keras_booth.bases.checkpoints import refuse_pickle, shards, weight_files
+from keras_booth.bases.diffusers_format import FOLDERS
 from keras_booth.tools.errors import CheckpointError
 
 PREFIX = "hf://"
@@ -15,7 +16,7 @@ ADDRESS = re.compile(
 )
 # Only what `read_folder` reads: a repository often holds the same weights four times.
 CONFIGS = ("model_index.json", "*/config.json", "scheduler/scheduler_config.json", "tokenizer/*")
-PARTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+PARTS = dict(FOLDERS.values())
 INDEX = re.compile(r".*\.safetensors\.index(\.fp16)?\.json")
 
 

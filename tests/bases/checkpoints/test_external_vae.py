@@ -66,9 +66,7 @@ def target(source):
     return load_base(source, weights=None)
 
 
-@pytest.mark.parametrize(
-    "place", ["whole", "prefixed", "bare", "diffusers", "old", "folder", "folder of a checkpoint"]
-)
+@pytest.mark.parametrize("place", ["whole", "prefixed", "bare", "diffusers", "old", "folder", "folder of a checkpoint"])
 def test_shapes(places, wanted, target, place):
     vae = read_vae(places[place])
     assert vae.config == wanted.config.autoencoder

@@ -9,7 +9,7 @@ diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
 from keras_booth.bases import export_base, load_base
-from keras_booth.bases.diffusers_format import SCHEDULERS, parse_schedule
+from keras_booth.bases.scheduler_format import SCHEDULERS, parse_schedule
 from keras_booth.bases.tiny_world.config import VOCABULARY
 from tests.bases.checkpoints.families import FAMILIES, NEGATIVE, PROMPT, draw, inputs, write_checkpoint
 
