@@ -1,5 +1,8 @@
 """Stable Diffusion bases: what a DreamBooth starts from."""
 
+from keras_booth.bases.archive import VOCABULARY_FILE as VOCABULARY_FILE
+from keras_booth.bases.archive import WEIGHTS_FILE as WEIGHTS_FILE
+from keras_booth.bases.archive import read_archive as read_archive
 from keras_booth.bases.base import BaseConfig as BaseConfig
 from keras_booth.bases.base import StableDiffusionBase as StableDiffusionBase
 from keras_booth.bases.checkpoints import Checkpoint as Checkpoint

@@ -109,6 +109,7 @@ class StableDiffusionBase:
     Attributes:
         away: tuple of str, the components that are parked.
         merged_tokens: (ratio, levels), as `merge_tokens` was given; (0.0, 0) where nothing is merged.
+        fine_tuned: bool. Whether its weights come from a model that was fine-tuned here, so that it is no original.
     """
 
     def __init__(self, config, tokenizer=None, dtype=None):
@@ -116,6 +117,7 @@ class StableDiffusionBase:
         self.tokenizer = tokenizer
         self.schedule = config.schedule
         self.merged_tokens = (0.0, 0)
+        self.fine_tuned = False
         self._parked, self.away = None, ()
         keep_freed_memory()
         with channels_last(), global_policy(dtype or default_policy()):

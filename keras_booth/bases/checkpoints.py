@@ -4,8 +4,9 @@ import contextlib
 import json
 import pathlib
 import re
+import struct
 
-import ml_dtypes  # noqa: F401  lets NumPy hold bfloat16 tensors
+import ml_dtypes  # also lets NumPy hold bfloat16 tensors
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -14,6 +15,8 @@ from keras_booth.tools.errors import CheckpointError
 from keras_booth.tools.files import whole_file
 
 PICKLES = (".ckpt", ".bin", ".pt", ".pth")
+EIGHT_BITS = {"F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2}
+FLOATS = ("F64", "F32", "F16", "BF16", *EIGHT_BITS)
 
 
 class Checkpoint:
@@ -21,24 +24,30 @@ class Checkpoint:
 
     Args:
         paths: list of `Path`.
+        rename: callable, the name of a tensor in a file -> the name that it shall have here, or `None` to leave it out.
 
     Raises:
-        CheckpointError: if a file is missing or damaged, or a tensor is in two files.
+        CheckpointError: if a file is missing or damaged, or a tensor is there twice.
     """
 
-    def __init__(self, paths):
+    def __init__(self, paths, rename=lambda name: name):
         self.paths = [pathlib.Path(path) for path in paths]
-        self.shapes, self._files = {}, {}
+        self.shapes, self._dtypes, self._places, self.metadata = {}, {}, {}, {}
         for path in self.paths:
             with self._open(path) as file:
-                for name in file.keys():
-                    if name in self._files:
+                for stored in file.keys():
+                    name = rename(stored)
+                    if name is None:
+                        continue
+                    if name in self._places:
+                        other, twin = self._places[name]
                         raise CheckpointError(
-                            f"The tensor {name!r} is in two files. Received: {self._files[name]}, {path}"
+                            f"The tensor {name!r} is there twice. Received: {twin!r} in {other}, {stored!r} in {path}"
                         )
-                    self._files[name] = path
-                    self.shapes[name] = tuple(file.get_slice(name).get_shape())
-                self.metadata = file.metadata() or {}
+                    self._places[name] = path, stored
+                    tensor = file.get_slice(stored)
+                    self.shapes[name], self._dtypes[name] = tuple(tensor.get_shape()), tensor.get_dtype()
+                self.metadata |= file.metadata() or {}
 
     @staticmethod
     @contextlib.contextmanager
@@ -61,14 +70,34 @@ class Checkpoint:
             `(name, array)`.
         """
         for path in self.paths:
-            here = [name for name in names if self._files[name] == path]
+            here = [name for name in names if self._places[name][0] == path]
             with self._open(path) as file:
                 for name in here:
-                    yield name, file.get_tensor(name)
+                    yield name, self._read(file, name)
+
+    def _read(self, file, name):
+        path, stored = self._places[name]
+        dtype = EIGHT_BITS.get(self._dtypes[name])
+        if dtype is None:
+            return file.get_tensor(stored)
+        # safetensors' own NumPy side knows the name of these, but not the type.
+        with path.open("rb") as raw:
+            (size,) = struct.unpack("<Q", raw.read(8))
+            first, last = json.loads(raw.read(size))[stored]["data_offsets"]
+            raw.seek(8 + size + first)
+            return np.frombuffer(raw.read(last - first), dtype).astype("float32").reshape(self.shapes[name])
+
+    def read(self, name):
+        """One tensor, as an array."""
+        return next(self.tensors([name]))[1]
+
+    def holds_numbers(self, name):
+        """Whether a tensor is of one of the floating-point types, and not an integer that stands for something."""
+        return self._dtypes[name] in FLOATS
 
     def where(self, name):
         """The file of a tensor, or all files if it is in none, for a message."""
-        return self._files.get(name) or ", ".join(map(str, self.paths))
+        return self._places[name][0] if name in self._places else ", ".join(map(str, self.paths))
 
 
 def refuse_pickle(path):
@@ -80,28 +109,59 @@ def refuse_pickle(path):
         )
 
 
+def weight_files(names, stem, shards_of):
+    """The weight files of one component among all files that are there: one rule for folders and for the hub.
+
+    Full precision comes before fp16, and shards that are all there before a whole file, as in diffusers; an index
+    whose shards are gone does not count.
+
+    Args:
+        names: collection of str, the files of the component.
+        stem: str, `"model"` or `"diffusion_pytorch_model"`.
+        shards_of: callable, name of an index -> list of the shards that it names.
+
+    Returns:
+        list of str. What ought to be there, if nothing is.
+    """
+    wanted = [f"{stem}.safetensors"]
+    for variant in ("", ".fp16"):
+        index = f"{stem}.safetensors.index{variant}.json"
+        shards = sorted(set(shards_of(index))) if index in names else []
+        if shards and names.issuperset(shards):
+            return shards
+        if f"{stem}{variant}.safetensors" in names:
+            return [f"{stem}{variant}.safetensors"]
+        wanted = shards if shards and wanted == [f"{stem}.safetensors"] else wanted
+    return wanted
+
+
 def find_weights(folder, stem):
-    """The weight files of one component of a diffusers folder.
+    """The weight files of one component of a diffusers folder; see `weight_files`.
 
     Args:
         folder: `Path` of the component.
         stem: str, `"model"` or `"diffusion_pytorch_model"`.
 
     Returns:
-        list of `Path`: one file, or all shards that the index names.
+        list of `Path`.
 
     Raises:
-        CheckpointError: if there is none, or only pickled ones.
+        CheckpointError: if there are only pickled ones, or an index is damaged.
     """
-    index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        return [folder / name for name in sorted(set(read_json(index).get("weight_map", {}).values()))]
-    for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
-        if (folder / name).is_file():
-            return [folder / name]
-    for path in sorted(folder.glob("*")):
-        refuse_pickle(path)
-    return [folder / f"{stem}.safetensors"]
+    names = {path.name for path in folder.glob("*")}
+    found = [folder / name for name in weight_files(names, stem, lambda index: shards(folder / index))]
+    if not any(path.is_file() for path in found):
+        for name in sorted(names):
+            refuse_pickle(folder / name)
+    return found
+
+
+def shards(index):
+    """The files that an index of shards names."""
+    files = read_json(index).get("weight_map")
+    if not isinstance(files, dict):
+        raise CheckpointError(f"The index has no field 'weight_map'. Received: {index}")
+    return list(files.values())
 
 
 def read_json(path):
@@ -140,6 +200,11 @@ def check(checkpoint, tensors, ignored=(), rename=lambda name: name):
         if not fits(checkpoint.shapes[name], tensor.shape):
             raise CheckpointError(
                 f"The tensor {name!r} has the shape {checkpoint.shapes[name]}, not {tensor.shape}. "
+                f"Received: {checkpoint.where(name)}"
+            )
+        if not checkpoint.holds_numbers(name):
+            raise CheckpointError(
+                f"The tensor {name!r} is quantized, which is not supported: take the checkpoint in float16. "
                 f"Received: {checkpoint.where(name)}"
             )
     pattern = re.compile("|".join(ignored) or r"(?!)")

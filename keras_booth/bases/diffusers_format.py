@@ -3,14 +3,17 @@
 The configs are read, not assumed, and what the base cannot do is refused by the name of the field.
 """
 
+import dataclasses
+
 from keras_booth.bases.autoencoder import AutoencoderConfig
 from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.checkpoints import Checkpoint, check, find_weights, load, read_json, write_json, write_tensors
-from keras_booth.bases.clip_format import padding_token, read_tokenizer, write_tokenizer
+from keras_booth.bases.clip_format import read_tokenizer, write_tokenizer
+from keras_booth.bases.config_fields import check_fixed, need, read
 from keras_booth.bases.layouts import DIFFUSERS, component_tensors
+from keras_booth.bases.scheduler_format import parse_schedule, write_schedule
 from keras_booth.bases.text_encoder import ACTIVATIONS, TextEncoderConfig
 from keras_booth.bases.unet import UNetConfig
-from keras_booth.diffusion import NoiseSchedule
 from keras_booth.tools.errors import CheckpointError
 
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelPipeline")
@@ -56,7 +59,7 @@ AUTOENCODER_FIXED = {
     "use_quant_conv": True,
 }
 TEXT_ENCODER_FIXED = {"layer_norm_eps": 1e-5}
-SCHEDULER_FIXED = {"trained_betas": None}
+LATENT_SCALE = 0.18215  # where a config does not say it
 IGNORED = (r".*\.position_ids$",)
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -74,15 +77,17 @@ MODEL_INDEX = {
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
 
-def read_folder(folder, prediction_type=None):
+def read_folder(folder, prediction_type=None, autoencoder=None):
     """Describe the checkpoint of a diffusers folder, without reading its weights.
 
     Args:
         folder: `Path` of a folder with `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and `scheduler/`.
         prediction_type: str, instead of what the scheduler's config says; or `None`.
+        autoencoder: `AutoencoderConfig` of another autoencoder, in place of `vae/`, which need not be there; or `None`.
 
     Returns:
-        `(config, tokenizer, checkpoints)`: `BaseConfig`, `Tokenizer`, and a dict of `Checkpoint` by component.
+        `(config, tokenizer, checkpoints)`: `BaseConfig`, `Tokenizer`, and a dict of `Checkpoint` by component, without
+        `"vae"` where there is another autoencoder.
 
     Raises:
         CheckpointError: naming the file and the field that is missing, damaged or not supported.
@@ -96,12 +101,16 @@ def read_folder(folder, prediction_type=None):
                 f"Received: _class_name={pipeline!r} in {index}"
             )
     unet, size = read(folder / "unet" / "config.json", parse_unet)
-    autoencoder, latent_scale = read(folder / "vae" / "config.json", parse_autoencoder)
-    text_encoder = read(
-        folder / "text_encoder" / "config.json", parse_text_encoder, padding_token(folder / "tokenizer")
-    )
+    parts, own, latent_scale = dict(FOLDERS), folder / "vae" / "config.json", LATENT_SCALE
+    if autoencoder is not None:
+        del parts["vae"]
+    if autoencoder is None or own.is_file():
+        found, latent_scale = read(own, parse_autoencoder)
+        autoencoder = autoencoder or found
+    text_encoder = read(folder / "text_encoder" / "config.json", parse_text_encoder)
     tokenizer = read_tokenizer(folder / "tokenizer", text_encoder.max_length)
-    if unet.latent_channels != autoencoder.latent_channels:
+    text_encoder = with_tokens_of(tokenizer, text_encoder, folder)
+    if "vae" in parts and unet.latent_channels != autoencoder.latent_channels:
         raise CheckpointError(
             f"in_channels of the UNet must be the {autoencoder.latent_channels} latent channels of the autoencoder: "
             f"inpainting and depth checkpoints are not supported. "
@@ -116,32 +125,8 @@ def read_folder(folder, prediction_type=None):
         schedule=read(folder / "scheduler" / "scheduler_config.json", parse_schedule, prediction_type),
         latent_scale=latent_scale,
     )
-    checkpoints = {name: Checkpoint(find_weights(folder / part, stem)) for name, (part, stem) in FOLDERS.items()}
+    checkpoints = {name: Checkpoint(find_weights(folder / part, stem)) for name, (part, stem) in parts.items()}
     return config, tokenizer, checkpoints
-
-
-def read(path, parse, *arguments):
-    """Parse a config file; complaints end in its path."""
-    config = read_json(path)
-    try:
-        return parse(config, *arguments)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{error} in {path}") from error
-
-
-def check_fixed(config, fixed):
-    """Raise a `CheckpointError` where a field has another value than the only one supported."""
-    for field, value in fixed.items():
-        found = config.get(field, value)
-        if found != value and not (isinstance(found, list) and all(item == value for item in found)):
-            raise CheckpointError(f"{field} must be {value!r}. Received: {field}={found!r}")
-
-
-def need(config, field):
-    """A field that a config must have."""
-    if config.get(field) is None:
-        raise CheckpointError(f"The field {field!r} is missing. Received: {field}={config.get(field)}")
-    return config[field]
 
 
 def parse_unet(config):
@@ -205,7 +190,7 @@ def write_unet(base):
 
 def parse_autoencoder(config):
     """`(AutoencoderConfig, latent scale)` of an `AutoencoderKL`."""
-    check_fixed(config, AUTOENCODER_FIXED)
+    check_fixed(config, AUTOENCODER_FIXED | {"_class_name": "AutoencoderKL"})
     blocks = need(config, "layers_per_block")
     autoencoder = AutoencoderConfig(
         latent_channels=need(config, "latent_channels"),
@@ -213,7 +198,7 @@ def parse_autoencoder(config):
         encoder_blocks=blocks,
         decoder_blocks=blocks + 1,
     )
-    return autoencoder, config.get("scaling_factor", 0.18215)
+    return autoencoder, config.get("scaling_factor", LATENT_SCALE)
 
 
 def write_autoencoder(base):
@@ -232,8 +217,21 @@ def write_autoencoder(base):
     }
 
 
-def parse_text_encoder(config, padding):
-    """`TextEncoderConfig` of transformers' `CLIPTextModel`."""
+def with_tokens_of(tokenizer, text_encoder, folder):
+    """A `TextEncoderConfig` that says which tokens its tokenizer has; refused where they have no embeddings."""
+    largest = max(tokenizer.added, key=lambda token: token.id)
+    if largest.id >= text_encoder.vocabulary_size:
+        raise CheckpointError(
+            f"vocab_size is {text_encoder.vocabulary_size}, so that an added token has no embedding: make room for it "
+            f"with transformers' `resize_token_embeddings`, or take it out of the tokenizer. "
+            f"Received: {largest.content!r} with the id {largest.id} in {folder / 'tokenizer'}"
+        )
+    added = tuple(map(tuple, tokenizer.added))
+    return dataclasses.replace(text_encoder, padding=tokenizer.padding, added_tokens=added)
+
+
+def parse_text_encoder(config):
+    """`TextEncoderConfig` of transformers' `CLIPTextModel`, which does not say what its tokenizer does."""
     check_fixed(config, TEXT_ENCODER_FIXED)
     width = need(config, "hidden_size")
     if config.get("intermediate_size", 4 * width) != 4 * width:
@@ -251,7 +249,6 @@ def parse_text_encoder(config, padding):
         layers=need(config, "num_hidden_layers"),
         heads=need(config, "num_attention_heads"),
         activation=activation,
-        padding=padding,
     )
 
 
@@ -278,51 +275,20 @@ def write_text_encoder(base):
     }
 
 
-def parse_schedule(config, prediction_type=None):
-    """`NoiseSchedule` of any of diffusers' schedulers for Stable Diffusion; where fields lack, diffusers' defaults."""
-    check_fixed(config, SCHEDULER_FIXED)
-    return NoiseSchedule(
-        steps=config.get("num_train_timesteps", 1000),
-        beta_start=config.get("beta_start", 0.0001),
-        beta_end=config.get("beta_end", 0.02),
-        beta_schedule=config.get("beta_schedule", "linear"),
-        prediction_type=prediction_type or config.get("prediction_type", "epsilon"),
-        timestep_spacing=config.get("timestep_spacing", "leading"),
-        steps_offset=config.get("steps_offset", 0),
-        ends_clean=bool(config.get("set_alpha_to_one", True)),
-        zero_terminal_snr=bool(config.get("rescale_betas_zero_snr", False)),
-    )
-
-
-def write_schedule(base):
-    """The inverse of `parse_schedule`, as a dict: a `DDIMScheduler`."""
-    schedule = base.config.schedule
-    return SCHEDULER_FIXED | {
-        "_class_name": "DDIMScheduler",
-        "beta_end": schedule.beta_end,
-        "beta_schedule": schedule.beta_schedule,
-        "beta_start": schedule.beta_start,
-        "clip_sample": False,
-        "num_train_timesteps": schedule.steps,
-        "prediction_type": schedule.prediction_type,
-        "rescale_betas_zero_snr": schedule.zero_terminal_snr,
-        "set_alpha_to_one": schedule.ends_clean,
-        "steps_offset": schedule.steps_offset,
-        "timestep_spacing": schedule.timestep_spacing,
-    }
-
-
-def component_names(checkpoints):
-    """How the checkpoints' names differ from today's diffusers', as callables by component: our name -> the file's."""
-    vae, text = checkpoints["vae"].shapes, checkpoints["text_encoder"].shapes
-    old = any(".mid_block.attentions.0.query." in name for name in vae)
+def renaming(component, checkpoint):
+    """How a checkpoint's names differ from today's diffusers', as a callable: our name -> the file's."""
+    if component == "vae":
+        return vae_renaming(checkpoint)
     # transformers 5 leaves the prefix out.
-    bare = not any(name.startswith("text_model.") for name in text)
-    return {
-        "unet": lambda name: name,
-        "vae": old_attention_name if old else lambda name: name,
-        "text_encoder": (lambda name: name.removeprefix("text_model.")) if bare else lambda name: name,
-    }
+    if component == "text_encoder" and not any(name.startswith("text_model.") for name in checkpoint.shapes):
+        return lambda name: name.removeprefix("text_model.")
+    return lambda name: name
+
+
+def vae_renaming(checkpoint):
+    """`renaming` of an autoencoder."""
+    old = any(".mid_block.attentions.0.query." in name for name in checkpoint.shapes)
+    return old_attention_name if old else lambda name: name
 
 
 def old_attention_name(name):
@@ -339,11 +305,11 @@ def load_folder(base, checkpoints):
         base: `StableDiffusionBase` of the config that `read_folder` gave.
         checkpoints: dict of `Checkpoint` by component.
     """
-    names, tensors = component_names(checkpoints), component_tensors(base, DIFFUSERS)
+    tensors = component_tensors(base, DIFFUSERS)
     for component, checkpoint in checkpoints.items():
-        check(checkpoint, tensors[component], IGNORED, names[component])
+        check(checkpoint, tensors[component], IGNORED, renaming(component, checkpoint))
     for component, checkpoint in checkpoints.items():
-        load(checkpoint, tensors[component], names[component])
+        load(checkpoint, tensors[component], renaming(component, checkpoint))
 
 
 def write_folder(base, folder, dtype="float32", added=None):

@@ -332,18 +332,21 @@ def text_encoder_layers(text_encoder, open_clip=False):
     yield norm, "final_layer_norm", "ln_final" if open_clip else "final_layer_norm"
 
 
-def component_tensors(base, layout):
+def component_tensors(base, layout, open_clip=None):
     """All weights of a base, as a file of the layout has them.
 
     Args:
         base: `StableDiffusionBase`.
         layout: `DIFFUSERS`, with one file for each component, or `ORIGINAL`, with one for all.
+        open_clip: bool. Whether the text encoder of the original layout has OpenCLIP's names; `None` for Stable
+            Diffusion 2.x alone, as it was published.
 
     Returns:
         dict of lists of `Tensor`, by `"unet"`, `"vae"` and `"text_encoder"`.
     """
     config = base.config
-    open_clip = layout == ORIGINAL and config.text_encoder.activation == "gelu"
+    if open_clip is None:
+        open_clip = layout == ORIGINAL and config.text_encoder.activation == "gelu"
     layers = {
         "unet": (unet_layers(base.unet, config.unet), TABLES),
         "vae": (

@@ -7,8 +7,10 @@ import pathlib
 import keras
 
 from keras_booth.bases import diffusers_format, hub, single_file
+from keras_booth.bases.archive import describe_archive
 from keras_booth.bases.base import BaseConfig, StableDiffusionBase
 from keras_booth.bases.checkpoints import refuse_pickle
+from keras_booth.bases.external_vae import read_vae
 from keras_booth.bases.kerascv import WEIGHTS_1_4, WEIGHTS_2_1, clip_vocabulary, load_kerascv_weights
 from keras_booth.bases.text_encoder import TextEncoderConfig
 from keras_booth.bases.tiny_world.config import VOCABULARY, WEIGHTS, tiny_world_config
@@ -52,13 +54,15 @@ def load_base(
     vocabulary=None,
     prediction_type=None,
     zero_terminal_snr=False,
+    vae=None,
     seed=None,
 ):
     """Make a base.
 
     Args:
         preset: str. A key of `PRESETS`; or the path of a folder in diffusers' format; or of a `.safetensors` file in
-            the original layout; or `"hf://owner/name"`, with `"@revision"` by choice.
+            the original layout; or of a `.keras` file that `DreamBooth.save` wrote, whose LoRA is merged into the
+            weights; or `"hf://owner/name"` or `"hf://owner/name/file.safetensors"`, with `"@revision"` by choice.
         weights: `"pretrained"`, or `None` for random ones.
         image_size: int or (height, width) in pixels; `None` for the base's own.
         dtype: dtype policy of text encoder and UNet; `None` for the global one.
@@ -66,6 +70,7 @@ def load_base(
         prediction_type: `"epsilon"` or `"v_prediction"`, where a file does not say it; `None` for the base's own.
         zero_terminal_snr: bool. Whether to rescale the noise schedule so that its last timestep is noise alone, and to
             sample from there (arXiv:2305.08891, algorithm 1); `False` for the base's own. For bases that predict v.
+        vae: path or hub address of another autoencoder, which takes the place of the base's; see `read_vae`.
         seed: int. Seed of random weights; `None` leaves the global state alone.
 
     Returns:
@@ -79,62 +84,96 @@ def load_base(
     ```python
     base = keras_booth.bases.load_base("tiny_world")
     base = keras_booth.bases.load_base("checkpoints/my-finetune", dtype="mixed_bfloat16")
+    base = keras_booth.bases.load_base("model.safetensors", vae="vae-ft-mse-840000-ema-pruned.safetensors")
     ```
     """
     if weights not in ("pretrained", None):
         raise InputError(f"`weights` must be 'pretrained' or None. Received: weights={weights!r}")
-    config, tokenizer, load = _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr)
+    other = None if vae is None else read_vae(vae)
+    config, tokenizer, load = _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr, other)
     if seed is not None:
         keras.utils.set_random_seed(seed)
     base = StableDiffusionBase(config, tokenizer, dtype)
     if weights is not None:
         load(base)
+        base.fine_tuned = is_archive(preset)
+    if other is not None:
+        other.load(base)
     return base
 
 
-def describe_base(preset, *, image_size=None, vocabulary=None, prediction_type=None, zero_terminal_snr=False):
+def describe_base(preset, *, image_size=None, vocabulary=None, prediction_type=None, zero_terminal_snr=False, vae=None):
     """What `load_base` would make, without its weights: `(BaseConfig, Tokenizer)`."""
-    return _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr)[:2]
+    other = None if vae is None else read_vae(vae)
+    return _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr, other)[:2]
 
 
-def _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr):
-    config, tokenizer, load = describe(str(preset), _read(vocabulary), prediction_type)
+def _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr, vae):
+    config, tokenizer, load = describe(str(preset), _read(vocabulary), prediction_type, vae)
     changes = {"prediction_type": prediction_type} if prediction_type else {}
     if zero_terminal_snr:
         # Only trailing timesteps begin where there is noise alone.
         changes |= {"zero_terminal_snr": True, "timestep_spacing": "trailing"}
     config = dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, **changes))
+    if vae is not None:
+        config = vae.put_into(config)
     return (config if image_size is None else config.with_image_size(image_size)), tokenizer, load
 
 
-def describe(preset, vocabulary, prediction_type):
-    """`(BaseConfig, Tokenizer, loader of weights)` of whatever a user may name."""
+def describe(preset, vocabulary, prediction_type, vae):
+    """`(BaseConfig, Tokenizer, loader of weights)` of whatever a user may name.
+
+    Args:
+        preset: str.
+        vocabulary: bytes of a merge list, or `None`.
+        prediction_type: str, or `None`.
+        vae: `ExternalVAE`, for which the loader need not load an autoencoder; or `None`.
+    """
     if preset in PRESETS:
         make, load = PRESETS[preset]
-        return *make(vocabulary), load
-    if preset.startswith(hub.PREFIX):
-        config, tokenizer, load = describe_folder(hub.fetch(preset), prediction_type)
-        return config.named(preset), tokenizer, load
-    path = pathlib.Path(preset)
-    if path.is_dir():
-        return describe_folder(path, prediction_type)
+        return with_room_for(vae, preset, *make(vocabulary), load)
+    path = hub.fetch(preset) if preset.startswith(hub.PREFIX) else pathlib.Path(preset)
+    if is_archive(path) and path.is_file():
+        return with_room_for(vae, preset, *describe_archive(path, vocabulary))
     refuse_pickle(path)
-    if path.is_file():
-        config, checkpoint = single_file.read_single_file(path, prediction_type)
-        tokenizer = Tokenizer(
-            vocabulary or clip_vocabulary(), config.text_encoder.max_length, config.text_encoder.padding
+    autoencoder = None if vae is None else vae.config
+    if path.is_dir():
+        config, tokenizer, checkpoints = diffusers_format.read_folder(path, prediction_type, autoencoder)
+        load = functools.partial(diffusers_format.load_folder, checkpoints=checkpoints)
+    elif path.is_file():
+        config, checkpoint = single_file.read_single_file(path, prediction_type, autoencoder)
+        text = config.text_encoder
+        tokenizer = Tokenizer(vocabulary or clip_vocabulary(), text.max_length, text.padding, text.added_tokens)
+        without = vae is not None
+        load = functools.partial(single_file.load_single_file, checkpoint=checkpoint, without_autoencoder=without)
+    else:
+        raise InputError(f"{what_presets_are(preset)} Received: preset={preset!r}")
+    return (config.named(preset) if preset.startswith(hub.PREFIX) else config), tokenizer, load
+
+
+def is_archive(preset):
+    """Whether a preset is a model that was saved by training, and so fine-tuned already."""
+    return pathlib.PurePath(preset).suffix == ".keras"
+
+
+def with_room_for(vae, preset, config, tokenizer, load):
+    """A description whose loader loads an autoencoder in any case; refused if another one would be of another size."""
+    if vae is not None and vae.config != config.autoencoder:
+        raise InputError(
+            f"The autoencoder must have the sizes of the one in preset={preset!r}, {config.autoencoder}. "
+            f"Received: {vae.config} in vae={vae.path}"
         )
-        return config, tokenizer, functools.partial(single_file.load_single_file, checkpoint=checkpoint)
-    raise InputError(
-        f"`preset` must be one of {tuple(PRESETS)}, a folder in diffusers' format, a `.safetensors` file, or "
-        f"'hf://owner/name'. Received: preset={preset!r}"
+    return config, tokenizer, load
+
+
+def what_presets_are(preset):
+    """A sentence for a preset that is nothing."""
+    if hub.looks_like_a_repository(preset):
+        return f"There is no such file or folder; for the checkpoint of that name on the hub write hf://{preset}."
+    return (
+        f"`preset` must be one of {tuple(PRESETS)}, a folder in diffusers' format, a `.safetensors` file, a `.keras` "
+        "file, or 'hf://owner/name'."
     )
-
-
-def describe_folder(folder, prediction_type):
-    """`describe` for a folder in diffusers' format."""
-    config, tokenizer, checkpoints = diffusers_format.read_folder(folder, prediction_type)
-    return config, tokenizer, functools.partial(diffusers_format.load_folder, checkpoints=checkpoints)
 
 
 def _read(path):

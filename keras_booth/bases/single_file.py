@@ -11,43 +11,33 @@ from keras_booth.bases.autoencoder import AutoencoderConfig
 from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.checkpoints import Checkpoint, check, load, write_tensors
 from keras_booth.bases.layouts import CLIP_PREFIX, OPEN_CLIP_PREFIX, ORIGINAL, component_tensors
+from keras_booth.bases.prediction import find_schedule, log_once
+from keras_booth.bases.single_file_names import AUTOENCODER, UNET, original_name, refuse_other_models, refuse_parts
 from keras_booth.bases.text_encoder import TextEncoderConfig
 from keras_booth.bases.unet import UNetConfig
-from keras_booth.diffusion import NoiseSchedule
 from keras_booth.tools.errors import CheckpointError
 
-UNET = "model.diffusion_model."
 OWN = "keras_booth.base"  # a field of the metadata: sizes that shapes do not say
-ENCODER = "first_stage_model.encoder."
 HEADS, HEAD_WIDTH = 8, 64  # of Stable Diffusion 1.x, and of 2.x
 UNUSED_LAYER = 23  # the last of OpenCLIP ViT-H in Stable Diffusion 2.x
-# What training leaves beside the weights, and OpenCLIP's last layer, which Stable Diffusion 2.x does not use.
+# What training leaves beside the weights.
 IGNORED = (
     r"model_ema\.",
-    r"first_stage_model\.loss\.",
+    r"first_stage_model\.(loss|model_ema)\.",
     r"(?!model\.|first_stage_model\.|cond_stage_model\.)[\w.]+$",
     r".*\.position_ids$",
-    r"cond_stage_model\.model\.(text_projection|logit_scale)$",
-    r"cond_stage_model\.(logit_scale|model\.attn_mask)$",
 )
 
-ELSEWHERE = {
-    "conditioner.embedders.": "Stable Diffusion XL",
-    "model.diffusion_model.joint_blocks.": "Stable Diffusion 3",
-    "model.diffusion_model.double_blocks.": "Flux",
-    "control_model.": "ControlNet",
-    "lora_unet_": "LoRA",
-}
 ARCHITECTURES = {False: "stable-diffusion-v1", True: "stable-diffusion-v2"}
 
 
-def read_single_file(path, prediction_type=None):
-    """Describe a checkpoint in the original layout, without reading its weights.
+def read_single_file(path, prediction_type=None, autoencoder=None):
+    """Describe a checkpoint in the original layout, without loading its weights.
 
     Args:
         path: `Path` of the file.
-        prediction_type: `"epsilon"` or `"v_prediction"`; `None` for what the file says, or else epsilon for 1.x and v
-            for 2.x.
+        prediction_type: `"epsilon"` or `"v_prediction"`; `None` for what the file says, see `find_schedule`.
+        autoencoder: `AutoencoderConfig` of another autoencoder, which then need not be in the file; or `None`.
 
     Returns:
         `(config, checkpoint)`: `BaseConfig` and `Checkpoint`.
@@ -55,36 +45,41 @@ def read_single_file(path, prediction_type=None):
     Raises:
         CheckpointError: naming the file and the tensor that is missing, or the architecture that is not supported.
     """
-    checkpoint = Checkpoint([path])
+    checkpoint = Checkpoint([path], original_name)
     shapes = checkpoint.shapes
-    for prefix, model in ELSEWHERE.items():
-        if any(name.startswith(prefix) for name in shapes):
-            raise CheckpointError(
-                f"This is a {model} file; only Stable Diffusion 1.x and 2.x can be a base. Received: {path}"
-            )
+    refuse_other_models(shapes, path)
+    refuse_parts(shapes, path, autoencoder is not None)
     if OWN in checkpoint.metadata:
         return read_own(checkpoint.metadata[OWN], path), checkpoint
-    open_clip = f"{OPEN_CLIP_PREFIX}ln_final.weight" in shapes
-    unet, text_encoder = read_unet(shapes, path), read_text_encoder(shapes, open_clip, path)
-    autoencoder = read_autoencoder(shapes, path)
-    if unet.latent_channels != autoencoder.latent_channels:
+    unet = read_unet(shapes, path)
+    latents = find(shapes, f"{UNET}out.2.weight", path)[0]
+    if autoencoder is None:
+        autoencoder = read_autoencoder(shapes, path)
+        latents = autoencoder.latent_channels
+    if unet.latent_channels != latents:
         raise CheckpointError(
-            f"The tensor '{UNET}input_blocks.0.0.weight' takes {unet.latent_channels} channels, not the "
-            f"{autoencoder.latent_channels} of the latents: inpainting and depth checkpoints are not supported. "
-            f"Received: {path}"
+            f"The tensor '{UNET}input_blocks.0.0.weight' takes {unet.latent_channels} channels, not the {latents} of "
+            f"the latents: inpainting and depth checkpoints are not supported. Received: {path}"
         )
-    stated = {"v": "v_prediction", "epsilon": "epsilon"}.get(checkpoint.metadata.get("modelspec.prediction_type"))
-    prediction_type = prediction_type or stated or ("v_prediction" if open_clip else "epsilon")
+    # Stable Diffusion 2.x is what projects by dense layers.
+    second = unet.linear_projection
+    schedule, sign = find_schedule(checkpoint, second, prediction_type)
     size = re.fullmatch(r"(\d+)x(\d+)", checkpoint.metadata.get("modelspec.resolution", ""))
-    default = 768 if open_clip and prediction_type == "v_prediction" else 512
+    default = 768 if second and schedule.prediction_type == "v_prediction" else 512
     config = BaseConfig(
         name=path.stem,
         image_size=(int(size[2]), int(size[1])) if size else default,
-        text_encoder=text_encoder,
+        text_encoder=read_text_encoder(shapes, second, path),
         unet=unet,
         autoencoder=autoencoder,
-        schedule=NoiseSchedule(prediction_type=prediction_type),
+        schedule=schedule,
     )
+    if sign:
+        height, width = config.image_size
+        log_once(
+            f"{path.name} is read as a base that predicts {schedule.prediction_type}, at {width}x{height} pixels: "
+            f"{sign}. If that is wrong, set base.prediction_type and base.image_size."
+        )
     return config, checkpoint
 
 
@@ -142,26 +137,42 @@ def read_unet(shapes, path):
     )
 
 
-def read_autoencoder(shapes, path):
-    """`AutoencoderConfig` from the shapes of the tensors."""
-    levels = count(shapes, re.escape(ENCODER) + r"down\.(\d+)\.")
-    names = [f"{ENCODER}down.{level}.block.0.conv1.weight" for level in range(max(levels, 1))]
-    blocks = count(shapes, re.escape(ENCODER) + r"down\.0\.block\.(\d+)\.")
+def read_autoencoder(shapes, path, layout=ORIGINAL, prefix=AUTOENCODER):
+    """`AutoencoderConfig` from the shapes of the tensors.
+
+    Args:
+        shapes: dict of shapes by name.
+        path: `Path` of the file, for a message.
+        layout: `ORIGINAL` or `DIFFUSERS`, whose names the tensors have.
+        prefix: str, what they begin with.
+    """
+    place, block = ("down.{}", "block.{}") if layout == ORIGINAL else ("down_blocks.{}", "resnets.{}")
+    stem, number = f"{prefix}encoder.{place}.", r"(\d+)"
+    levels = count(shapes, stem.format(number))
+    blocks = count(shapes, f"{stem}{block}.".format(0, number))
+    names = [f"{stem}{block}.conv1.weight".format(level, 0) for level in range(max(levels, 1))]
     return AutoencoderConfig(
-        latent_channels=find(shapes, "first_stage_model.post_quant_conv.weight", path)[0],
+        latent_channels=find(shapes, f"{prefix}post_quant_conv.weight", path)[0],
         widths=[find(shapes, name, path)[0] for name in names],
         encoder_blocks=blocks,
         decoder_blocks=blocks + 1,
     )
 
 
-def read_text_encoder(shapes, open_clip, path):
-    """`TextEncoderConfig` from the shapes of the tensors."""
-    if open_clip:
+def read_text_encoder(shapes, second, path):
+    """`TextEncoderConfig` from the shapes of the tensors, in CLIP's or OpenCLIP's names.
+
+    Args:
+        shapes: dict of shapes by name.
+        second: bool. Whether it is Stable Diffusion 2.x, whose text encoder is OpenCLIP's.
+        path: `Path` of the file, for a message.
+    """
+    if has_open_clip(shapes):
         prefix, positions, layers = OPEN_CLIP_PREFIX, "positional_embedding", r"transformer\.resblocks\.(\d+)\."
+        tokens = "token_embedding.weight"
     else:
         prefix, positions, layers = CLIP_PREFIX, "embeddings.position_embedding.weight", r"encoder\.layers\.(\d+)\."
-    tokens = "token_embedding.weight" if open_clip else "embeddings.token_embedding.weight"
+        tokens = "embeddings.token_embedding.weight"
     length, width = find(shapes, prefix + positions, path)
     found = count(shapes, re.escape(prefix) + layers)
     return TextEncoderConfig(
@@ -169,18 +180,34 @@ def read_text_encoder(shapes, open_clip, path):
         max_length=length,
         width=width,
         # Stable Diffusion 2.x reads OpenCLIP's embeddings before its last layer.
-        layers=min(found, UNUSED_LAYER) if open_clip else found,
+        layers=min(found, UNUSED_LAYER) if second else found,
         heads=max(width // HEAD_WIDTH, 1),
-        activation="gelu" if open_clip else "quick_gelu",
-        padding="!" if open_clip else "<|endoftext|>",
+        activation="gelu" if second else "quick_gelu",
+        padding="!" if second else "<|endoftext|>",
     )
 
 
-def load_single_file(base, checkpoint):
-    """Load what `read_single_file` described: everything is checked before anything is loaded."""
-    tensors = [tensor for component in component_tensors(base, ORIGINAL).values() for tensor in component]
-    unused = rf"cond_stage_model\.model\.transformer\.resblocks\.{base.config.text_encoder.layers}\."
-    check(checkpoint, tensors, (*IGNORED, unused))
+def has_open_clip(names):
+    """Whether a file calls the text encoder's tensors as OpenCLIP does."""
+    return any(name.startswith(OPEN_CLIP_PREFIX) for name in names)
+
+
+def load_single_file(base, checkpoint, without_autoencoder=False):
+    """Load what `read_single_file` described: everything is checked before anything is loaded.
+
+    Args:
+        base: `StableDiffusionBase`.
+        checkpoint: `Checkpoint`.
+        without_autoencoder: bool. Whether to leave out the autoencoder, because another one is given.
+    """
+    components = component_tensors(base, ORIGINAL, has_open_clip(checkpoint.shapes))
+    if without_autoencoder:
+        del components["vae"]
+    tensors = [tensor for component in components.values() for tensor in component]
+    last = base.config.text_encoder.layers
+    unused = rf"cond_stage_model\.(model\.transformer\.resblocks|transformer\.text_model\.encoder\.layers)\.{last}\."
+    ignored = (*IGNORED, unused, *([r"first_stage_model\."] if without_autoencoder else []))
+    check(checkpoint, tensors, ignored)
     load(checkpoint, tensors)
 
 

@@ -24,6 +24,7 @@ class TextEncoderConfig:
         heads: int. Attention heads; divides `width`.
         activation: `"quick_gelu"` or `"gelu"`.
         padding: str. Token that fills short prompts: the end token in Stable Diffusion 1.x, "!" in 2.x.
+        added_tokens: tuple of the fields of `AddedToken`s; see `Tokenizer`.
     """
 
     vocabulary_size: int = 49408
@@ -33,8 +34,10 @@ class TextEncoderConfig:
     heads: int = 12
     activation: str = "quick_gelu"
     padding: str = "<|endoftext|>"
+    added_tokens: tuple[tuple[str, int, bool], ...] = ()
 
     def __post_init__(self):
+        object.__setattr__(self, "added_tokens", tuple(map(tuple, self.added_tokens)))
         check_count("layers", "num_hidden_layers", self.layers)
         check_heads(self.heads, self.width)
 

@@ -4,6 +4,7 @@ import logging
 import pathlib
 import re
 import tempfile
+import typing
 import unicodedata
 
 import numpy as np
@@ -17,6 +18,46 @@ logger = logging.getLogger("keras_booth")
 START, END = "<|startoftext|>", "<|endoftext|>"
 # Texts that were said to be cut, with the window they did not fit into.
 _complained = set()
+WORDS = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+")
+
+
+class AddedToken(typing.NamedTuple):
+    """A text that is one token wherever it stands, also within a word.
+
+    Args:
+        content: str.
+        id: int.
+        normalized: bool. Whether it is looked for in the cleaned text, in which case does not matter; or in the text
+            as it was given.
+    """
+
+    content: str
+    id: int
+    normalized: bool
+
+
+def clean(text):
+    """Composed characters, single spaces, lower case."""
+    text = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
+    # Character by character: Python's own `lower` minds the place of a letter in its word (Greek sigma).
+    return "".join(character.lower() for character in text)
+
+
+class Splitter:
+    """Cuts texts at added tokens; where several begin, at the longest.
+
+    Args:
+        tokens: dict of ids by content.
+    """
+
+    def __init__(self, tokens):
+        self.tokens = tokens
+        longest_first = sorted(tokens, key=len, reverse=True)
+        self._pattern = re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
+
+    def __call__(self, text):
+        """list of `(part of the text, id of the added token that it is, or None)`."""
+        return [(part, self.tokens.get(part)) for part in self._pattern.split(text) if part]
 
 
 class Tokenizer:
@@ -28,12 +69,13 @@ class Tokenizer:
         vocabulary: bytes of a gzipped BPE merge list in CLIP's format, one pair a line after a header.
         max_length: int. Tokens of a prompt, start and end included.
         padding: str. Token that fills short prompts: the end token in Stable Diffusion 1.x, "!" in 2.x.
+        added: sequence of `AddedToken`, or of tuples of its fields. Empty for the start and the end token, normalized.
 
     Raises:
         InputError: if the padding token is not in the vocabulary.
     """
 
-    def __init__(self, vocabulary, max_length=77, padding=END):
+    def __init__(self, vocabulary, max_length=77, padding=END, added=()):
         self.vocabulary = bytes(vocabulary)
         self.max_length = max_length
         self.padding = padding
@@ -41,8 +83,18 @@ class Tokenizer:
             path = pathlib.Path(folder, "vocabulary.txt.gz")
             path.write_bytes(self.vocabulary)
             self._bpe = SimpleTokenizer(bpe_path=str(path))
-        if padding not in self.ids:
+        # It would see start and end in any word that reads like them; here they are added tokens.
+        self._bpe.cache.clear()
+        self.added = tuple(AddedToken(*token) for token in added) or (
+            AddedToken(START, self.ids[START], True),
+            AddedToken(END, self.ids[END], True),
+        )
+        self._verbatim = Splitter({token.content: token.id for token in self.added if not token.normalized})
+        self._normalized = Splitter({clean(token.content): token.id for token in self.added if token.normalized})
+        known = self.ids | {token.content: token.id for token in self.added}
+        if padding not in known:
             raise InputError(f"The padding token must be in the vocabulary. Received: padding={padding!r}")
+        self.pad = known[padding]
 
     @property
     def ids(self):
@@ -56,7 +108,7 @@ class Tokenizer:
 
     @property
     def vocabulary_size(self):
-        """int: the number of tokens."""
+        """int: the number of tokens, without added ones."""
         return len(self._bpe.vocab)
 
     @property
@@ -69,23 +121,25 @@ class Tokenizer:
         """int: id of the token that ends a prompt."""
         return self.ids[END]
 
-    @property
-    def pad(self):
-        """int: id of the token that fills short prompts."""
-        return self.ids[self.padding]
-
     def pieces(self, text):
         """The token ids of `text` alone: a list of int, without start, end and padding.
 
-        Cleans the text as transformers' `CLIPTokenizer` does, where KerasCV's tokenizer also resolves HTML entities.
+        Cuts and cleans the text as transformers' `CLIPTokenizer` does; KerasCV's tokenizer also resolves HTML entities.
         """
-        text = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
-        # Character by character: Python's own `lower` minds the place of a letter in its word (Greek sigma).
-        text = "".join(character.lower() for character in text)
         pieces = []
-        for word in regex.findall(self._bpe.pat, text):
-            symbols = "".join(self._bpe.byte_encoder[byte] for byte in word.encode())
-            pieces += [self.ids[piece] for piece in self._bpe.bpe(symbols).split(" ")]
+        for part, token in self._verbatim(text):
+            pieces += self._cleaned_pieces(part) if token is None else [token]
+        return pieces
+
+    def _cleaned_pieces(self, text):
+        pieces = []
+        for part, token in self._normalized(clean(text)):
+            if token is not None:
+                pieces.append(token)
+                continue
+            for word in WORDS.findall(part):
+                symbols = "".join(self._bpe.byte_encoder[byte] for byte in word.encode())
+                pieces += [self.ids[piece] for piece in self._bpe.bpe(symbols).split(" ")]
         return pieces
 
     def cut_off(self, text):

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_booth.bases import BaseConfig, StableDiffusionBase, Tokenizer, recall, remember
-from keras_booth.dreambooth.storage import VOCABULARY_FILE, save_archive
+from keras_booth.bases import VOCABULARY_FILE, BaseConfig, StableDiffusionBase, Tokenizer, recall, remember
+from keras_booth.dreambooth.storage import save_archive
 from keras_booth.tools.errors import InputError
 
 
@@ -59,7 +59,7 @@ class Archived:
         """Read the vocabulary from a `.keras` archive."""
         with open(f"{folder}/{VOCABULARY_FILE}", "rb") as file:
             config = self.base.config.text_encoder
-            self.base.tokenizer = Tokenizer(file.read(), config.max_length, config.padding)
+            self.base.tokenizer = Tokenizer(file.read(), config.max_length, config.padding, config.added_tokens)
 
     # Keras saves no seed generators: without this, a resumed run would see the noise of its beginning again.
 

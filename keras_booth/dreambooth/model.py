@@ -127,6 +127,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         prediction_type=None,
         zero_terminal_snr=False,
         merge_tokens=0.0,
+        vae=None,
         seed=0,
         **kwargs,
     ):
@@ -134,7 +135,8 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
 
         Args:
             preset: str. `"tiny_world"`, `"stable_diffusion_1.4"`, `"stable_diffusion_2.1"`; or the path of a folder in
-                diffusers' format; or of a `.safetensors` file in the original layout; or `"hf://owner/name"`.
+                diffusers' format; or of a `.safetensors` file in the original layout; or of a `.keras` file, to train
+                on from a saved model; or `"hf://owner/name"` or `"hf://owner/name/file.safetensors"`.
             weights: `"pretrained"`, or `None` for random ones.
             image_size: int or (height, width) in pixels; `None` for the base's own.
             dtype: dtype policy of text encoder and UNet, e.g. `"mixed_bfloat16"`; `None` for the global one. For LoRA
@@ -146,6 +148,8 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
                 (arXiv:2305.08891), for bases that predict v: very dark and very bright pictures become possible.
             merge_tokens: float in `[0, 0.75)`. Share of the UNet's tokens that its self-attention merges, in training
                 and drawing; see `StableDiffusionBase.merge_tokens`.
+            vae: path or hub address of an autoencoder that takes the place of the base's, such as vae-ft-mse: a folder
+                in diffusers' format, or a `.safetensors` file; `None` for the base's own.
             seed: int >= 0; `None` for any, which is logged.
             **kwargs: see `DreamBooth`.
         """
@@ -161,6 +165,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             vocabulary=vocabulary,
             prediction_type=prediction_type,
             zero_terminal_snr=zero_terminal_snr,
+            vae=vae,
             seed=base_seed,
         )
         base.merge_tokens(merge_tokens)

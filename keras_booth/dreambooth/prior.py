@@ -1,7 +1,9 @@
 """Class images: what the frozen base draws of the class, so that it is kept (arXiv:2208.12242, section 3.2)."""
 
 import dataclasses
+import functools
 import hashlib
+import logging
 
 import numpy as np
 import tqdm
@@ -62,11 +64,23 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, drawing, p
     Returns:
         `PhotoSet` of `count` PNG files and the latents that they were decoded from.
     """
+    if booth.base.fine_tuned:
+        warn_of_fine_tuned(booth.base.config.name)
     cache = ClassCache(describe(booth, prompt, drawing, seed), folder)
     if cache.missing(count):
         with cache.locked():
             draw_missing(booth, cache, count, seed, batch_size, drawing, progress)
     return cache.photo_set(count)
+
+
+@functools.cache
+def warn_of_fine_tuned(name):
+    """Says once that class images are not those of an original base."""
+    logging.getLogger("keras_booth").warning(
+        f"The class images are drawn by a model that was fine-tuned already, on top of {name}: what it lost of the "
+        "class stays lost. To keep the class as the original base knows it, give images drawn by that one as "
+        "prior.folder."
+    )
 
 
 def draw_missing(booth, cache, count, seed, batch_size, drawing, progress):

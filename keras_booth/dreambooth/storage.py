@@ -1,6 +1,5 @@
 """One `.keras` file: written whole or not at all, refused with a sentence when it is not ours."""
 
-import json
 import pathlib
 import shutil
 import tempfile
@@ -9,13 +8,10 @@ import zipfile
 import h5py
 import keras
 
-from keras_booth.tools.errors import CheckpointError, InputError
+from keras_booth.bases import WEIGHTS_FILE, read_archive
+from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
 
-WEIGHTS_FILE = "model.weights.h5"
-CONFIG_FILE = "config.json"
-VOCABULARY_FILE = "vocabulary.txt.gz"
-CLASS = "keras_booth>DreamBooth"
 DTYPES = ("float32", "float16")
 
 
@@ -81,28 +77,5 @@ def load(path):
     Raises:
         CheckpointError: if the file is missing, damaged, or holds something else.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"There is no such file; give the `.keras` file that training wrote. Received: {path}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-            if damaged:
-                raise zipfile.BadZipFile(f"{damaged} in it is damaged")
-            config = json.loads(archive.read(CONFIG_FILE))
-            missing = {WEIGHTS_FILE, f"assets/{VOCABULARY_FILE}"} - set(archive.namelist())
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(
-            f"The file is damaged or truncated, or no `.keras` file: {error}. Received: {path}"
-        ) from error
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"The file is no `.keras` file: it lacks a readable {CONFIG_FILE}. Received: {path}"
-        ) from error
-    config = config if isinstance(config, dict) else {}
-    if config.get("registered_name") != CLASS:
-        kind = config.get("class_name", "something else")
-        raise CheckpointError(f"The file holds a {kind}, not a DreamBooth that keras_booth saved. Received: {path}")
-    if missing:
-        raise CheckpointError(f"The file is damaged: it lacks {min(missing)}. Received: {path}")
+    read_archive(path, thorough=True)
     return keras.saving.load_model(path)

@@ -34,7 +34,7 @@ class BaseOptions:
 
     Args:
         preset: "tiny_world", "stable_diffusion_1.4" or "stable_diffusion_2.1"; a folder in diffusers' format; a
-            .safetensors file; or hf://owner/name.
+            .safetensors file; a .keras file, to train on from it; or hf://owner/name.
         weights: "pretrained", or null for random ones.
         image_size: Side of the pictures in pixels, or [height, width]; null for the base's own.
         dtype: Precision of text encoder and UNet; null for Keras's own, float32. With LoRA, bfloat16 and float16 are
@@ -43,6 +43,8 @@ class BaseOptions:
         prediction_type: "epsilon" or "v_prediction", where a file does not say it; null for the base's own.
         zero_terminal_snr: Rescale the noise schedule so that it ends in noise alone; for bases that predict v.
         merge_tokens: Share of the tokens that the UNet's self-attention merges, for speed at a large size; 0 for none.
+        vae: Another autoencoder (vae-ft-mse, …): a folder in diffusers' format, a .safetensors file, or hf://owner/name;
+            null for the base's own.
     """
 
     preset: str = "tiny_world"
@@ -53,6 +55,7 @@ class BaseOptions:
     prediction_type: Literal["epsilon", "v_prediction"] | None = None
     zero_terminal_snr: bool = False
     merge_tokens: float = 0.0
+    vae: str | None = None
 
     def __post_init__(self):
         expand_homes(self, "base", "preset", "vocabulary")

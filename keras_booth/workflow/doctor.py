@@ -43,6 +43,7 @@ def diagnose(config, photographs=None, quick=False):
         vocabulary=options.vocabulary,
         prediction_type=options.prediction_type,
         zero_terminal_snr=options.zero_terminal_snr,
+        vae=options.vae,
     )
     photographs = photographs or inspect_subjects(config)
     findings = [

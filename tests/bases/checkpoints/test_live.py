@@ -9,6 +9,7 @@ diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
 from keras_booth.bases import export_base, load_base
+from keras_booth.bases.scheduler_format import SCHEDULERS, parse_schedule
 from keras_booth.bases.tiny_world.config import VOCABULARY
 from tests.bases.checkpoints.families import FAMILIES, NEGATIVE, PROMPT, draw, inputs, write_checkpoint
 
@@ -83,6 +84,15 @@ def test_tokenizer(tmp_path):
     found = tokenizer(prompts, padding="max_length", truncation=True)["input_ids"]
     assert np.array(found).tolist() == base.tokenizer(prompts).tolist()
     assert VOCABULARY.is_file()
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS)
+def test_schedulers(kind):
+    """Every scheduler that is accepted adds the noise that we add."""
+    stated = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    theirs = getattr(diffusers, kind)(**stated).alphas_cumprod
+    ours = parse_schedule(stated | {"_class_name": kind}).alphas_cumprod
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4)
 
 
 @pytest.mark.large

@@ -102,6 +102,10 @@ class TestFolder:
             ("scheduler/scheduler_config.json", "beta_schedule", "sigmoid"),
             ("scheduler/scheduler_config.json", "prediction_type", "sample"),
             ("scheduler/scheduler_config.json", "trained_betas", [0.1, 0.2]),
+            ("scheduler/scheduler_config.json", "use_flow_sigmas", True),
+            ("scheduler/scheduler_config.json", "_class_name", "FlowMatchEulerDiscreteScheduler"),
+            ("scheduler/scheduler_config.json", "_class_name", "EDMEulerScheduler"),
+            ("vae/config.json", "_class_name", "AsymmetricAutoencoderKL"),
         ],
     )
     def test_unsupported_config(self, folder, file, field, value):
@@ -123,7 +127,7 @@ class TestFolder:
     def test_tokenizer_with_added_tokens(self, folder):
         path = folder / "tokenizer" / "vocab.json"
         edit_json(path, **{"<my-cat>": 1211})
-        refused(folder, "added tokens", "vocab.json")
+        refused(folder, "added tokens", "'<my-cat>'", "vocab.json")
 
 
 class TestFile:
@@ -135,7 +139,8 @@ class TestFile:
     @pytest.mark.parametrize(
         "key, model",
         [
-            ("conditioner.embedders.0.model.ln_final.weight", "Stable Diffusion XL"),
+            ("conditioner.embedders.1.model.ln_final.weight", "Stable Diffusion XL"),
+            ("model.diffusion_model.label_emb.0.0.weight", "Stable Diffusion XL"),
             ("model.diffusion_model.joint_blocks.0.x.weight", "Stable Diffusion 3"),
             ("model.diffusion_model.double_blocks.0.x.weight", "Flux"),
             ("lora_unet_down_blocks_0.lora_up.weight", "LoRA"),
@@ -157,6 +162,10 @@ class TestFile:
     def test_no_such_thing(self):
         refused("stable_diffusion_9", "tiny_world", "hf://owner/name", "stable_diffusion_9")
 
+    def test_a_repository_without_its_prefix(self):
+        refused("stabilityai/stable-diffusion-2-1", "no such file or folder", "hf://stabilityai/stable-diffusion-2-1")
+        refused("tiny_world", "hf://stabilityai/sd-vae-ft-mse", vae="stabilityai/sd-vae-ft-mse")
+
     def test_inpainting(self, folder, tmp_path):
         path = export_base(load_base(folder), tmp_path / "whole.safetensors", format="safetensors")
         tensors = load_file(path)
@@ -166,7 +175,7 @@ class TestFile:
         refused(path, name, "inpainting", "whole.safetensors", vocabulary=VOCABULARY)
 
 
-@pytest.mark.parametrize("address", ["hf://", "hf://name", "hf://a/b/c", "hf://a/b@"])
+@pytest.mark.parametrize("address", ["hf://", "hf://name", "hf://a/b/c", "hf://a/b@", "hf://a/b@x/f.safetensors@y"])
 def test_hub_address(address):
     refused(address, "hf://owner/name", address)
 

@@ -1,0 +1,28 @@
+"""Ask transformers' `CLIPTokenizer` what the files of a folder mean: `python -m …checkpoints.make_special_tokens`."""
+
+import json
+import pathlib
+import tempfile
+
+import transformers
+
+from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.tokenizer import Tokenizer
+from tests.bases.checkpoints.families import HERE
+from tests.bases.checkpoints.tokenizer_files import PROMPTS, cases, write_files
+
+
+def main():
+    found = {}
+    for name, files in cases(Tokenizer(VOCABULARY.read_bytes()).vocabulary_size).items():
+        with tempfile.TemporaryDirectory() as folder:
+            folder = write_files(pathlib.Path(folder, "tokenizer"), files)
+            tokenizer = transformers.CLIPTokenizer.from_pretrained(folder)
+        options = {"padding": "max_length", "truncation": True, "max_length": 16}
+        found[name] = tokenizer(list(PROMPTS), **options)["input_ids"]
+    text = json.dumps(found).replace("]], ", "]],\n")
+    (HERE / "special_tokens.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
