@@ -462,7 +462,7 @@ class DreamBooth(Adapted, Draws, keras.Model):
         """
         added = self.adapters.added if self.adapters else None
         with self.base.present():
-            return export_base(self.base, output, format=format, dtype=dtype, added=added)
+            return export_base(self.base, output, format=format, dtype=dtype, added=added, subjects=(self.subject,))
 
 
 def check_names(identifier, class_noun):

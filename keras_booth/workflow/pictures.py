@@ -14,6 +14,7 @@ from keras_booth.tools.errors import require, require_guidance
 from keras_booth.tools.files import read_text, whole_file
 from keras_booth.version import __version__
 from keras_booth.workflow.files import check_writable, slug
+from keras_booth.workflow.infotext import infotext
 from keras_booth.workflow.progress import progress_bar
 from keras_booth.workflow.report import image_grid, image_matrix, rows_of
 
@@ -117,7 +118,7 @@ def draw_pictures(
         notes["lora_scale"] = lora_scale
     if any(booth.base.merged_tokens):
         notes["merged_tokens"] = booth.base.merged_tokens[0]
-    paths = [shot.write(folder, notes, options) for shot in shots]
+    paths = [shot.write(folder, notes, options, booth.base.schedule) for shot in shots]
     return paths + write_sheets(folder, prompts, drawings, shots, options)
 
 
@@ -175,7 +176,7 @@ class Shot:
     index: int
     drawing: object
 
-    def write(self, folder, notes, options):
+    def write(self, folder, notes, options, schedule):
         """Writes it; returns the path."""
         sampling = dataclasses.asdict(self.drawing.sampling)
         drawing = {name: value for name, value in vars(self.drawing).items() if name != "sampling"}
@@ -183,6 +184,15 @@ class Shot:
             del drawing["strength"]
         text = {"prompt": self.prompt, "seed": self.seed, "index": self.index, **sampling, **drawing}
         text |= {"image": options.image, **notes}
+        text["parameters"] = infotext(
+            self.prompt,
+            self.drawing,
+            self.picture.shape[:2],
+            self.drawing.sampling.visits_karras(schedule),
+            seed=self.seed,
+            index=self.index,
+            model=notes["model"],
+        )
         name = f"{slug(self.prompt)}-seed{self.seed}-{self.index:02d}"
         if options.matrix:
             name += f"-steps{self.drawing.sampling.steps}-scale{self.drawing.guidance_scale:g}"
@@ -249,7 +259,8 @@ def write_picture(path, image, text):
     notes = PngInfo()
     for key, value in text.items():
         if value not in (None, ""):
-            notes.add_itxt(key, str(value))
+            # In plain chunks where the letters allow it, which more programs read.
+            notes.add_text(key, str(value))
     with whole_file(path) as part:
         image.save(part, format="png", pnginfo=notes)
     return path
