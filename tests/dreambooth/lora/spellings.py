@@ -47,7 +47,7 @@ def old_attention(name, processor=""):
     for layer, old in OLD.items():
         if name.endswith((f"attn1.{layer}", f"attn2.{layer}", f"self_attn.{layer}")):
             return f"{name.removesuffix(layer)}{'' if 'self_attn' in name else processor}{old}_lora"
-    return f"{name}.lora"
+    return f"{name}.lora" if "text_model" not in name else f"{name}.lora_linear_layer"
 
 
 def with_ones(lora):
