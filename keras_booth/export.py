@@ -10,14 +10,21 @@ def make_parser():
     """The parser of this command."""
     parser = Parser(
         prog="python -m keras_booth.export",
-        description="Writes a trained model for diffusers, or as one file for ComfyUI and AUTOMATIC1111.",
+        description="Writes a trained model for diffusers, or as one file for ComfyUI and AUTOMATIC1111; or its LoRA "
+        "alone, for all of these.",
     )
     parser.add_argument("model", type=user_path, help="the .keras file that training wrote")
     parser.add_argument("--output", type=user_path, required=True, help="folder, or file that ends in .safetensors")
     parser.add_argument(
         "--format",
-        choices=("diffusers", "safetensors"),
-        help="diffusers: a folder; safetensors: one file in the original layout (default: what the output's name says)",
+        choices=("diffusers", "safetensors", "lora"),
+        help="diffusers: a folder; safetensors: one file in the original layout; lora: the LoRA alone, a file of a few "
+        "MB (default: what the output's name says, a folder or one file)",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=("kohya", "diffusers"),
+        help="of a LoRA: kohya, which ComfyUI, AUTOMATIC1111 and diffusers read; or diffusers (default: kohya)",
     )
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="(default: float32)")
     return parser

@@ -13,6 +13,10 @@ from keras_booth.bases.identifiers import rarity as rarity
 from keras_booth.bases.knowledge import known_classes as known_classes
 from keras_booth.bases.layouts import named_layers as named_layers
 from keras_booth.bases.machine import prefers_jit as prefers_jit
+from keras_booth.bases.modelspec import model_spec as model_spec
+from keras_booth.bases.modelspec import predicts_v as predicts_v
+from keras_booth.bases.modelspec import stable_diffusion_version as stable_diffusion_version
+from keras_booth.bases.modelspec import warn_of_strangers as warn_of_strangers
 from keras_booth.bases.pipeline import Drawing as Drawing
 from keras_booth.bases.pipeline import TextToImage as TextToImage
 from keras_booth.bases.presets import PRESETS as PRESETS

@@ -2,13 +2,21 @@
 
 import pathlib
 
+from keras_booth.bases.checkpoints import PICKLES
 from keras_booth.bases.diffusers_format import write_folder
+from keras_booth.bases.modelspec import warn_of_strangers
 from keras_booth.bases.single_file import write_single_file
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
 
 FORMATS = ("diffusers", "safetensors")
 DTYPES = ("float32", "float16")
+# A name that ends like this is meant as a file, and no folder.
+FILES = (
+    *(".safetensors", ".sft", ".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".onnx", ".gguf", ".ggml", ".tflite", ".pb"),
+    *(".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".npy", ".npz", ".msgpack"),
+    *(".json", ".yaml", ".yml", ".txt", ".csv", ".png", ".jpg", ".jpeg", ".webp"),
+)
 
 
 def check_export(output, format, dtype):
@@ -22,16 +30,27 @@ def check_export(output, format, dtype):
     if dtype not in DTYPES:
         raise InputError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
     output = pathlib.Path(output)
+    suffix = output.suffix.lower()
+    if suffix in PICKLES:
+        raise InputError(
+            f"{suffix} files are pickled, and are not written here; the same programs open a file that ends in "
+            f"'.safetensors'. Received: output={output}"
+        )
     if format == "safetensors" and output.suffix != ".safetensors":
         raise InputError(f"The file must end in '.safetensors'. Received: output={output}")
     if output.is_dir() and (format == "safetensors" or any(output.iterdir())):
         raise InputError(f"The folder is there already, and is not empty. Received: output={output}")
     if format == "diffusers" and output.is_file():
         raise InputError(f"The output must be a folder, but it is a file. Received: output={output}")
+    if format == "diffusers" and suffix in FILES:
+        raise InputError(
+            f"diffusers' format is a folder, and {suffix} is the ending of a file: leave it out, or take the format "
+            f"safetensors and a file that ends in '.safetensors'. Received: output={output}"
+        )
 
 
-def export_base(base, output, *, format="diffusers", dtype="float32", added=None):
-    """Write a base for other programs.
+def export_base(base, output, *, format="diffusers", dtype="float32", added=None, subjects=()):
+    """Write a base for other programs. Says in a warning if only diffusers will open it.
 
     Args:
         base: `StableDiffusionBase`.
@@ -40,6 +59,7 @@ def export_base(base, output, *, format="diffusers", dtype="float32", added=None
             file in the original layout, for ComfyUI and AUTOMATIC1111.
         dtype: `"float32"` or `"float16"`, in which the weights are stored.
         added: function from a `keras.Variable` to what shall be added to it in the file; `None` for nothing.
+        subjects: sequence of str, what the model was taught: `"sks dog"`. One file says it in its metadata.
 
     Returns:
         `Path` of what was written.
@@ -54,10 +74,11 @@ def export_base(base, output, *, format="diffusers", dtype="float32", added=None
             "Other programs expect one residual block more on each level of the decoder than of the encoder. Received: "
             f"encoder_blocks={autoencoder.encoder_blocks}, decoder_blocks={autoencoder.decoder_blocks}"
         )
+    warn_of_strangers(base.config)
     output = pathlib.Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     if format == "safetensors":
-        write_single_file(base, output, dtype, added)
+        write_single_file(base, output, dtype, added, subjects)
         return output
     with whole_file(output) as part:
         part.mkdir()

@@ -12,10 +12,9 @@ from keras_booth.bases.base import BaseConfig, StableDiffusionBase
 from keras_booth.bases.checkpoints import refuse_pickle
 from keras_booth.bases.external_vae import read_vae
 from keras_booth.bases.kerascv import WEIGHTS_1_4, WEIGHTS_2_1, clip_vocabulary, load_kerascv_weights
-from keras_booth.bases.text_encoder import TextEncoderConfig
+from keras_booth.bases.modelspec import SIZES
 from keras_booth.bases.tiny_world.config import VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tokenizer import Tokenizer
-from keras_booth.bases.unet import UNetConfig
 from keras_booth.bases.weights import load_weights
 from keras_booth.tools.errors import InputError
 
@@ -30,8 +29,8 @@ def _stable_diffusion_1_4(vocabulary):
 
 
 def _stable_diffusion_2_1(vocabulary):
-    text_encoder = TextEncoderConfig(width=1024, layers=23, heads=16, activation="gelu", padding="!")
-    unet = UNetConfig(heads=(5, 10, 20, 0), context_width=1024, linear_projection=True)
+    unet, text_encoder = SIZES[2]
+    text_encoder = dataclasses.replace(text_encoder, padding="!")
     # KerasCV publishes 2.1-base, which predicts the noise at 512 pixels.
     config = BaseConfig(name="stable_diffusion_2.1", image_size=512, text_encoder=text_encoder, unet=unet)
     return config, Tokenizer(vocabulary or clip_vocabulary(), padding="!")

@@ -11,6 +11,7 @@ from keras_booth.bases.autoencoder import AutoencoderConfig
 from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.checkpoints import Checkpoint, check, load, write_tensors
 from keras_booth.bases.layouts import CLIP_PREFIX, OPEN_CLIP_PREFIX, ORIGINAL, component_tensors
+from keras_booth.bases.modelspec import model_spec
 from keras_booth.bases.prediction import find_schedule, log_once
 from keras_booth.bases.single_file_names import AUTOENCODER, UNET, original_name, refuse_other_models, refuse_parts
 from keras_booth.bases.text_encoder import TextEncoderConfig
@@ -28,7 +29,6 @@ IGNORED = (
     r".*\.position_ids$",
 )
 
-ARCHITECTURES = {False: "stable-diffusion-v1", True: "stable-diffusion-v2"}
 
 
 def read_single_file(path, prediction_type=None, autoencoder=None):
@@ -211,25 +211,15 @@ def load_single_file(base, checkpoint, without_autoencoder=False):
     load(checkpoint, tensors)
 
 
-def write_single_file(base, path, dtype="float32", added=None):
+def write_single_file(base, path, dtype="float32", added=None, subjects=()):
     """Write one file that ComfyUI and AUTOMATIC1111 read.
 
     Args:
         base: `StableDiffusionBase`.
         path: `Path` of the file.
         dtype: `"float32"` or `"float16"`, in which the weights are stored.
-        added: see `keras_booth.bases.export_base`.
+        added, subjects: see `keras_booth.bases.export_base`.
     """
-    config = base.config
-    height, width = config.image_size
-    metadata = {
-        "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": ARCHITECTURES[config.unet.linear_projection],
-        "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
-        "modelspec.title": config.name,
-        "modelspec.resolution": f"{width}x{height}",
-        "modelspec.prediction_type": "v" if config.schedule.prediction_type == "v_prediction" else "epsilon",
-        OWN: json.dumps(config.to_dict()),
-    }
+    metadata = model_spec(base.config, subjects) | {OWN: json.dumps(base.config.to_dict())}
     tensors = [tensor for component in component_tensors(base, ORIGINAL).values() for tensor in component]
     write_tensors(tensors, path, dtype, metadata, added)

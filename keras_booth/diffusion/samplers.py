@@ -109,13 +109,16 @@ class Sampling:
     def path(self, schedule):
         """The `Path` on a schedule."""
         sampler = SAMPLERS[self.sampler]
-        # From noise alone, a level without an end, two thirds of Karras's levels would be spent on hardly anything.
-        suited = self.spacing is None and not schedule.zero_terminal_snr
-        karras = sampler.karras and suited if self.karras is None else self.karras
-        path = make_path(schedule, self.steps, self.spacing, karras, **sampler.path)
+        path = make_path(schedule, self.steps, self.spacing, self.visits_karras(schedule), **sampler.path)
         if not sampler.full_start and (self.spacing or schedule.timestep_spacing) != "leading":
             path = dataclasses.replace(path, scale=float(path.sigmas[0]))
         return path
+
+    def visits_karras(self, schedule):
+        """Whether the noise levels are Karras's."""
+        # From noise alone, a level without an end, two thirds of Karras's levels would be spent on hardly anything.
+        suited = self.spacing is None and not schedule.zero_terminal_snr
+        return SAMPLERS[self.sampler].karras and suited if self.karras is None else self.karras
 
     def left_out(self, schedule, strength):
         """How many steps are left out where a picture is drawn over (SDEdit, arXiv:2108.01073).

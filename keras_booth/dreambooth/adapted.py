@@ -1,5 +1,7 @@
 """What a DreamBooth model can do with LoRA."""
 
+import math
+
 from keras_booth.bases import named_layers
 from keras_booth.dreambooth.lora import Adapters, LoraConfig
 from keras_booth.dreambooth.lora_files import read_lora, write_lora
@@ -46,37 +48,57 @@ class Adapted:
                 variable.trainable = id(variable) in matrices
 
     def load_lora(self, path):
-        """Take LoRA from a file in diffusers' or kohya's layout.
+        """Take LoRA from a file in kohya's, diffusers' or peft's layout.
 
         A model without LoRA gets the layers of the file; a model with LoRA of the same layers and ranks takes the
         values, to train on.
 
         Args:
-            path: path of a `.safetensors` file.
+            path: path of a `.safetensors` file; or of a folder that diffusers or peft wrote.
 
         Raises:
             InputError: for a file that cannot be read, or does not fit; the model is then unchanged.
         """
-        matrices = read_lora(path, named_layers(self.base))
+        matrices = read_lora(path, self.base)
         sizes = {name: found.size for name, found in matrices.items()}
         if self.adapters is None:
             self.add_lora(sizes)
-        elif self.adapters.sizes != sizes:
-            odd = sorted(set(self.adapters.sizes.items()) ^ set(sizes.items()))[0][0]
-            raise InputError(f"The model has LoRA of other layers, ranks or alphas: see {odd!r}. Received: {path}")
+        else:
+            self._require_sizes(sizes, path)
         self.adapters.assign(matrices)
         self._views.drawer.clear()
 
-    def save_lora(self, path, *, layout="diffusers", dtype="float32"):
+    def _require_sizes(self, sizes, path):
+        """Refuse a file of other layers, ranks or alphas than the model's."""
+        mine = self.adapters.sizes
+        for name in sorted(mine.keys() | sizes.keys()):
+            ours, theirs = mine.get(name), sizes.get(name)
+            # Files round alphas.
+            if not ours or not theirs or ours[0] != theirs[0] or not math.isclose(ours[1], theirs[1], rel_tol=1e-3):
+                raise InputError(
+                    f"The model has LoRA of other layers, ranks or alphas: (rank, alpha) of {name!r} is {ours}, in the "
+                    f"file {theirs}. Received: {path}"
+                )
+
+    def save_lora(self, path, *, layout="kohya", dtype="float32", subjects=None, prompts=None):
         """Write the LoRA alone, a few megabytes, for other programs and for `load_lora`.
+
+        AUTOMATIC1111, ComfyUI, Forge and diffusers open it, if the base is a Stable Diffusion; of another base, such as
+        `tiny_world`, only diffusers does.
 
         Args:
             path: path that ends in `.safetensors`.
-            layout: `"diffusers"`, for `pipe.load_lora_weights`; or `"kohya"`, for AUTOMATIC1111 and ComfyUI.
+            layout: `"kohya"`, which all of these read; or `"diffusers"`, for `pipe.load_lora_weights` alone.
             dtype: `"float32"` or `"float16"`.
+            subjects: sequence of str, what the file says that was learned; `None` for identifier and class of the
+                model: `("sks dog",)`.
+            prompts: dict of dicts, what the file says that was shown: name of a folder -> prompt -> number of its
+                photographs. `None` for the instance prompt.
         """
         self._require_lora()
-        write_lora(self.adapters.layers, path, layout, dtype)
+        subjects = (self.subject,) if subjects is None else subjects
+        prompts = {self.subject: {self.instance_prompt: 1}} if prompts is None else prompts
+        write_lora(self.adapters.layers, path, self.base.config, layout, dtype, subjects, prompts)
 
     @property
     def lora_scale(self):

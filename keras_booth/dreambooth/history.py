@@ -31,7 +31,7 @@ class History:
 
     @property
     def trained_steps(self):
-        """int: training steps (batches) that made the weights what they are, also before the model was saved and loaded."""
+        """int: training steps (batches) that made the weights what they are, also before saving and loading."""
         past = self._views.past
         return past.steps + self._iterations() - past.counted
 

@@ -373,4 +373,4 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         """
         added = self.adapters.added if self.adapters else None
         with self.base.present():
-            return export_base(self.base, output, format=format, dtype=dtype, added=added)
+            return export_base(self.base, output, format=format, dtype=dtype, added=added, subjects=(self.subject,))

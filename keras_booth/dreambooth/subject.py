@@ -37,6 +37,11 @@ class Subject:
                 )
 
     @property
+    def subject(self):
+        """str: identifier and class, which call the subject up in a prompt: `"sks dog"`."""
+        return f"{self.identifier} {self.class_noun}"
+
+    @property
     def identifier(self):
         """str: the rare token that stands for the subject."""
         return self._views.names[0]

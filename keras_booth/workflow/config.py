@@ -230,11 +230,13 @@ class LoraOptions:
         rank: Rank of the matrices, 4 to 32; 0 to train the weights themselves.
         alpha: The matrices' product is weighed by alpha / rank; null for the rank.
         targets: Which layers get them, any of attention, feed_forward, convolution.
+        layout: Layout of the LoRA's file; kohya is read by AUTOMATIC1111, ComfyUI, Forge and diffusers.
     """
 
     rank: int = 0
     alpha: float | None = None
     targets: tuple[Literal["attention", "feed_forward", "convolution"], ...] = ("attention",)
+    layout: Literal["kohya", "diffusers"] = "kohya"
 
     def __post_init__(self):
         require(self.rank >= 0, "lora.rank", ">= 0", self.rank)

@@ -74,7 +74,8 @@ def trained_parameters(config, base):
     if not config.lora.rank:
         return base.unet.count_params() + (base.text_encoder.count_params() if text_encoder else 0)
     names = [name for name in named_layers(base) if text_encoder or name.startswith("unet.")]
-    return lora_parameters(base, LoraConfig(**dataclasses.asdict(config.lora)).select(names), config.lora.rank)
+    lora = LoraConfig(config.lora.rank, config.lora.alpha, config.lora.targets)
+    return lora_parameters(base, lora.select(names), lora.rank)
 
 
 def machine_memory():

@@ -17,6 +17,7 @@ from keras_booth.tools.files import read_text, whole_file
 from keras_booth.version import __version__
 from keras_booth.workflow.files import check_writable
 from keras_booth.workflow.ineffective import drawn_without_effect
+from keras_booth.workflow.infotext import infotext
 from keras_booth.workflow.picture_names import free_path, picture_name, sheet_name
 from keras_booth.workflow.progress import progress_bar
 from keras_booth.workflow.report import image_grid, image_matrix, rows_of
@@ -130,7 +131,7 @@ def draw_pictures(
         "merge_tokens": merge_tokens,
     }
     naming = {"own": booth.drawing(), "others": others}
-    paths = [shot.write(folder, notes, options, naming) for shot in shots]
+    paths = [shot.write(folder, notes, options, naming, booth.base.schedule) for shot in shots]
     return paths + write_sheets(folder, prompts, drawings, shots, options, naming, model)
 
 
@@ -188,7 +189,7 @@ class Shot:
     index: int
     drawing: object
 
-    def write(self, folder, notes, options, naming):
+    def write(self, folder, notes, options, naming, schedule):
         """Writes it; returns the path."""
         sampling = dataclasses.asdict(self.drawing.sampling)
         drawing = {name: value for name, value in vars(self.drawing).items() if name != "sampling"}
@@ -196,6 +197,15 @@ class Shot:
             del drawing["strength"]
         text = {"prompt": self.prompt, "seed": self.seed, "index": self.index, **sampling, **drawing}
         text |= {"image": options.image, **notes}
+        text["parameters"] = infotext(
+            self.prompt,
+            self.drawing,
+            self.picture.shape[:2],
+            self.drawing.sampling.visits_karras(schedule),
+            seed=self.seed,
+            index=self.index,
+            model=notes["model"],
+        )
         path = free_path(folder, picture_name(self, **naming, matrix=options.matrix), notes["model"])
         return write_picture(path, Image.fromarray(self.picture), text)
 
@@ -262,7 +272,8 @@ def write_picture(path, image, text):
     notes = PngInfo()
     for key, value in text.items():
         if value not in (None, ""):
-            notes.add_itxt(key, str(value))
+            # In plain chunks where the letters allow it, which more programs read.
+            notes.add_text(key, str(value))
     with whole_file(path) as part:
         image.save(part, format="png", pnginfo=notes)
     return path

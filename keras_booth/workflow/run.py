@@ -6,12 +6,13 @@ import os
 import platform
 import shutil
 import sys
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 
 import keras
 
-from keras_booth.bases import PRESETS
+from keras_booth.bases import PRESETS, Checkpoint
 from keras_booth.data import read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.dreambooth import DreamBooth, LoraConfig
@@ -138,7 +139,12 @@ def finish(config, booth, data, pictures, folder, start=0):
         callbacks, samples = fit(config, booth, *data, folder, start)
         booth.save(folder / model_name(config), dtype=config.output.dtype)
         if config.lora.rank:
-            booth.save_lora(folder / lora_name(config), dtype=config.output.dtype)
+            booth.save_lora(
+                folder / lora_name(config),
+                layout=config.lora.layout,
+                dtype=config.output.dtype,
+                **lora_notes(config, pictures.photos),
+            )
         for callback in callbacks:
             callback.finish()
         report(config, booth, samples, pictures.photos[0].paths, folder)
@@ -163,7 +169,7 @@ def build_booth(config):
         instance_prompt=subject.instance_prompt,
         class_prompt=subject.class_prompt,
         train_text_encoder=training.text_encoder,
-        lora=LoraConfig(**dataclasses.asdict(config.lora)) if config.lora.rank else None,
+        lora=LoraConfig(config.lora.rank, config.lora.alpha, config.lora.targets) if config.lora.rank else None,
         seed=training.seed,
     )
 
@@ -326,6 +332,27 @@ def lora_name(config):
     return f"{slug(config.subject.class_noun)}-lora.safetensors"
 
 
+def lora_notes(config, photos):
+    """What the LoRA's file says of the run: subjects, and the prompts of their photographs.
+
+    Args:
+        config: `RunConfig`.
+        photos: sequence of `PhotoSet`, one a subject.
+    """
+    prompts = {}
+    for subject, group in zip(config.subjects, photos, strict=True):
+        prompts.setdefault(Path(subject.photos).absolute().name, Counter()).update(group.prompts)
+    subjects = [f"{subject.identifier.strip()} {subject.class_noun.strip()}" for subject in config.subjects]
+    return {"subjects": subjects, "prompts": prompts}
+
+
+def lora_use(folder, config):
+    """What the LoRA's file is for, which depends on the base and the layout."""
+    known = "modelspec.architecture" in Checkpoint([folder / lora_name(config)]).metadata
+    others = "AUTOMATIC1111, ComfyUI, Forge, and " if known and config.lora.layout == "kohya" else ""
+    return f"what was trained alone, for {others}diffusers"
+
+
 def model_name(config):
     """Name of the model's file in the run folder."""
     return f"{slug(config.subject.class_noun)}.keras"
@@ -346,7 +373,7 @@ def summary(folder):
         [
             f"The run is in {folder}:",
             f"  {model.name:<12} the model",
-            *([f"  {lora_name(config)}  what was trained alone, for other programs"] if config.lora.rank else []),
+            *([f"  {lora_name(config)}  {lora_use(folder, config)}"] if config.lora.rank else []),
             "  samples.png  the photographs and what the model draws now",
             "  loss.png     how the losses went; log.csv has the numbers",
             "  config.yaml  all settings, to run it again",

@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from keras_booth import export
-from keras_booth.bases import load_base
+from keras_booth.bases import check_export, load_base
 from keras_booth.bases.tiny_world.config import VOCABULARY
 from tests.commands.helpers import call, files
 
@@ -29,11 +30,16 @@ def test_folder(exported, model):
         np.testing.assert_array_equal(ours.numpy().astype("float16"), theirs.numpy().astype("float16"))
 
 
-def test_single_file(model, tmp_path, capsys):
-    """The name of the output says the format."""
+def test_single_file(model, tmp_path, capsys, caplog):
+    """The name of the output says the format. What is no Stable Diffusion is not said to be one; a warning says it."""
     path = tmp_path / "dog.safetensors"
     assert export.main([str(model), "--output", str(path)]) == 0
     assert capsys.readouterr().out.strip() == str(path)
+    assert "ComfyUI and AUTOMATIC1111 cannot open what is written: the base 'tiny_world'" in caplog.text
+    with safe_open(path, "numpy") as file:
+        found = file.metadata()
+    assert found["modelspec.title"] == found["modelspec.trigger_phrase"] == "sks dog"
+    assert "stable-diffusion" not in " ".join(found.values())
     trained, again = keras.saving.load_model(model), load_base(path, vocabulary=VOCABULARY)
     for ours, theirs in zip(trained.unet.weights, again.unet.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
@@ -59,7 +65,22 @@ def test_a_model_goes_on_from_an_export(exported, workplace):
         (["photos/0.png", "--output", "out", "--format", "ckpt"], "--format"),
         (["photos/0.png", "--output", "out", "--dtype", "int8"], "--dtype"),
         (["photos/0.png"], "--output"),
+        (["photos/0.png", "--output", "dog.ckpt"], ".ckpt files are pickled, and are not written here"),
+        (["photos/0.png", "--output", "dog.PT", "--format", "safetensors"], ".pt files are pickled"),
+        (["photos/0.png", "--output", "dog.bin", "--format", "lora"], ".bin files are pickled"),
+        (["photos/0.png", "--output", "dog.zip"], ".zip is the ending of a file"),
+        (["photos/0.png", "--output", "dog.keras"], ".keras is the ending of a file"),
+        (["photos/0.png", "--output", "dog.safetensors", "--format", "diffusers"], "is the ending of a file"),
+        (["photos/0.png", "--output", "dog", "--format", "lora"], "must end in '.safetensors'"),
+        (["photos/0.png", "--output", "dog", "--layout", "kohya"], "--layout is for --format lora"),
+        (["photos/0.png", "--output", "dog.safetensors", "--format", "lora", "--layout", "a1111"], "--layout"),
     ],
 )
 def test_mistakes(refuses, arguments, sentence):
     assert sentence in refuses(export.main, arguments)
+
+
+def test_names_of_folders_with_a_dot(tmp_path):
+    """What is no ending of a file is a part of a folder's name."""
+    for name in ("dog-v1.5", "dog.v2", "dog.final", "runs.2024-05-01"):
+        check_export(tmp_path / name, "diffusers", "float32")

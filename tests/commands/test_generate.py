@@ -49,6 +49,13 @@ class TestPictures:
             "steps": "2",
         }
         assert text["Software"].startswith("keras_booth")
+        # As AUTOMATIC1111 writes it.
+        lines = text["parameters"].split("\n")
+        assert lines[0] == PROMPT
+        settings = (
+            "Steps: 2, Sampler: DPM++ 2M Karras, CFG scale: 3, Seed: 0, Size: 64x64, Model: dog, Index: 2, Version:"
+        )
+        assert lines[1].startswith(settings) and len(lines) == 2
 
     def test_same_seed_same_pictures(self, drawn, model, tmp_path):
         """In another process, in another number."""

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from keras_booth.bases import export_base, load_base
@@ -65,6 +66,17 @@ def test_single_file_without_our_metadata(base, family, tmp_path):
     assert again.config.schedule.prediction_type == base.config.schedule.prediction_type
     stated = load_base(path, vocabulary=VOCABULARY, image_size=16, prediction_type="epsilon")
     assert stated.config.schedule.prediction_type == "epsilon"
+
+
+def test_metadata_of_a_single_file(base, tmp_path, caplog):
+    """The small bases are no Stable Diffusion: nothing in the file says so, and a warning says who cannot open it."""
+    path = export_base(base, tmp_path / "dog.safetensors", format="safetensors", subjects=("sks dog",))
+    with safe_open(path, "numpy") as file:
+        found = file.metadata()
+    assert json.loads(found.pop("keras_booth.base")) == json.loads(json.dumps(base.config.to_dict()))
+    assert found["modelspec.title"] == "sks dog"
+    assert "stable-diffusion" not in " ".join(found.values())
+    assert "ComfyUI and AUTOMATIC1111 cannot open" in caplog.text
 
 
 def strip_metadata(path):

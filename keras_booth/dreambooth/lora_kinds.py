@@ -1,0 +1,79 @@
+"""Files that are given as a LoRA for Stable Diffusion and are something else: refused by their kind's name."""
+
+import re
+
+from keras_booth.tools.errors import CheckpointError
+
+SUPPORTED = "only plain LoRA (LoCon included) for Stable Diffusion 1.x and 2.x can be loaded"
+TEXTUAL_INVERSION = "a textual inversion (an embedding) and no LoRA"
+# Each with what its keys look like; the first that fits a key is taken.
+KINDS = {
+    "a checkpoint and no LoRA, which is given as the base": (
+        r"(?:model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\.|(?:text_model\.)?embeddings\.|"
+        r"(?:unet\.)?(?:conv_in|conv_out|time_embedding\.linear_[12])\.(?:weight|bias)$|"
+        r"(?:encoder|decoder)\.(?:down|up|mid|conv)"
+    ),
+    "a ControlNet": r"control_model\.|lora_controlnet|input_hint_block|controlnet_",
+    TEXTUAL_INVERSION: r"emb_params$|string_to_(?:param|token)|<[^>]*>$|clip_[lg]$",
+    "a LoRA with textual inversions in it (bundle_emb)": r"bundle_emb\.",
+    "a DoRA": r".*(?:\.dora_scale|lora_magnitude_vector)",
+    "a LoHa": r".*\.hada_",
+    "a LoKr": r".*\.lokr_",
+    "a BOFT": r".*\.boft_",
+    "an OFT": r"oft_|.*\.oft_",
+    "an IA3": r".*(?:\.on_input$|\.ia3_l|\.ia3_)",
+    "a GLoRA": r".*\.[ab][12]\.weight$",
+    "a full difference of weights": r".*\.(?:diff|diff_b|set_weight|w_norm|b_norm)$",
+    "a VeRA": r".*\.vera_",
+    "an AdaLoRA": r".*\.lora_E",
+    "a LoRA for Flux": r".*(?:double_blocks|single_blocks|single_transformer_blocks)",
+    "a LoRA for Stable Diffusion 3": r".*(?:joint_blocks|text_encoder_3)|lora_te3_",
+    "a LoRA for Stable Diffusion 3, Flux or another diffusion transformer": (
+        r"(?:base_model\.model\.)?transformer\.|(?:lora|lycoris)_transformer_|(?:base_model\.model\.)?transformer_blocks|"
+        r"(?:diffusion_model\.|lora_unet_|lycoris_)(?:blocks|layers|transformer_blocks)[._]"
+    ),
+    "a LoRA for Stable Diffusion XL": (
+        r"lora_te2_|text_encoder_2\.|.*(?:add_embedding|label_emb)|.*transformer_blocks[._][1-9]"
+    ),
+}
+# Of the text embeddings.
+WIDTHS = {
+    768: "Stable Diffusion 1.x",
+    1024: "Stable Diffusion 2.x",
+    1280: "Stable Diffusion XL",
+    2048: "Stable Diffusion XL",
+}
+
+
+def refuse_other_kinds(shapes, path):
+    """Raise a `CheckpointError` that names the kind, if a file is of another kind than a plain LoRA.
+
+    Args:
+        shapes: dict of the shapes of its tensors.
+        path: path of the file.
+    """
+    for kind, pattern in KINDS.items():
+        key = next((key for key in shapes if re.match(pattern, key)), None)
+        if key is not None:
+            raise CheckpointError(f"This is {kind}; {SUPPORTED}. Received: {path}, with the tensor {key!r}")
+    # diffusers names an embedding after its token, which may be any word.
+    if shapes and all("." not in key and shape and shape[-1] in WIDTHS for key, shape in shapes.items()):
+        raise CheckpointError(f"This is {TEXTUAL_INVERSION}; {SUPPORTED}. Received: {path}")
+
+
+def refuse_other_widths(found, width, path):
+    """Raise a `CheckpointError` that names the model, if a LoRA is for text embeddings of another width.
+
+    Args:
+        found: dict of `Matrices` by full name.
+        width: int, that of the base.
+        path: path of the file.
+    """
+    for name, matrices in found.items():
+        if re.search(r"\.attn2\.to_[kv]$|\.self_attn\.[qkv]_proj$", name) and matrices.down is not None:
+            theirs = matrices.down.shape[-1]
+            if theirs != width and theirs in WIDTHS:
+                raise CheckpointError(
+                    f"This is a LoRA for {WIDTHS[theirs]}: its layer {name!r} takes text embeddings of width {theirs}, "
+                    f"those of the base have {width}. Received: {path}"
+                )

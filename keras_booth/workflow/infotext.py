@@ -1,0 +1,57 @@
+"""How a picture was drawn, as AUTOMATIC1111 writes it into a PNG: prompt, negative prompt, and a line of settings."""
+
+import json
+import pathlib
+
+from keras_booth.version import __version__
+
+SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "euler_ancestral": "Euler a", "dpmpp_2m": "DPM++ 2M"}
+
+
+def infotext(prompt, drawing, size, karras, *, seed, index=0, model=None):
+    """The text of the field `parameters`, which AUTOMATIC1111, Forge and sites for pictures read.
+
+    Args:
+        prompt: str.
+        drawing: `Drawing`.
+        size: (height, width) in pixels.
+        karras: bool. Whether Karras's noise levels were visited.
+        seed, index: int. Seed, and the picture's number among those of the seed.
+        model: str or `Path`, what was drawn with.
+    """
+    sampler = SAMPLERS.get(drawing.sampling.sampler, drawing.sampling.sampler)
+    settings = {
+        "Steps": drawing.sampling.steps,
+        "Sampler": f"{sampler} Karras" if karras else sampler,
+        "CFG scale": f"{drawing.guidance_scale:g}",
+        "Seed": seed,
+        "Size": f"{size[1]}x{size[0]}",
+        "Model": model_name(model),
+        "Denoising strength": f"{drawing.strength:g}" if drawing.strength < 1 else None,
+        # Ours alone: other programs count a batch's seeds up.
+        "Index": index or None,
+        "Version": f"keras_booth {__version__}",
+    }
+    lines = [one_line(prompt)]
+    if drawing.negative_prompt.strip():
+        lines.append(f"Negative prompt: {one_line(drawing.negative_prompt)}")
+    found = [f"{name}: {quoted(value)}" for name, value in settings.items() if value not in (None, "")]
+    return "\n".join([*lines, ", ".join(found)])
+
+
+def one_line(text):
+    """A prompt on one line: a line break could begin what looks like a negative prompt."""
+    return " ".join(text.split())
+
+
+def quoted(value):
+    """A value as AUTOMATIC1111 quotes it, where it would end early."""
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ',:"\n') else text
+
+
+def model_name(model):
+    """The name of a model as other programs show it: of a file or a folder without the way there."""
+    text = str(model or "")
+    path = pathlib.PurePath(text)
+    return path.stem if path.suffix in (".keras", ".safetensors") else path.name

@@ -1,0 +1,83 @@
+"""AUTOMATIC1111's `parameters` text, read as its format says.
+
+The last line holds `name: value` pairs between commas, at least three; a value with a comma, a colon or a line break is
+a JSON string. Above it is the prompt, and after "Negative prompt:" the negative one.
+"""
+
+import json
+
+import pytest
+
+from keras_booth.bases import Drawing
+from keras_booth.diffusion import SAMPLERS, Sampling
+from keras_booth.workflow import infotext as module
+from keras_booth.workflow.infotext import infotext
+
+
+def parse(text):
+    """`(prompt, negative prompt, dict of settings)`."""
+    *lines, last = text.split("\n")
+    prompt, _, negative = "\n".join(lines).partition("Negative prompt:")
+    settings, decoder = {}, json.JSONDecoder()
+    while last:
+        name, _, last = last.partition(":")
+        last = last.lstrip()
+        if last.startswith('"'):
+            value, end = decoder.raw_decode(last)
+            last = last[end:].lstrip(", ")
+        else:
+            value, _, last = last.partition(",")
+        settings[name.strip()] = value.strip()
+    return prompt.strip(), negative.strip(), settings
+
+
+def draw(sampler="dpmpp_2m", **fields):
+    return Drawing(Sampling(sampler, 10), **({"guidance_scale": 3.0} | fields))
+
+
+def test_all_settings():
+    text = infotext("a photo of sks dog", draw(), (64, 96), True, seed=7, model="runs/a, b/dog.keras")
+    assert text.startswith(
+        "a photo of sks dog\nSteps: 10, Sampler: DPM++ 2M Karras, CFG scale: 3, Seed: 7, Size: 96x64"
+    )
+    prompt, negative, settings = parse(text)
+    assert (prompt, negative) == ("a photo of sks dog", "")
+    assert settings.pop("Version").startswith("keras_booth ")
+    assert settings == {
+        "Steps": "10",
+        "Sampler": "DPM++ 2M Karras",
+        "CFG scale": "3",
+        "Seed": "7",
+        "Size": "96x64",
+        "Model": "dog",
+    }
+
+
+def test_prompts_that_could_be_taken_for_something_else():
+    prompt = "a dog,\nNegative prompt: none, Steps: 3, (red:1.2)"
+    drawing = draw(negative_prompt="blurry: very,\nSteps: 1", guidance_scale=7.5, strength=0.65)
+    text = infotext(prompt, drawing, (64, 64), False, seed=0, index=2, model='my "dog", the 2nd: new')
+    assert text.count("\n") == 2
+    _, negative, settings = parse(text.replace("Negative prompt: none", ""))
+    assert negative == "blurry: very, Steps: 1"
+    assert settings["Model"] == 'my "dog", the 2nd: new'
+    assert settings["Denoising strength"] == "0.65" and settings["CFG scale"] == "7.5" and settings["Index"] == "2"
+    assert settings["Sampler"] == "DPM++ 2M"
+
+
+def test_every_sampler_has_their_name():
+    assert module.SAMPLERS.keys() == SAMPLERS.keys()
+
+
+@pytest.mark.parametrize(
+    "model, name",
+    [
+        ("hf://owner/name", "name"),
+        ("folder/my.model", "my.model"),
+        ("a/b.safetensors", "b"),
+        ("tiny_world", "tiny_world"),
+        ("folder/", "folder"),
+    ],
+)
+def test_names_of_models(model, name):
+    assert parse(infotext("a dog", draw(), (64, 64), False, seed=0, model=model))[2]["Model"] == name
