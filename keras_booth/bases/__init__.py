@@ -8,6 +8,7 @@ from keras_booth.bases.export import export_base as export_base
 from keras_booth.bases.identifiers import rare_identifiers as rare_identifiers
 from keras_booth.bases.identifiers import rarity as rarity
 from keras_booth.bases.layouts import named_layers as named_layers
+from keras_booth.bases.low_rank import LowRank as LowRank
 from keras_booth.bases.machine import prefers_jit as prefers_jit
 from keras_booth.bases.pipeline import Drawing as Drawing
 from keras_booth.bases.pipeline import TextToImage as TextToImage

@@ -151,7 +151,7 @@ def write_lora(layers, path, layout="diffusers", dtype="float32"):
     """Write low-rank layers, under a temporary name until the file is whole.
 
     Args:
-        layers: dict of `LowRankDense` and `LowRankConv2D` by full name.
+        layers: dict of `keras_booth.bases.LowRank` layers by full name.
         path: path that ends in `.safetensors`.
         layout: `"diffusers"` or `"kohya"`.
         dtype: `"float32"` or `"float16"`.
