@@ -12,6 +12,7 @@ from keras_booth.bases.identifiers import rare_identifiers as rare_identifiers
 from keras_booth.bases.identifiers import rarity as rarity
 from keras_booth.bases.knowledge import known_classes as known_classes
 from keras_booth.bases.layouts import named_layers as named_layers
+from keras_booth.bases.low_rank import LowRank as LowRank
 from keras_booth.bases.machine import prefers_jit as prefers_jit
 from keras_booth.bases.modelspec import model_spec as model_spec
 from keras_booth.bases.modelspec import predicts_v as predicts_v

@@ -15,6 +15,7 @@ from keras_cv.src.models.stable_diffusion.attention_block import AttentionBlock 
 from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D as KerasCVPaddedConv2D
 from keras_cv.src.models.stable_diffusion.resnet_block import ResnetBlock as KerasCVResnetBlock
 
+from keras_booth.bases.low_rank import Convolution, Dense
 from keras_booth.bases.machine import has_accelerator
 from keras_booth.bases.token_merging import count_merged, match, merge, unmerge
 
@@ -40,7 +41,7 @@ class Forgetful:
         return keras.remat(super().call)(inputs) if self.forgets else super().call(inputs)
 
 
-class Conv2D(keras.layers.Conv2D):
+class Conv2D(Convolution):
     """A convolution that on a CPU is one matrix product, where its kernel is large beside the feature map.
 
     oneDNN and XLA put a kernel in their own order in every call, which there takes longer than the arithmetic; a
@@ -130,7 +131,7 @@ class ResBlock(Forgetful, kerascv.ResBlock):
         keras.layers.Layer.__init__(self, **kwargs)
         self.output_dim = output_dim
         self.entry_flow = convolve_after_norm(output_dim)
-        self.embedding_flow = [keras.layers.Activation("swish"), keras.layers.Dense(output_dim)]
+        self.embedding_flow = [keras.layers.Activation("swish"), Dense(output_dim)]
         self.exit_flow = convolve_after_norm(output_dim)
 
     def build(self, input_shape):
@@ -183,6 +184,14 @@ class CrossAttention(kerascv.CrossAttention):
     policy of the moment of tracing, and scales the scores after the product, which overflows in float16.
     """
 
+    def __init__(self, num_heads, head_size, **kwargs):
+        keras.layers.Layer.__init__(self, **kwargs)
+        self.to_q, self.to_k, self.to_v = (Dense(num_heads * head_size, use_bias=False) for _ in range(3))
+        self.scale = head_size**-0.5
+        self.num_heads = num_heads
+        self.head_size = head_size
+        self.out_proj = Dense(num_heads * head_size)
+
     def build(self, inputs_shape, context_shape=None):
         self.to_q.build(inputs_shape)
         self.to_k.build(context_shape or inputs_shape)
@@ -223,6 +232,11 @@ class GEGLU(kerascv.GEGLU):
     """Gated exact GELU. The original writes out the tanh approximation and squares the gate, which overflows in
     float16; Stable Diffusion was trained with the exact function."""
 
+    def __init__(self, output_dim, **kwargs):
+        keras.layers.Layer.__init__(self, **kwargs)
+        self.output_dim = output_dim
+        self.dense = Dense(output_dim * 2)
+
     def build(self, input_shape):
         self.dense.build(input_shape)
 
@@ -246,7 +260,7 @@ class BasicTransformerBlock(kerascv.BasicTransformerBlock):
         self.attn2 = CrossAttention(num_heads, head_size)
         self.norm3 = keras.layers.LayerNormalization(epsilon=1e-5)
         self.geglu = GEGLU(dim * 4)
-        self.dense = keras.layers.Dense(dim)
+        self.dense = Dense(dim)
 
     def build(self, input_shape):
         shape, context_shape = input_shape
@@ -268,9 +282,9 @@ class SpatialTransformer(Forgetful, kerascv.SpatialTransformer):
         keras.layers.Layer.__init__(self, **kwargs)
         channels = num_heads * head_size
         self.norm = GroupNormalization(epsilon=1e-6)
-        self.proj1 = keras.layers.Dense(channels) if fully_connected else PaddedConv2D(channels, 1)
+        self.proj1 = Dense(channels) if fully_connected else PaddedConv2D(channels, 1)
         self.transformer_block = BasicTransformerBlock(channels, num_heads, head_size)
-        self.proj2 = keras.layers.Dense(channels) if fully_connected else PaddedConv2D(channels, 1)
+        self.proj2 = Dense(channels) if fully_connected else PaddedConv2D(channels, 1)
 
     def build(self, input_shape):
         (batch, height, width, channels), context_shape = input_shape
@@ -343,8 +357,28 @@ class CLIPEmbedding(clip.CLIPEmbedding):
         return self.token_embedding.compute_output_shape(input_shape[0])
 
 
+class CLIPAttention(clip.CLIPAttention):
+    """The original of layers that can be given low-rank matrices; `call` is inherited."""
+
+    def __init__(self, embed_dim, num_heads, causal=True, **kwargs):
+        keras.layers.Layer.__init__(self, **kwargs)
+        self.embed_dim, self.num_heads, self.causal = embed_dim, num_heads, causal
+        self.head_dim = embed_dim // num_heads
+        self.scale = self.head_dim**-0.5
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (Dense(embed_dim) for _ in range(4))
+
+
 class CLIPEncoderLayer(Forgetful, clip.CLIPEncoderLayer):
-    """The original, built at once."""
+    """The original, built at once, of layers that can be given low-rank matrices; `call` is inherited."""
+
+    def __init__(self, embed_dim, num_heads, activation=None, **kwargs):
+        keras.layers.Layer.__init__(self, **kwargs)
+        self.layer_norm1 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.clip_attn = CLIPAttention(embed_dim, num_heads)
+        self.layer_norm2 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.fc1 = Dense(embed_dim * 4)
+        self.fc2 = Dense(embed_dim)
+        self.activation = activation
 
     def build(self, input_shape):
         build_chain([self.layer_norm1, self.layer_norm2, self.fc1, self.fc2], input_shape)

@@ -1,19 +1,12 @@
-"""Low-rank adaptation (LoRA, arXiv:2106.09685): small matrices beside frozen kernels are all that trains.
-
-A kernel W becomes W + scale * (alpha / rank) * A B. Keras's own `enable_lora` makes the matrices; what it does with
-them afterwards is corrected here: it forms the whole product in every call (and differentiates it), and it merges A
-and B into the kernel on saving and forgets them on loading.
-"""
+"""Low-rank adaptation (LoRA, arXiv:2106.09685): small matrices beside frozen kernels are all that trains."""
 
 import dataclasses
 import math
 import re
 
-import keras
 import numpy as np
 from keras import ops
 
-from keras_booth.bases.corrections import Conv2D
 from keras_booth.tools.errors import InputError
 
 TARGETS = {
@@ -54,115 +47,6 @@ class LoraConfig:
         return {name: (self.rank, alpha) for name in names if pattern.search(name)}
 
 
-class LowRank:
-    """What the layers below share: A and B beside a kernel that stays as it is.
-
-    `lora_kernel_a` and `lora_kernel_b` are float32 whatever the policy. While `lora_merged`, the kernel holds their
-    product already.
-    """
-
-    lora_scale = 1.0
-    lora_merged = False
-
-    def add_weight(self, *args, **kwargs):
-        """A or B: under the policy bfloat16 only what is frozen may be in half precision."""
-        return super().add_weight(*args, **(kwargs | {"dtype": "float32"}))
-
-    def matrices(self, dtype):
-        """A and B in the precision of the inputs; Keras casts them only under a mixed policy."""
-        return ops.cast(self.lora_kernel_a, dtype), ops.cast(self.lora_kernel_b, dtype)
-
-    @property
-    def kernel(self):
-        """The frozen kernel, without A and B."""
-        return self._kernel
-
-    @property
-    def factor(self):
-        """What the product of A and B is multiplied by."""
-        return self.lora_scale * self.lora_alpha / self.lora_rank
-
-    @property
-    def product(self):
-        """What is added to the kernel: float32 array of its shape, without what is merged already."""
-        return (0.0 if self.lora_merged else self.factor) * self._outer()
-
-    def _outer(self):
-        return ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
-
-    def merge(self, merged):
-        """Add A B to the kernel, or take it away again."""
-        sign = 1.0 if merged else -1.0
-        self.lora_merged = False
-        self._kernel.assign_add(ops.cast(sign * self.product, self._kernel.dtype))
-        self.lora_merged = merged
-
-    def _stored(self):
-        variables = [self._kernel] + ([self.bias] if self.use_bias else [])
-        return {str(index): variable for index, variable in enumerate(variables)} | {
-            "lora_a": self.lora_kernel_a,
-            "lora_b": self.lora_kernel_b,
-        }
-
-    def save_own_variables(self, store):
-        """Write kernel, bias, A and B; the kernel always without their product, as `load_own_variables` wants it."""
-        for name, variable in self._stored().items():
-            store[name] = variable
-        if self.lora_merged:
-            store["0"] = ops.cast(self._kernel, "float32") - self.factor * self._outer()
-
-    def load_own_variables(self, store):
-        """Read what `save_own_variables` wrote."""
-        merged, self.lora_merged = self.lora_merged, False
-        for name, variable in self._stored().items():
-            variable.assign(store[name])
-        if merged:
-            self.merge(True)
-
-
-class LowRankDense(LowRank, keras.layers.Dense):
-    """A dense layer with A `(inputs, rank)` and B `(rank, units)`."""
-
-    def call(self, inputs, training=None):
-        if self.lora_merged:
-            return super().call(inputs, training)
-        a, b = self.matrices(inputs.dtype)
-        low = ops.matmul(ops.matmul(inputs, a), b)
-        return super().call(inputs, training) + self.factor * low
-
-
-class LowRankConv2D(LowRank, Conv2D):
-    """A convolution with A `(height, width, inputs, rank)`, a convolution too, and B `(rank, filters)`."""
-
-    def call(self, inputs):
-        if self.lora_merged:
-            return super().call(inputs)
-        a, b = self.matrices(inputs.dtype)
-        low = ops.matmul(self.convolution_op(inputs, a), b)
-        return super().call(inputs) + self.factor * low
-
-
-KINDS = {keras.layers.Dense: LowRankDense, Conv2D: LowRankConv2D}
-
-
-def attach(layer, rank, alpha, seed):
-    """Give a plain layer its matrices: A as in peft, uniform within 1 / sqrt(inputs); B zero.
-
-    The layer turns into its own subclass, so that it keeps its variables, its name and its place in the model.
-
-    Args:
-        layer: built `Dense` or `Conv2D` without activation.
-        rank: int.
-        alpha: float.
-        seed: int.
-    """
-    if layer.activation not in (None, keras.activations.linear):
-        raise InputError(f"A layer with an activation cannot get LoRA. Received: {layer.path}")
-    layer.__class__ = KINDS[type(layer)]
-    uniform = keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform", seed=seed)
-    layer.enable_lora(rank, lora_alpha=alpha, a_initializer=uniform)
-
-
 # === Ours <-> PyTorch's: A (…, inputs, rank) <-> (rank, inputs, …); B (rank, outputs) <-> (outputs, rank, …) ===
 
 
@@ -182,7 +66,7 @@ class Adapters:
     """All low-rank layers of a model.
 
     Args:
-        layers: dict of `LowRankDense` and `LowRankConv2D` by full name.
+        layers: dict of `keras_booth.bases.LowRank` layers by full name.
     """
 
     def __init__(self, layers):
@@ -198,7 +82,7 @@ class Adapters:
             seed: int.
         """
         for index, (name, (rank, alpha)) in enumerate(sizes.items()):
-            attach(layers[name], rank, alpha, seed=seed + index)
+            layers[name].add_matrices(rank, alpha, seed + index)
         return cls({name: layers[name] for name in sizes})
 
     @property
