@@ -89,8 +89,8 @@ def model_spec(config, subjects=(), adapter=None):
 
 
 def date():
-    """Now, in ISO 8601; or what the environment variable `SOURCE_DATE_EPOCH` says, in seconds, for files that are to say
-    the same each time (reproducible-builds.org)."""
+    """Now, in ISO 8601; or what the environment variable `SOURCE_DATE_EPOCH` says, in seconds, for files that are to
+    say the same each time (reproducible-builds.org)."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
     seconds = int(fixed) if fixed.isdecimal() else int(time.time())
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat()

@@ -30,7 +30,6 @@ IGNORED = (
 )
 
 
-
 def read_single_file(path, prediction_type=None, autoencoder=None):
     """Describe a checkpoint in the original layout, without loading its weights.
 

@@ -159,7 +159,7 @@ def write_lora(layers, path, config, layout="kohya", dtype="float32", subjects=(
     """Write low-rank layers, under a temporary name until the file is whole.
 
     Args:
-        layers: dict of `LowRankDense` and `LowRankConv2D` by full name.
+        layers: dict of `keras_booth.bases.LowRank` layers by full name.
         path: path that ends in `.safetensors`.
         config: `BaseConfig` of the base.
         layout: `"kohya"`, which AUTOMATIC1111, ComfyUI and diffusers read; or `"diffusers"`.
