@@ -74,7 +74,7 @@ def export_base(base, output, *, format="diffusers", dtype="float32", added=None
             "Other programs expect one residual block more on each level of the decoder than of the encoder. Received: "
             f"encoder_blocks={autoencoder.encoder_blocks}, decoder_blocks={autoencoder.decoder_blocks}"
         )
-    warn_of_strangers(base.config)
+    warn_of_strangers(base.config, whole=format == "safetensors")
     output = pathlib.Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     if format == "safetensors":

@@ -89,18 +89,31 @@ def model_spec(config, subjects=(), adapter=None):
 
 
 def date():
-    """Now, in ISO 8601; or what the environment variable `SOURCE_DATE_EPOCH` says, in seconds, for files that are to
-    say the same each time (reproducible-builds.org)."""
+    """Now, in ISO 8601; or the seconds of the environment variable `SOURCE_DATE_EPOCH`, for files that are to say the
+    same each time (reproducible-builds.org)."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
     seconds = int(fixed) if fixed.isdecimal() else int(time.time())
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat()
 
 
-def warn_of_strangers(config):
-    """Say which programs will not open what is written of a base."""
-    if stable_diffusion_version(config) is None:
-        logging.getLogger("keras_booth").warning(
+def warn_of_strangers(config, whole=False):
+    """Say which programs will not open what is written of a base, or will open it as something else.
+
+    Args:
+        config: `BaseConfig`.
+        whole: bool. Whether it is one file with all weights.
+    """
+    logger, version = logging.getLogger("keras_booth"), stable_diffusion_version(config)
+    if version is None:
+        logger.warning(
             "ComfyUI and AUTOMATIC1111 cannot open what is written: the base %r does not have the sizes of Stable "
             "Diffusion 1.x or 2.x. diffusers can (a folder, or a LoRA on that folder), and keras_booth.",
+            config.name,
+        )
+    elif whole and version == 1 and predicts_v(config):
+        logger.warning(
+            "ComfyUI and AUTOMATIC1111 take any Stable Diffusion 1.x for one that predicts the noise, and the base %r "
+            "predicts v: in ComfyUI put the node ModelSamplingDiscrete (v_prediction) behind the checkpoint, for "
+            "AUTOMATIC1111 a .yaml with `parameterization: v` beside the file.",
             config.name,
         )

@@ -45,7 +45,7 @@ class Matrices:
     def join(self):
         """Put what lies in the middle into `down`: the same product without it."""
         if self.mid is not None:
-            self.down = np.einsum("rshw,si->rihw", self.mid, self.down.reshape(len(self.down), -1))
+            self.down = np.einsum("rs...,si->ri...", self.mid, self.down.reshape(len(self.down), -1))
             self.mid = None
 
 
@@ -56,7 +56,8 @@ def read_lora(path, base):
     """Read and check a file of either layout.
 
     Args:
-        path: path of a `.safetensors` file; or of a folder that diffusers or peft wrote.
+        path: path of a `.safetensors` file; or of a folder that diffusers or peft wrote, or of one with peft's for
+            `unet` and `text_encoder`.
         base: `StableDiffusionBase`.
 
     Returns:
@@ -67,6 +68,9 @@ def read_lora(path, base):
     """
     path = pathlib.Path(path)
     if path.is_dir():
+        parts = [path / part for part in ("unet", "text_encoder") if (path / part / IN_FOLDERS[1]).is_file()]
+        if parts:
+            return {name: matrices for part in parts for name, matrices in read_lora(part, base).items()}
         path = next((path / name for name in IN_FOLDERS if (path / name).is_file()), path / IN_FOLDERS[0])
     checkpoint = Checkpoint([path])
     if not checkpoint.shapes:
@@ -125,7 +129,7 @@ def check_matrices(name, matrices, layer, path):
     kernel = tuple(layer.kernel.shape)
     inputs, outputs, window = kernel[-2], kernel[-1], kernel[:-2]
     rank = matrices.up.shape[1] if matrices.up.ndim > 1 else 0
-    one = tuple(1 for _ in window)
+    one = (1,) * len(window)
     shapes = {"down": (rank, inputs, *(window if matrices.mid is None else one)), "up": (outputs, rank, *one)}
     if matrices.mid is not None:
         shapes["mid"] = (rank, rank, *window)

@@ -7,7 +7,7 @@ import pytest
 
 from keras_booth.bases import BaseConfig, describe_base, stable_diffusion_version
 from keras_booth.bases.autoencoder import AutoencoderConfig
-from keras_booth.bases.modelspec import SIZES, architecture, model_spec
+from keras_booth.bases.modelspec import SIZES, architecture, model_spec, warn_of_strangers
 from keras_booth.bases.tiny_world.config import VOCABULARY, tiny_world_config
 from keras_booth.diffusion import NoiseSchedule
 from tests.conftest import small_config
@@ -92,3 +92,15 @@ def test_of_another_base(monkeypatch):
         "modelspec.resolution": "64x64",
         "modelspec.prediction_type": "v",
     }
+
+
+def test_what_other_programs_take_for_something_else_is_said(caplog):
+    for version, prediction_type, whole in (
+        (1, "epsilon", True),
+        (1, "v_prediction", False),
+        (2, "v_prediction", True),
+    ):
+        warn_of_strangers(full(version, prediction_type), whole)
+    assert caplog.text == ""
+    warn_of_strangers(full(1, "v_prediction"), whole=True)
+    assert "predicts v: in ComfyUI put the node ModelSamplingDiscrete" in caplog.text

@@ -50,6 +50,14 @@ def test_folders(base, lora, tmp_path):
         (tmp_path / name[:4]).mkdir()
         save_file(tensors, tmp_path / name[:4] / name)
         same(read_lora(tmp_path / name[:4], base), lora, alphas=False)
+    for part in ("unet", "text_encoder"):
+        (tmp_path / "both" / part).mkdir(parents=True)
+        mine = {name: matrices for name, matrices in lora.items() if name.startswith(f"{part}.")}
+        save_file(spellings.others(base)["peft"](mine), tmp_path / "both" / part / "adapter_model.safetensors")
+        (tmp_path / "both" / part / "adapter_config.json").write_text(
+            json.dumps({"lora_alpha": mine[min(mine)][2].item()})
+        )
+    same(read_lora(tmp_path / "both", base), lora)
     with pytest.raises(CheckpointError, match="missing"):
         (tmp_path / "empty").mkdir()
         read_lora(tmp_path / "empty", base)
