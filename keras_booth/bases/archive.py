@@ -55,7 +55,7 @@ def read_archive(path, thorough=False):
         raise CheckpointError(f"The file holds a {kind}, not a DreamBooth that keras_booth saved. Received: {path}")
     if missing:
         raise CheckpointError(f"The file is damaged: it lacks {min(missing)}. Received: {path}")
-    return config["config"]
+    return config.get("config") or {}
 
 
 def describe_archive(path, vocabulary=None):
@@ -69,7 +69,10 @@ def describe_archive(path, vocabulary=None):
         CheckpointError: see `read_archive`.
     """
     model = read_archive(path)
-    config = BaseConfig.from_dict(model["base"])
+    try:
+        config = BaseConfig.from_dict(model["base"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"The file's {CONFIG_FILE} is damaged ({error}). Received: {path}") from error
     with zipfile.ZipFile(path) as archive:
         vocabulary = vocabulary or archive.read(f"assets/{VOCABULARY_FILE}")
     text = config.text_encoder

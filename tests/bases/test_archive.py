@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_booth.bases import describe_base, load_base
+from keras_booth.bases.archive import CLASS, VOCABULARY_FILE, WEIGHTS_FILE
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from tests.conftest import small_booth
 
@@ -80,7 +81,7 @@ def test_half_precision_and_what_can_be_overruled(booth, tmp_path):
     assert describe_base(path, prediction_type="epsilon")[0].schedule.prediction_type == "epsilon"
 
 
-@pytest.mark.parametrize("damage", ["truncated", "something else", "no model of ours"])
+@pytest.mark.parametrize("damage", ["truncated", "something else", "no model of ours", "no config"])
 def test_refusals(path, tmp_path, damage):
     other = tmp_path / "other.keras"
     if damage == "truncated":
@@ -89,7 +90,10 @@ def test_refusals(path, tmp_path, damage):
         other.write_bytes(b"not a zip file")
     else:
         with zipfile.ZipFile(other, "w") as archive:
-            archive.writestr("config.json", json.dumps({"class_name": "Sequential"}))
+            kind = {"class_name": "Sequential"} if damage == "no model of ours" else {"registered_name": CLASS}
+            archive.writestr("config.json", json.dumps(kind))
+            archive.writestr(WEIGHTS_FILE, "")
+            archive.writestr(f"assets/{VOCABULARY_FILE}", "")
     with pytest.raises(ValueError) as error:
         load_base(other)
     assert "\n" not in str(error.value) and str(error.value).endswith(f"Received: {other}")
