@@ -135,7 +135,7 @@ def without_say(config):
     return list(dict.fromkeys(found))
 
 
-def drawn_without_effect(options, drawings, lora=None, lora_scale=1.0, merge_tokens=None, merges=True):
+def drawn_without_effect(options, drawings, lora=None, lora_scale=1.0):
     """What is said in vain of the pictures that are drawn.
 
     Args:
@@ -143,8 +143,6 @@ def drawn_without_effect(options, drawings, lora=None, lora_scale=1.0, merge_tok
         drawings: list of `Drawing` that became of them.
         lora: path of a LoRA file, or `None`.
         lora_scale: float.
-        merge_tokens: float, or `None`.
-        merges: bool. Whether the model merges any tokens with it.
 
     Returns:
         list of str, one sentence each.
@@ -160,6 +158,4 @@ def drawn_without_effect(options, drawings, lora=None, lora_scale=1.0, merge_tok
         found.append("--lora-scale has no effect: there is no --lora.")
     if options.eta is not None and all(drawing.sampling.steps == 1 for drawing in drawings):
         found.append("--eta has no effect: with one step there is no noise to replace.")
-    if merge_tokens and not merges:
-        found.append("--merge-tokens has no effect: at this size so small a share is less than one token.")
     return found

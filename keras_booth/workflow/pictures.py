@@ -114,8 +114,7 @@ def draw_pictures(
         booth.base.merge_tokens(merge_tokens)
     drawings = find_drawings(booth, options)
     start = None if start is None else center_crop(resize_short_side(start, booth.image_size), booth.image_size)
-    merges = any(booth.base.merged_tokens)
-    for text in drawn_without_effect(options, drawings, lora, lora_scale, merge_tokens, merges):
+    for text in drawn_without_effect(options, drawings, lora, lora_scale):
         logging.getLogger("keras_booth").warning(text)
     shots = draw_all(booth, prompts, drawings, start, options)
     folder = pathlib.Path(output)
@@ -123,7 +122,7 @@ def draw_pictures(
     notes = {"base": booth.base.config.name, "model": model, "lora": lora, "Software": SOFTWARE}
     if lora is not None:
         notes["lora_scale"] = lora_scale
-    if merges:
+    if any(booth.base.merged_tokens):
         notes["merged_tokens"] = booth.base.merged_tokens[0]
     others = {
         "image": None if start is None else hashlib.blake2b(start.tobytes(), digest_size=16).hexdigest(),

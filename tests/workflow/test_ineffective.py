@@ -91,7 +91,7 @@ class TestDrawing:
     def test_nothing_to_say(self):
         assert self.said() == []
         assert self.said(negative_prompt="cat", guidance_rescale=0.7, eta=0.5, image="x.png", strength=0.5) == []
-        assert self.said(others={"lora": "x", "lora_scale": 0.5, "merge_tokens": 0.5}) == []
+        assert self.said(others={"lora": "x", "lora_scale": 0.5}) == []
 
     @pytest.mark.parametrize(
         "options, flag",
@@ -101,7 +101,6 @@ class TestDrawing:
             ({"strength": 0.5}, "--strength"),
             ({"eta": 0.5, "steps": 1}, "--eta"),
             ({"others": {"lora_scale": 0.5}}, "--lora-scale"),
-            ({"others": {"merge_tokens": 0.001, "merges": False}}, "--merge-tokens"),
         ],
     )
     def test_said(self, options, flag):
