@@ -13,11 +13,6 @@ from tests.conftest import small_booth
 PROMPT = "a photo of sks dog"
 
 
-@pytest.fixture(scope="module")
-def pictures():
-    return small_booth(dtype=None).generate(PROMPT, 2)
-
-
 @pytest.fixture
 def settings():
     """Keras's, which are put back."""
@@ -28,22 +23,17 @@ def settings():
     keras.config.set_epsilon(1e-7)
 
 
-def test_channels_first(pictures, settings):
+def test_draws_the_same(settings):
+    pictures = small_booth(dtype=None).generate(PROMPT, 1)
     keras.config.set_image_data_format("channels_first")
-    np.testing.assert_array_equal(small_booth(dtype=None).generate(PROMPT, 2), pictures)
-    assert Judge.load().model.output_shape["class_noun"][0] is None
-    assert keras.config.image_data_format() == "channels_first"
-
-
-@pytest.mark.parametrize("floatx", ["float16", "float64"])
-def test_floatx(pictures, settings, floatx):
-    keras.config.set_floatx(floatx)
-    keras.config.set_dtype_policy(floatx)  # what Keras makes of it
+    keras.config.set_floatx("float16")
+    keras.config.set_dtype_policy("float16")  # what Keras makes of it
     keras.config.set_epsilon(0.001)
     booth = small_booth(dtype=None)
     assert booth.dtype_policy.name == "float32"
-    drawn = booth.generate(PROMPT, 2)
-    assert np.abs(drawn.astype(int) - pictures.astype(int)).max() <= 1
+    assert np.abs(booth.generate(PROMPT, 1).astype(int) - pictures.astype(int)).max() <= 1
+    assert Judge.load().model.get_layer("down_0_conv").data_format == "channels_last"
+    assert keras.config.image_data_format() == "channels_first"
 
 
 def test_a_policy_that_was_set_counts(settings):
