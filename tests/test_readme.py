@@ -1,5 +1,6 @@
-"""The README's commands and code, with small numbers. `.ci/run` runs the two opening commands to the letter."""
+"""The README's commands and code, with small numbers. `.ci/run` runs the opening commands to the letter."""
 
+import importlib
 import pathlib
 import re
 import shlex
@@ -50,3 +51,45 @@ def test_python_code(tmp_path, monkeypatch):
     exec(compile(code, "README.md", "exec"), scope)
     assert scope["booth"].generate("a photo of sks dog").shape == (1, 64, 64, 3)
     assert (tmp_path / "dog.keras").exists()
+
+
+# As small as a run can be; what is trained is of no interest here.
+SMALL = {
+    "train": [
+        *("--training.steps", "2", "--prior.count", "4", "--prior.steps", "1", "--sampling.count", "1"),
+        *("--sampling.steps", "1", "--sampling.prompts", '["a photo of sks dog"]'),
+    ],
+    "generate": ["--count", "1", "--steps", "1"],
+}
+# Weights that a network brings, files of the reader's own, hours of work; a run that was cut off is in test_resume.py.
+ELSEWHERE = re.compile(r"stable_diffusion|--resume|evaluate|pretrain")
+
+
+def small(name, arguments):
+    """A command's arguments, with small numbers for those that it leaves open."""
+    words, more = shlex.split(arguments), SMALL.get(name, [])
+    if name == "generate":
+        more = [
+            part
+            for flag, value in (more[:2], more[2:])
+            if flag not in words + ["--count"] * ("--seed" in words)
+            for part in (flag, value)
+        ]
+    return [*words, *more]
+
+
+@pytest.mark.large
+def test_commands_run(tmp_path, monkeypatch, capsys):
+    """Every command that needs no network, one after the other in one folder, as a reader would run them."""
+    for name in ("configs", "photos"):
+        (tmp_path / name).symlink_to(ROOT / name, target_is_directory=True)
+    (tmp_path / "prompts.txt").write_text("a photo of sks dog in the snow\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BOOTH_CACHE", str(tmp_path / "cache"))
+    commands = [(module.rpartition(".")[2], text) for module, text in COMMANDS if not ELSEWHERE.search(module + text)]
+    # A table of what can be done comes before the training that makes it possible.
+    commands.sort(key=lambda command: (command[0] != "train", "--base.preset" in command[1]))
+    for name, text in commands:
+        code = importlib.import_module(f"keras_booth.{name}").main(small(name, text))
+        assert code == 0, (name, text, capsys.readouterr().err)
+    assert len(commands) > 15
