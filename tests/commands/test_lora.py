@@ -8,11 +8,10 @@ import keras
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from keras_booth import export, train
-from keras_booth.dreambooth import LoraConfig
-from keras_booth.dreambooth.lora_files import write_lora
+from keras_booth.bases import model_spec
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.run import lora_use
 from tests.bases.test_modelspec import full
@@ -78,14 +77,17 @@ def test_the_closing_text_says_who_reads_it(run, tmp_path):
     """`tiny_world` is no Stable Diffusion."""
     assert f"{LORA}  what was trained alone, for diffusers\n" in run[1]
     config = read_config(run[0] / "config.yaml")
-    layers = small_booth(lora=LoraConfig(rank=2)).adapters.layers
-    write_lora(layers, tmp_path / LORA, full(1))
+    save_file(load_file(run[0] / LORA), tmp_path / LORA, model_spec(full(1), adapter="lora"))
     assert lora_use(tmp_path, config) == "what was trained alone, for AUTOMATIC1111, ComfyUI, Forge, and diffusers"
     other = config.replace("lora", layout="diffusers")
     assert lora_use(tmp_path, other) == "what was trained alone, for diffusers"
 
 
-@pytest.mark.parametrize("layout", [[], ["--layout", "diffusers"]], ids=["kohya", "diffusers"])
+@pytest.mark.parametrize(
+    "layout",
+    [[], pytest.param(["--layout", "diffusers"], marks=pytest.mark.large)],
+    ids=["kohya", "diffusers"],
+)
 def test_export(run, tmp_path, capsys, caplog, layout):
     """What `train` wrote, by default in the same layout."""
     output = tmp_path / "out" / "my-dog.safetensors"
