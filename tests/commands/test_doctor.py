@@ -50,6 +50,9 @@ class TestReport:
         assert any(level == "mistake" and "d.png" in text for level, text in texts)
         assert any(level == "warning" and "c.png is smaller than the 64 pixels" in text for level, text in texts)
         assert any(level == "warning" and "a.png and b.jpg show the same" in text for level, text in texts)
+        picture.save(workplace / "photos" / "e.png")
+        _, lines = diagnose()
+        assert sum("a.png, b.jpg, c.png, e.png show the same" in text for _, text in of(lines, "photos")) == 1
 
     def test_captions_and_names(self, diagnose, workplace):
         _, lines = diagnose(subject__instance_prompt="a photo of my dog")
