@@ -37,7 +37,7 @@ def examine_photos(found, base_config):
 
 
 def groups(pairs):
-    """list of lists: what pairs have in common with each other is one group. A film's frames make thousands of pairs."""
+    """list of lists of what hangs together by pairs: the frames of a film make thousands of pairs."""
     first = {}
     for one, two in pairs:
         first.setdefault(two, first.setdefault(one, one))
