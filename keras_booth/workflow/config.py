@@ -72,8 +72,8 @@ class SubjectOptions:
         identifier: The rare word that shall stand for the subject.
         instance_prompt: Prompt of the photographs; null for "a photo of IDENTIFIER CLASS".
         class_prompt: Prompt of the class images; null for "a photo of a CLASS".
-        crop: What is cut to the shape of the pictures, the center or a random part.
-        flip: Whether to mirror pictures at random.
+        crop: What is cut to the shape of the pictures, the center or a random part; of its class images too.
+        flip: Whether to mirror its photographs and class images at random.
         captions: Whether to take the prompts from NAME.txt beside NAME.jpg, or from metadata.jsonl, where they are.
         class_images: Your own class images of this subject; null for those of prior.folder, or to have them drawn.
     """

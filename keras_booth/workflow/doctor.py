@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_booth.bases import describe_base
+from keras_booth.data.captions import names
 from keras_booth.workflow.findings import MISTAKE, NOTE, OK, WARNING, Finding
 from keras_booth.workflow.ineffective import without_effect
 from keras_booth.workflow.memory import estimate, machine_memory
@@ -70,17 +71,17 @@ def examine_subject(found, config, base_config, tokenizer):
 
 def whose(found, photographs):
     """What a finding on a subject begins with: which one it is, where there are several."""
-    subject = found.subject
-    return f"{subject.identifier.strip()} {subject.class_noun.strip()}: " if len(photographs) > 1 else ""
+    return f"{found.name}: " if len(photographs) > 1 else ""
 
 
 def examine_between(photographs):
     """Which photographs are there for two subjects."""
     for place, one in enumerate(photographs):
         for two in photographs[place + 1 :]:
-            for mine, other in one.inspection.shared(two.inspection):
-                text = f"{mine} and {other} show the same, but are of two subjects, which would be mixed up."
-                yield Finding(WARNING, "photos", text)
+            shared = list(dict.fromkeys(mine for mine, _ in one.inspection.shared(two.inspection)))
+            if shared:
+                text = f"{one.name} and {two.name} have photographs that show the same ({names(shared)}): the two"
+                yield Finding(WARNING, "photos", f"{text} would be mixed up.")
 
 
 def all_texts(config, photographs):

@@ -30,6 +30,11 @@ class SubjectPhotos:
     mistakes: list[str]
 
     @property
+    def name(self):
+        """str: "sks dog"."""
+        return f"{self.subject.identifier.strip()} {self.subject.class_noun.strip()}"
+
+    @property
     def texts(self):
         """list of str, the text that each photograph is trained with."""
         known = self.captions.texts if self.captions else {}

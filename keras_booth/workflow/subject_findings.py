@@ -27,12 +27,21 @@ def examine_photos(found, base_config):
     if small:
         text = f"{names(small)} {plural(small, 'is', 'are')} smaller than the {side} pixels of the base, and would be"
         yield Finding(WARNING, "photos", f"{text} blown up: take larger ones.")
-    for one, two in inspection.duplicates:
-        yield Finding(WARNING, "photos", f"{one.name} and {two.name} show the same: it would be learned by heart.")
+    for group in groups(inspection.duplicates):
+        same = names(group) if len(group) > 2 else f"{group[0].name} and {group[1].name}"
+        yield Finding(WARNING, "photos", f"{same} show the same: it would be learned by heart.")
     if count < 3:
         yield Finding(WARNING, "photos", f"{count} are few: the paper uses 3 to 5, with different backgrounds.")
     if count > 30:
         yield Finding(NOTE, "photos", f"{count} are many: train longer, or take the best 5 to 10.")
+
+
+def groups(pairs):
+    """list of lists of what hangs together by pairs: the frames of a film make thousands of pairs."""
+    first = {}
+    for one, two in pairs:
+        first.setdefault(two, first.setdefault(one, one))
+    return [[path for path in first if first[path] == leader] for leader in dict.fromkeys(first.values())]
 
 
 def examine_captions(found):

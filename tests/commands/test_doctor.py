@@ -49,7 +49,9 @@ class TestReport:
         assert code == 2
         assert any(level == "mistake" and "d.png" in text for level, text in texts)
         assert any(level == "warning" and "c.png is smaller than the 64 pixels" in text for level, text in texts)
-        assert any(level == "warning" and "a.png and b.jpg show the same" in text for level, text in texts)
+        assert [text for level, text in texts if level == "warning" and "show the same" in text] == [
+            "a.png, b.jpg, c.png show the same: it would be learned by heart."
+        ]
 
     def test_captions_and_names(self, diagnose, workplace):
         _, lines = diagnose(subject__instance_prompt="a photo of my dog")
@@ -115,7 +117,8 @@ class TestReport:
         assert mine[2].startswith("'zwx' is in no prompt")
         # `write_photos` writes the same pictures everywhere.
         assert (
-            "photos/0.png and cats/0.png show the same, but are of two subjects, which would be mixed up." in warnings
+            "sks dog and zwx cat have photographs that show the same (0.png, 1.png, 2.png): the two would be mixed up."
+            in warnings
         )
         assert [text for level, text in of(lines, "settings") if "shown" in text] == [
             "sks dog: each photo is shown 100 times.",
