@@ -6,6 +6,8 @@ import tempfile
 import keras
 import numpy as np
 
+from keras_booth.tools.files import writing
+
 
 class Parked:
     """Frozen models whose weights wait in a temporary file. A model must not be called until `come_back`.
@@ -16,6 +18,7 @@ class Parked:
         models: sequence of `keras.Model`, none of them trained.
 
     Raises:
+        OSError: if the temporary folder has no room, with the path.
         NotImplementedError: on a backend other than TensorFlow: JAX hands all values to every compiled step.
     """
 
@@ -28,7 +31,8 @@ class Parked:
         for index, variable in enumerate(self.variables):
             array = keras.ops.convert_to_numpy(variable)
             self.dtypes.append(array.dtype)
-            array.tofile(self._file(index))
+            with writing(self._file(index)):
+                self._file(index).write_bytes(array.tobytes())
         self.leave()
 
     def _file(self, index):
