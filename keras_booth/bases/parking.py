@@ -55,7 +55,7 @@ class Waiting:
     def write(self, array):
         """Keep a value."""
         with writing(self.path):
-            array.tofile(self.path)
+            self.path.write_bytes(array.tobytes())
 
     def leave(self):
         """Free the memory."""
@@ -78,6 +78,7 @@ class Parked:
         models: sequence of `keras.Model`, none of them trained.
 
     Raises:
+        OSError: if the temporary folder has no room, with the path.
         NotImplementedError: on a backend other than TensorFlow: JAX hands all values to every compiled step.
     """
 

@@ -131,6 +131,7 @@ class TestEnd:
         "prior__loss_weight": "0",
         "training__steps": "3",
         "training__batch_size": "1",
+        "training__cache_latents": "false",
         "training__accumulation": "2",
         "training__ema_momentum": "0.5",
         "training__learning_rate": "1e-2",

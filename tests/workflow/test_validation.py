@@ -67,7 +67,7 @@ def test_is_the_mean_error_by_hand(folders, tmp_path):
 
 def test_the_last_line_is_of_the_model_that_is_left(folders, tmp_path):
     """Averages are what is measured on the way, too; a run measures its end when `fit` is over, whatever is due."""
-    booth = small_booth(train_text_encoder=True)
+    booth = small_booth()
     optimizer = keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5, gradient_accumulation_steps=2)
     booth.compile(optimizer, run_eagerly=True)
     photos, prior = sets(folders, booth)
@@ -78,10 +78,7 @@ def test_the_last_line_is_of_the_model_that_is_left(folders, tmp_path):
     validation.finish()  # a second time adds nothing
     with open(tmp_path / "validation.csv", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [line["step"] for line in lines] == ["0", "1", "2", "3"]
-    booth.save(tmp_path / "dog.keras")
-    validation.set_model(keras.saving.load_model(tmp_path / "dog.keras"))
-    validation.errors = None
+    assert [line["step"] for line in lines] == ["0", "2", "3"]
     assert float(lines[-1]["instance_loss"]) == pytest.approx(validation.mean_losses()["instance_loss"], rel=1e-4)
     assert lines[-1]["instance_loss"] != lines[-2]["instance_loss"]
 
