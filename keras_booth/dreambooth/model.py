@@ -96,6 +96,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         # Without autocast: the float32 autoencoder must get float32 pictures under any policy.
         super().__init__(dtype=own, autocast=False, **kwargs)
         self._views = Untracked(base=base, drawer=TextToImage(base), adapters=None, past=Past(), fixed={})
+        self._views.compiled_for = set()
         self._name(identifier, class_noun, instance_prompt, class_prompt)
         seed = chosen_seed(seed, below=2**31)
         self._views.fixed |= {"seed": seed, "train_text_encoder": bool(train_text_encoder)}

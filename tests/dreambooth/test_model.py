@@ -14,6 +14,7 @@ from PIL import Image
 from keras_booth.data import photo_dataset
 from keras_booth.diffusion import SAMPLERS, Sampling
 from keras_booth.dreambooth import DreamBooth
+from keras_booth.workflow.callbacks import SampleGrid
 from tests.conftest import fixed_batch, small_booth
 
 PHOTOS = pathlib.Path(__file__).parents[2] / "photos" / "orange_dog"
@@ -403,6 +404,9 @@ class TestConfig:
     def test_any_seed(self, booth, caplog):
         seeds = [DreamBooth(booth.base, seed=None).seed for _ in range(2)]
         assert seeds[0] != seeds[1] and all(str(seed) in caplog.text for seed in seeds)
+        assert str(SampleGrid(PROMPT, seed=None).seed) in caplog.text
+        photo_dataset(PHOTOS, None, booth, batch_size=1, seed=None)
+        assert len(caplog.records) == 4
 
 
 class TestChanges:
