@@ -28,9 +28,7 @@ USAGE = "\n".join(
 def choose(argv=None):
     """Says what there is, or refuses what there is not."""
     name = (argv or ["--help"])[0]
-    if name == "--version":
-        print(f"keras_booth {__version__}")
-    elif name in ("-h", "--help"):
+    if name in ("-h", "--help"):
         print(USAGE)
     else:
         raise InputError(f"There is no command {name}; there are {', '.join(COMMANDS)}. Received: {name}")

@@ -11,6 +11,7 @@ import pytest
 
 from keras_booth.__main__ import COMMANDS, main
 from keras_booth.version import __version__
+from keras_booth.workflow.parsing import parse_config
 from keras_booth.workflow.shipped import shipped_configs, shipped_folder
 
 ROOT = Path(__file__).parents[1]
@@ -24,8 +25,9 @@ class TestMain:
         assert all(f"python -m keras_booth.{name}" in said for name in COMMANDS)
         assert all((ROOT / "keras_booth" / f"{name}.py").is_file() for name in COMMANDS)
 
-    def test_version(self, capsys):
-        assert main(["--version"]) == 0
+    @pytest.mark.parametrize("name", [None, *COMMANDS])
+    def test_version(self, capsys, name):
+        assert main([*([name] if name else []), "--version"]) == 0
         assert capsys.readouterr().out == f"keras_booth {__version__}\n"
 
     def test_an_unknown_command(self, capsys):
@@ -40,6 +42,19 @@ class TestMain:
 def test_shipped_configs_of_a_clone():
     assert shipped_folder() == ROOT
     assert shipped_configs()["quickstart"] == ROOT / "configs" / "quickstart.yaml"
+
+
+@pytest.mark.parametrize("flags", [["--config", "quickstart"], ["--config=quickstart"]])
+def test_a_shipped_config_by_name(tmp_path, monkeypatch, flags):
+    monkeypatch.chdir(tmp_path)
+    config = parse_config([*flags, "--training.steps", "5"])
+    assert (config.training.steps, config.prior.count) == (5, 96)
+    assert Path(config.subject.photos) == ROOT / "photos" / "orange_dog"
+    # What stands here comes first.
+    (tmp_path / "photos" / "orange_dog").mkdir(parents=True)
+    assert parse_config(flags).subject.photos == "photos/orange_dog"
+    (tmp_path / "quickstart").write_text("subject: {photos: mine, class_noun: cat}")
+    assert parse_config(flags).subject.class_noun == "cat"
 
 
 @pytest.mark.large

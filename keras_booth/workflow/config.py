@@ -58,7 +58,7 @@ class BaseOptions:
     vae: str | None = None
 
     def __post_init__(self):
-        expand_homes(self, "base", "preset", "vocabulary")
+        expand_homes(self, "base", "preset", "vocabulary", "vae")
         require(0 <= self.merge_tokens < 0.75, "base.merge_tokens", "in [0, 0.75)", self.merge_tokens)
 
 

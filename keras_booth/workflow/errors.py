@@ -55,7 +55,7 @@ def command(main):
 
     0 is success, 2 a mistake of the user, 1 a machine that gave out (a full disk), 130 Ctrl-C: the last three with one
     sentence on stderr. What is a fault of ours ends with 1 too, with its traceback and how to report it. A letter that
-    the terminal or pipe does not have is written as `\\xfc`.
+    the terminal or pipe does not have is written as `\\xfc`. Each command knows `--version`.
     """
 
     @functools.wraps(main)
@@ -64,6 +64,9 @@ def command(main):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
+            if (sys.argv[1:] if argv is None else list(argv))[:1] == ["--version"]:
+                print(f"keras_booth {__version__}")
+                return 0
             main(argv)
         except InputError as error:
             return _say(sentence(error), MISTAKE)

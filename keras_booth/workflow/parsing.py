@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import pathlib
 import re
 import types
 import typing
@@ -15,6 +16,7 @@ from keras_booth.tools.files import read_text
 from keras_booth.workflow.config import RunConfig, SubjectOptions
 from keras_booth.workflow.errors import Parser, option_names, user_path
 from keras_booth.workflow.shell import command_line
+from keras_booth.workflow.shipped import with_shipped
 from keras_booth.workflow.texts import config_files, keep_texts
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
@@ -48,7 +50,11 @@ def make_parser():
         allow_abbrev=False,
     )
     parser.add_argument("--resume", metavar="RUN", help="Run folder of a run that was cut off, to go on with it.")
-    parser.add_argument("--config", action="config", help="YAML file with any of the fields below; later flags win.")
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file with any of the fields below, or the name of one that comes along (quickstart); later flags win.",
+    )
     for group, kind in GROUPS.items():
         parser.add_class_arguments(kind, group)
     parser.add_argument(
@@ -70,7 +76,7 @@ def parse_config(flags):
         InputError: With one sentence, for an unknown field, a value of the wrong kind or an unreadable file.
     """
     parser = make_parser()
-    flags = option_names(flags, "-", "_")
+    flags, shipped = with_shipped(option_names(flags, "-", "_"))
     for path in config_files(flags):
         read_text(path, "config")
     try:
@@ -83,6 +89,9 @@ def parse_config(flags):
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
     keep_texts(values, flags, FIELDS, MORE)
+    photos = pathlib.Path(values.subject.photos)
+    if shipped and not photos.exists() and (shipped / photos).exists():
+        values.subject.photos = str(shipped / photos)
     groups = parser.instantiate(values)
     return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
 

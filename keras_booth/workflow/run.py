@@ -200,13 +200,16 @@ def with_whole_paths(config):
     def of_subject(subject):
         return dataclasses.replace(subject, photos=whole(subject.photos), class_images=whole(subject.class_images))
 
-    preset = config.base.preset
-    if preset not in PRESETS and os.path.exists(preset):
-        preset = whole(preset)
+    def of_base(name):
+        return whole(name) if name and name not in PRESETS and os.path.exists(name) else name
+
     config = dataclasses.replace(
         config, subject=of_subject(config.subject), more_subjects=tuple(map(of_subject, config.more_subjects))
     )
-    config = config.replace("base", preset=preset, vocabulary=whole(config.base.vocabulary))
+    base = config.base
+    config = config.replace(
+        "base", preset=of_base(base.preset), vae=of_base(base.vae), vocabulary=whole(base.vocabulary)
+    )
     config = config.replace("prior", folder=whole(config.prior.folder))
     return config.replace("output", folder=whole(config.output.folder))
 
