@@ -53,7 +53,7 @@ def make_parser():
     parser.add_argument(
         "--config",
         action="config",
-        help="YAML file with any of the fields below, or the name of one that comes along (quickstart); later flags win.",
+        help="YAML file with any of these fields, or the name of one that comes along: quickstart. Later flags win.",
     )
     for group, kind in GROUPS.items():
         parser.add_class_arguments(kind, group)
