@@ -152,7 +152,8 @@ def finish(config, booth, data, pictures, folder, start=0):
         raise KeyboardInterrupt(f"Stopped before the end. Go on with: {again}") from None
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise OSError(f"{sentence(error)} {'Make room, then go' if full else 'Go'} on with: {again}") from error
+        what = "make room, then go on" if full else "go on"
+        raise OSError(f"{sentence(error).rstrip('.')}; {what} with: {again}") from error
     except NotFinite as error:
         raise InputError(f"{error} The last sound checkpoint is in {folder / CHECKPOINTS}.") from error
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

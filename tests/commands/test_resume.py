@@ -159,7 +159,7 @@ class TestEnd:
         with files_of_at_most(64 * 1024):
             assert train.main(flags(**self.OPTIONS)) == 1
         said = capsys.readouterr().err.splitlines()[-1]
-        assert said.startswith("The command stopped: ") and said.endswith(f" on with: {again}")
+        assert said.startswith("The command stopped: ") and said.endswith(f"; go on with: {again}")
         assert "Received: my run/checkpoints/step-00000003.safetensors" in said
         assert files(folder) == ["checkpoints", "config.yaml", "log.csv", "photos.json", "validation.csv"]
 

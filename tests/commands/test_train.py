@@ -138,9 +138,9 @@ class TestBadInput:
 
     def test_unreadable_class_image(self, refuses, workplace):
         (write_photos(workplace / "dogs") / "1.png").write_bytes(b"cut")
-        assert refuses(train.main, flags(prior__folder="dogs", training__steps="400")).startswith(
-            "The photo cannot be read"
-        )
+        # Nothing may be said but the one sentence: settings of drawn class images would have no effect.
+        options = {"training__steps": "400", "prior__count": "200", "prior__steps": "null"}
+        assert refuses(train.main, flags(prior__folder="dogs", **options)).startswith("The photo cannot be read")
 
     def test_as_a_user_calls_it(self, workplace):
         before = files(workplace)
