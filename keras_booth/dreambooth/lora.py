@@ -106,10 +106,11 @@ class LowRank:
 
     def save_own_variables(self, store):
         """Write kernel, bias, A and B; the kernel always without their product, as `load_own_variables` wants it."""
-        for name, variable in self._stored().items():
-            store[name] = variable
+        values = self._stored()
         if self.lora_merged:
-            store["0"] = ops.cast(self._kernel, "float32") - self.factor * self._outer()
+            values["0"] = ops.cast(self._kernel, "float32") - self.factor * self._outer()
+        for name, value in values.items():
+            store[name] = value
 
     def load_own_variables(self, store):
         """Read what `save_own_variables` wrote."""
