@@ -88,10 +88,11 @@ class LowRank:
         if not self.lora_enabled:
             super().save_own_variables(store)
             return
-        for name, variable in self._stored().items():
-            store[name] = variable
+        values = self._stored()
         if self.lora_merged:
-            store["0"] = ops.cast(self._kernel, "float32") - self.factor * self._outer()
+            values["0"] = ops.cast(self._kernel, "float32") - self.factor * self._outer()
+        for name, value in values.items():
+            store[name] = value
 
     def load_own_variables(self, store):
         """Read what `save_own_variables` wrote."""
