@@ -11,7 +11,7 @@ _SEEN = {}
 def vocabulary_digest(tokenizer):
     """Hexadecimal digest of all that a tokenizer's output depends on."""
     hasher = hashlib.blake2b(tokenizer.vocabulary, digest_size=16)
-    hasher.update(repr((tokenizer.max_length, tokenizer.padding, tokenizer.added_tokens)).encode())
+    hasher.update(repr((tokenizer.max_length, tokenizer.padding, *map(tuple, tokenizer.added))).encode())
     return hasher.hexdigest()
 
 
