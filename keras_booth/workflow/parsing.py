@@ -89,8 +89,8 @@ def parse_config(flags):
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
     keep_texts(values, flags, FIELDS, MORE)
-    photos = pathlib.Path(values.subject.photos)
-    if shipped and not photos.exists() and (shipped / photos).exists():
+    photos = values.subject.photos
+    if shipped and photos and not pathlib.Path(photos).exists() and (shipped / photos).exists():
         values.subject.photos = str(shipped / photos)
     groups = parser.instantiate(values)
     return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
