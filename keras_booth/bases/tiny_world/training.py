@@ -4,8 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_booth.bases.tiny_world.discriminator import PatchDiscriminator
+from keras_booth.bases.tiny_world.losses import decibels, reconstruction_loss
+
 EMPTY_CAPTION_RATE = 0.1  # for classifier-free guidance (arXiv:2207.12598, algorithm 1)
-KL_WEIGHT = 1e-4
+KL_WEIGHT = 1e-5
 SNR_GAMMA = 5.0
 WORDS_WEIGHT = 0.03
 
@@ -39,7 +42,8 @@ class AutoencoderTraining(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         kl = ops.mean(y_pred["kl"])
         self.kl.update_state(kl)
-        return reconstruction_loss(y_pred["pictures"] - x, self.psnr) + KL_WEIGHT * kl
+        self.psnr.update_state(decibels(y_pred["pictures"], x))
+        return reconstruction_loss(y_pred["pictures"], x) + KL_WEIGHT * kl
 
 
 def normalize_latents(image_encoder, decoder, mean, deviation):
@@ -70,13 +74,16 @@ class DecoderTraining(keras.Model):
     Args:
         decoder: `keras.Model`, latents -> pictures.
         noise: float. Standard deviation of noise added to the latents: the decoder must forgive a denoiser's errors.
+        adversarial_weight: float. Weight of a patch discriminator that is trained beside it; 0 for none.
         seed: int.
     """
 
-    def __init__(self, decoder, noise=0.05, seed=0):
+    def __init__(self, decoder, noise=0.05, adversarial_weight=0.0, seed=0):
         super().__init__(name="decoder_training", dtype="float32", autocast=False)
         self.decoder = decoder
         self.noise = noise
+        self.adversarial_weight = adversarial_weight
+        self.discriminator = PatchDiscriminator(seed) if adversarial_weight else None
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.psnr = keras.metrics.Mean(name="psnr")
 
@@ -86,14 +93,13 @@ class DecoderTraining(keras.Model):
         return ops.cast(self.decoder(latents), "float32")
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return reconstruction_loss(y_pred - x["pictures"], self.psnr)
-
-
-def reconstruction_loss(error, psnr):
-    """Absolute plus squared error; also updates a PSNR metric, in decibels for the range [-1, 1]."""
-    squared = ops.mean(ops.square(error))
-    psnr.update_state(10.0 * ops.log10(4.0 / squared))
-    return ops.mean(ops.abs(error)) + 2.0 * squared
+        truth = x["pictures"]
+        self.psnr.update_state(decibels(y_pred, truth))
+        loss = reconstruction_loss(y_pred, truth)
+        if self.discriminator is None:
+            return loss
+        loss = loss + self.adversarial_weight * self.discriminator.fooled(y_pred)
+        return loss + self.discriminator.hinge(truth, y_pred)
 
 
 def middling_timesteps(size, steps, seed):
