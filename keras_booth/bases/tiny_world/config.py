@@ -66,9 +66,11 @@ def _parts_of_128_pixels(vocabulary_size):
             latent_channels=16,
             widths=(64, 160, 256),
             heads=(2, 5, 0),
+            middle_heads=8,
             context_width=128,
             blocks_per_level=1,
             time_features=64,
+            groups=8,
         ),
-        AutoencoderConfig(latent_channels=16, widths=(32, 64, 128, 128), encoder_blocks=1, decoder_blocks=2),
+        AutoencoderConfig(latent_channels=16, widths=(32, 64, 128, 192), encoder_blocks=1, decoder_blocks=2, groups=8),
     )

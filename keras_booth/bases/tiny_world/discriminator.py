@@ -9,7 +9,7 @@ WIDTHS = (32, 64, 96)
 class PatchDiscriminator(keras.layers.Layer):
     """Tells renders from reconstructions, patch by patch: float `(batch, H, W, 3)` -> `(batch, H / 8, W / 8, 1)`.
 
-    One optimizer trains it together with the decoder: `hinge` moves the discriminator alone, `fooled` the decoder alone.
+    One optimizer trains both: `hinge` moves the discriminator alone, `fooled` the decoder alone.
 
     Args:
         seed: int.

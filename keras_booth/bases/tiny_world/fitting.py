@@ -78,10 +78,10 @@ def fit(model, batches, steps, learning_rate, work, ema, warmup=100, watch=None)
 
     if done < epochs:
         callbacks = [
-            keras.callbacks.LambdaCallback(on_epoch_begin=follow, on_epoch_end=keep),
             keras.callbacks.CSVLogger(work / "log.csv", append=True),
+            keras.callbacks.LambdaCallback(on_epoch_begin=follow, on_epoch_end=keep),
         ]
-        model.fit(batches, initial_epoch=done, epochs=epochs, callbacks=callbacks, verbose=2)
+        model.fit(batches, initial_epoch=done, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=2)
     load_weights(model_parts(model), work / PARTS)
 
 

@@ -120,9 +120,7 @@ def run_whole(work, args):
     if (work / NORMALIZED).exists():
         return
     start = work / "autoencoder" / PARTS
-    model = train_autoencoder(
-        work, args, "whole", pick_pictures, 8, args.whole_steps, args.autoencoder_rate / 4, start
-    )
+    model = train_autoencoder(work, args, "whole", pick_pictures, 8, args.whole_steps, args.autoencoder_rate / 4, start)
     encoder, decoder = new_autoencoder()
     encoder.set_weights(model.image_encoder.get_weights())
     decoder.set_weights(model.decoder.get_weights())
@@ -180,9 +178,12 @@ def report_reconstruction(work, when, encoder, decoder, pictures, noises=(0.05, 
 
 def zip_rows(pictures, seen, across=10, rows=3):
     """Pairs of a row of pictures and the row of what became of them."""
-    return [(values[0], values[1]) for values in (
-        (pictures[k * across : (k + 1) * across], seen[k * across : (k + 1) * across]) for k in range(rows)
-    )]
+    return [
+        (values[0], values[1])
+        for values in (
+            (pictures[k * across : (k + 1) * across], seen[k * across : (k + 1) * across]) for k in range(rows)
+        )
+    ]
 
 
 def psnr(pictures, seen):
@@ -342,10 +343,10 @@ def make_parser():
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/tiny_world"))
     parser.add_argument("--stages", nargs="+", choices=RUNNERS, default=list(RUNNERS))
     parser.add_argument("--scenes", type=int, default=30000)
-    parser.add_argument("--autoencoder-steps", type=int, default=16000)
+    parser.add_argument("--autoencoder-steps", type=int, default=15000)
     parser.add_argument("--autoencoder-rate", type=float, default=2e-3)
-    parser.add_argument("--whole-steps", type=int, default=5000)
-    parser.add_argument("--denoiser-steps", type=int, default=60000)
+    parser.add_argument("--whole-steps", type=int, default=4000)
+    parser.add_argument("--denoiser-steps", type=int, default=40000)
     parser.add_argument("--decoder-steps", type=int, default=5000)
     parser.add_argument("--adversarial-weight", type=float, default=0.005)
     parser.add_argument("--judge-steps", type=int, default=6000)
@@ -354,7 +355,9 @@ def make_parser():
     parser.add_argument("--initial", type=pathlib.Path, help="parts.safetensors that the denoiser stage starts from")
     parser.add_argument("--dtype", default="mixed_bfloat16")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, help="folder of the exported files; `assets` in --work if left out")
+    parser.add_argument(
+        "--output", type=pathlib.Path, help="folder of the exported files; `assets` in --work if left out"
+    )
     return parser
 
 
