@@ -8,7 +8,7 @@ from keras_booth.bases.machine import prefers_jit
 from keras_booth.bases.weights import load_weights, named_variables
 from keras_booth.tools.files import whole_file
 
-EPOCH_STEPS = 100  # between two backups
+EPOCH_STEPS = 50  # between two backups
 STATE, PARTS = "state.safetensors", "parts.safetensors"
 
 

@@ -45,7 +45,7 @@ HELD_OUT = 1080  # scenes at the end of the corpus that no stage trains on
 CROP = 64  # pixels: four crops of four pictures teach an autoencoder more than one picture, at the same cost
 ENCODED = 120  # pictures at a time
 CHECK = 120  # held-out pictures that are looked at while an autoencoder trains
-CHECK_EPOCHS = 10
+CHECK_EPOCHS = 20
 NORMALIZED = "autoencoder.safetensors"
 REFINED = "refined.safetensors"
 
@@ -257,7 +257,7 @@ def run_denoiser(work, args):
     began, epochs_of_all = time.time(), -(-args.denoiser_steps // EPOCH_STEPS)
 
     def watch(epochs):
-        if epochs % (5 * CHECK_EPOCHS) == 0 or epochs == epochs_of_all:
+        if epochs % CHECK_EPOCHS == 0 or epochs == epochs_of_all:
             hours = (time.time() - began) / 3600
             note(work, f"denoiser after {epochs * EPOCH_STEPS} steps, {hours:.2f} h of this run")
 
