@@ -171,19 +171,18 @@ def report_reconstruction(work, when, encoder, decoder, pictures, noises=(0.05, 
     for noise in noises:
         found.append(f"{psnr(pictures, reconstruct(encoder, decoder, pictures, noise)):.2f} with noise {noise}")
     note(work, f"{when}: held-out reconstruction {', '.join(found)} ({len(pictures)} pictures)")
-    rows = [np.concatenate(list(row), axis=1) for pair in zip_rows(pictures, seen) for row in pair]
-    with whole_file(work / "reconstructions.png") as part:
-        Image.fromarray(np.concatenate(rows)).save(part)
+    draw_sheet(work / "reconstructions.png", pictures, seen)
 
 
-def zip_rows(pictures, seen, across=10, rows=3):
-    """Pairs of a row of pictures and the row of what became of them."""
-    return [
-        (values[0], values[1])
-        for values in (
-            (pictures[k * across : (k + 1) * across], seen[k * across : (k + 1) * across]) for k in range(rows)
-        )
+def draw_sheet(path, pictures, seen, across=10, rows=3):
+    """Write rows by turns: pictures, and what became of them."""
+    strips = [
+        np.concatenate(list(some[first : first + across]), axis=1)
+        for first in range(0, rows * across, across)
+        for some in (pictures, seen)
     ]
+    with whole_file(path) as part:
+        Image.fromarray(np.concatenate(strips)).save(part)
 
 
 def psnr(pictures, seen):
