@@ -199,17 +199,22 @@ class TestFit:
     def test_a_killed_training_goes_on(self, tmp_path):
         whole = self.train(tmp_path / "whole")
 
-        def kill(epochs):
+        def kill(epochs, figures):
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             self.train(tmp_path / "killed", kill)
         seen = []
-        resumed = self.train(tmp_path / "killed", seen.append)
+
+        def watch(epochs, figures):
+            assert figures["loss"] > 0
+            seen.append(epochs)
+
+        resumed = self.train(tmp_path / "killed", watch)
         assert seen == [2]
         for one, other in zip(whole, resumed, strict=True):
             np.testing.assert_array_equal(one, other)
-        finished = self.train(tmp_path / "killed", seen.append)
+        finished = self.train(tmp_path / "killed", watch)
         assert seen == [2]
         for one, other in zip(resumed, finished, strict=True):
             np.testing.assert_array_equal(one, other)

@@ -51,7 +51,7 @@ def fit(model, batches, steps, learning_rate, work, ema, warmup=100, watch=None)
         work: `Path` of a folder.
         ema: float. Momentum of the averaged weights.
         warmup: int. Steps.
-        watch: callable `(epochs done)` that is called after every epoch, or `None`.
+        watch: callable `(epochs done, dict of the epoch's figures)` that is called after every epoch, or `None`.
     """
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=min(warmup, steps), alpha=0.01
@@ -71,7 +71,7 @@ def fit(model, batches, steps, learning_rate, work, ema, warmup=100, watch=None)
         save_averages(model, work / PARTS)
         save_state(model, epoch + 1, work / STATE)
         if watch is not None:
-            watch(epoch + 1)
+            watch(epoch + 1, logs)
 
     def follow(epoch, logs=None):
         batches.epoch = epoch

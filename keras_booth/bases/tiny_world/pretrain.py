@@ -141,7 +141,7 @@ def train_autoencoder(work, args, stage, pick, batch_size, steps, learning_rate,
     pictures = pictures_of(work, args)
     began = time.time()
 
-    def watch(epochs):
+    def watch(epochs, figures):
         if epochs % CHECK_EPOCHS == 0 or epochs == -(-steps // EPOCH_STEPS):
             encoder, decoder = load_autoencoder(work / stage / PARTS)
             when = f"{stage} after {epochs * EPOCH_STEPS} steps, {(time.time() - began) / 3600:.2f} h of this run"
@@ -255,10 +255,11 @@ def run_denoiser(work, args):
 
     began, epochs_of_all = time.time(), -(-args.denoiser_steps // EPOCH_STEPS)
 
-    def watch(epochs):
+    def watch(epochs, figures):
         if epochs % CHECK_EPOCHS == 0 or epochs == epochs_of_all:
             hours = (time.time() - began) / 3600
-            note(work, f"denoiser after {epochs * EPOCH_STEPS} steps, {hours:.2f} h of this run")
+            said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            note(work, f"denoiser after {epochs * EPOCH_STEPS} steps, {hours:.2f} h of this run: {said}")
 
     batches = Batches(arrays, args.batch_size, args.seed + 1, pick)
     model = DenoiserTraining(base, seed=args.seed)
