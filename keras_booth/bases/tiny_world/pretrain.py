@@ -140,10 +140,11 @@ def train_autoencoder(work, args, stage, pick, batch_size, steps, learning_rate,
         load_weights({"image_encoder": model.image_encoder, "decoder": model.decoder}, start)
     pictures = pictures_of(work, args)
     began = time.time()
+    encoder, decoder = new_autoencoder()  # in float32, with the averaged weights
 
     def watch(epochs, figures):
         if epochs % CHECK_EPOCHS == 0 or epochs == -(-steps // EPOCH_STEPS):
-            encoder, decoder = load_autoencoder(work / stage / PARTS)
+            load_weights({"image_encoder": encoder, "decoder": decoder}, work / stage / PARTS)
             when = f"{stage} after {epochs * EPOCH_STEPS} steps, {(time.time() - began) / 3600:.2f} h of this run"
             report_reconstruction(work, when, encoder, decoder, pictures[-CHECK:], noises=())
 
