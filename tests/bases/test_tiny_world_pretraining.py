@@ -15,7 +15,7 @@ from keras_booth.bases.tiny_world.losses import decibels, detail_weights, edge_e
 from keras_booth.bases.tiny_world.pretrain import pick_crops, to_float
 from keras_booth.bases.tiny_world.rows import filled_array
 from keras_booth.bases.tiny_world.scenes import labels
-from keras_booth.bases.tiny_world.training import DecoderTraining, normalize_latents
+from keras_booth.bases.tiny_world.training import AutoencoderTraining, DecoderTraining, normalize_latents
 
 SMALL = AutoencoderConfig(latent_channels=3, widths=(32, 32), encoder_blocks=1, decoder_blocks=1)
 
@@ -180,6 +180,16 @@ class OnePart(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return keras.ops.mean(keras.ops.square(y_pred - x))
+
+
+def test_noise_of_the_latents_is_in_proportion_to_them():
+    """An encoder that says its input with hardly any variance, and a decoder that says its latents."""
+    pictures = 5.0 * some_pictures(8, 32)
+    x, latents = keras.Input((None, None, 3)), keras.Input((None, None, 3))
+    encoder = keras.Model(x, keras.ops.concatenate([x, -25.0 + 0.0 * x], axis=-1))
+    model = AutoencoderTraining(encoder, keras.Model(latents, 1.0 * latents))
+    error = array(model(pictures)["pictures"]) - pictures
+    np.testing.assert_allclose(error.std((0, 1, 2)), 0.03 * pictures.std((0, 1, 2)), rtol=0.05)
 
 
 class TestFit:

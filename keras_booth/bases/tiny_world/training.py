@@ -9,12 +9,16 @@ from keras_booth.bases.tiny_world.losses import decibels, reconstruction_loss
 
 EMPTY_CAPTION_RATE = 0.1  # for classifier-free guidance (arXiv:2207.12598, algorithm 1)
 KL_WEIGHT = 1e-5
+LATENT_NOISE = 0.03  # of each channel's standard deviation
 SNR_GAMMA = 5.0
 WORDS_WEIGHT = 0.03
 
 
 class AutoencoderTraining(keras.Model):
     """Reconstruction plus a light Kullback-Leibler term (LDM, arXiv:2112.10752, section 3.1).
+
+    So light a term leaves hardly any noise in the posterior. A little more is added, in proportion to the latents, so
+    that neighbors in latent space mean similar pictures, as a denoiser needs it.
 
     Args:
         image_encoder: `keras.Model`, pictures -> moments.
@@ -35,7 +39,8 @@ class AutoencoderTraining(keras.Model):
         mean, log_variance = ops.split(moments, 2, axis=-1)
         log_variance = ops.clip(log_variance, -30.0, 20.0)
         noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
-        latents = mean + ops.exp(0.5 * log_variance) * noise
+        spread = ops.stop_gradient(ops.std(mean, axis=(0, 1, 2)))
+        latents = mean + ops.sqrt(ops.exp(log_variance) + ops.square(LATENT_NOISE * spread)) * noise
         divergence = 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)
         return {"pictures": ops.cast(self.decoder(latents), "float32"), "kl": divergence}
 
