@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from keras_booth.bases.checks import check_count, check_widths
+from keras_booth.bases.checks import check_count, check_groups, check_widths
 from keras_booth.bases.corrections import AttentionBlock, GroupNormalization, PaddedConv2D, ResnetBlock
 
 
@@ -18,17 +18,21 @@ class AutoencoderConfig:
             halves the resolution, so that the factor is `2 ** (len(widths) - 1)`.
         encoder_blocks: int. Residual blocks of a level of the encoder.
         decoder_blocks: int. Residual blocks of a level of the decoder.
+        groups: int. Groups of the group norms; divides the widths. In groups of one channel a norm takes from each
+            channel its mean over the picture, and with it the picture's colors: narrow levels want fewer than 32.
     """
 
     latent_channels: int = 4
     widths: tuple[int, ...] = (128, 256, 512, 512)
     encoder_blocks: int = 2
     decoder_blocks: int = 3
+    groups: int = 32
 
     def __post_init__(self):
         object.__setattr__(self, "widths", tuple(self.widths))
         check_widths(self.widths)
         check_count("encoder_blocks", "layers_per_block", self.encoder_blocks)
+        check_groups(self.groups, self.widths)
 
     @property
     def factor(self):
@@ -51,13 +55,13 @@ def build_image_encoder(config, name="image_encoder"):
     x = PaddedConv2D(config.widths[0], 3, padding=1)(x)
     for level, width in enumerate(config.widths):
         for _ in range(config.encoder_blocks):
-            x = ResnetBlock(width)(x)
+            x = ResnetBlock(width, config.groups)(x)
         if level < last:
             x = PaddedConv2D(width, 3, padding=((0, 1), (0, 1)), strides=2)(x)
-    x = ResnetBlock(config.widths[last])(x)
-    x = AttentionBlock(config.widths[last])(x)
-    x = ResnetBlock(config.widths[last])(x)
-    x = GroupNormalization(epsilon=1e-6)(x)
+    x = ResnetBlock(config.widths[last], config.groups)(x)
+    x = AttentionBlock(config.widths[last], config.groups)(x)
+    x = ResnetBlock(config.widths[last], config.groups)(x)
+    x = GroupNormalization(config.groups, epsilon=1e-6)(x)
     x = keras.layers.Activation("swish")(x)
     x = PaddedConv2D(2 * config.latent_channels, 3, padding=1)(x)
     x = PaddedConv2D(2 * config.latent_channels, 1)(x)
@@ -73,18 +77,18 @@ def build_decoder(config, name="decoder"):
     x = latents = keras.Input((None, None, config.latent_channels), name="latents")
     x = PaddedConv2D(config.latent_channels, 1)(x)
     x = PaddedConv2D(config.widths[-1], 3, padding=1)(x)
-    x = ResnetBlock(config.widths[-1])(x)
-    x = AttentionBlock(config.widths[-1])(x)
-    x = ResnetBlock(config.widths[-1])(x)
+    x = ResnetBlock(config.widths[-1], config.groups)(x)
+    x = AttentionBlock(config.widths[-1], config.groups)(x)
+    x = ResnetBlock(config.widths[-1], config.groups)(x)
     previous = config.widths[-1]
     for index, width in enumerate(reversed(config.widths)):
         if index > 0:
             x = keras.layers.UpSampling2D(2)(x)
             x = PaddedConv2D(previous, 3, padding=1)(x)
         for _ in range(config.decoder_blocks):
-            x = ResnetBlock(width)(x)
+            x = ResnetBlock(width, config.groups)(x)
         previous = width
-    x = GroupNormalization(epsilon=1e-6)(x)
+    x = GroupNormalization(config.groups, epsilon=1e-6)(x)
     x = keras.layers.Activation("swish")(x)
     x = PaddedConv2D(3, 3, padding=1)(x)
     return keras.Model(latents, x, name=name)

@@ -25,6 +25,16 @@ def check_count(field, theirs, value):
         raise InputError(f"{field} ({theirs} in diffusers) must be an int >= 1. Received: {field}={value!r}")
 
 
+def check_groups(groups, widths):
+    """Raise an `InputError` unless the groups of the group norms share all widths evenly."""
+    check_count("groups", "norm_num_groups", groups)
+    if any(width % groups for width in widths):
+        raise InputError(
+            f"groups (norm_num_groups in diffusers) must divide all widths. "
+            f"Received: groups={groups}, widths={list(widths)}"
+        )
+
+
 def check_heads(heads, width):
     """Raise an `InputError` unless the heads share the width evenly."""
     if width % heads:

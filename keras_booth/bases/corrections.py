@@ -125,14 +125,15 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
 
 class ResBlock(Forgetful, kerascv.ResBlock):
-    """The UNet's residual block with convolutions that pad by themselves; `call` is inherited."""
+    """The UNet's residual block with convolutions that pad by themselves, and as many groups in its norms as one likes;
+    `call` is inherited."""
 
-    def __init__(self, output_dim, **kwargs):
+    def __init__(self, output_dim, groups=32, **kwargs):
         keras.layers.Layer.__init__(self, **kwargs)
         self.output_dim = output_dim
-        self.entry_flow = convolve_after_norm(output_dim)
+        self.entry_flow = convolve_after_norm(output_dim, groups)
         self.embedding_flow = [keras.layers.Activation("swish"), Dense(output_dim)]
-        self.exit_flow = convolve_after_norm(output_dim)
+        self.exit_flow = convolve_after_norm(output_dim, groups)
 
     def build(self, input_shape):
         shape, embedding_shape = input_shape
@@ -144,10 +145,10 @@ class ResBlock(Forgetful, kerascv.ResBlock):
         return (*input_shape[0][:-1], self.output_dim)
 
 
-def convolve_after_norm(channels):
+def convolve_after_norm(channels, groups):
     """The layers of one half of a residual block of the UNet."""
     return [
-        GroupNormalization(epsilon=1e-5),
+        GroupNormalization(groups, epsilon=1e-5),
         keras.layers.Activation("swish"),
         PaddedConv2D(channels, 3, padding=1),
     ]
@@ -278,10 +279,10 @@ class SpatialTransformer(Forgetful, kerascv.SpatialTransformer):
     """The original with the corrected transformer block and the group-norm epsilon Stable Diffusion was trained
     with (1e-6, where KerasCV has 1e-5); `call` is inherited."""
 
-    def __init__(self, num_heads, head_size, fully_connected=False, **kwargs):
+    def __init__(self, num_heads, head_size, fully_connected=False, groups=32, **kwargs):
         keras.layers.Layer.__init__(self, **kwargs)
         channels = num_heads * head_size
-        self.norm = GroupNormalization(epsilon=1e-6)
+        self.norm = GroupNormalization(groups, epsilon=1e-6)
         self.proj1 = Dense(channels) if fully_connected else PaddedConv2D(channels, 1)
         self.transformer_block = BasicTransformerBlock(channels, num_heads, head_size)
         self.proj2 = Dense(channels) if fully_connected else PaddedConv2D(channels, 1)
@@ -307,15 +308,15 @@ class SpatialTransformer(Forgetful, kerascv.SpatialTransformer):
 
 
 class ResnetBlock(KerasCVResnetBlock):
-    """The VAE's residual block with the group-norm epsilon it was trained with (1e-6, where KerasCV has 1e-5), and
-    convolutions that pad by themselves; `call` is inherited."""
+    """The VAE's residual block with the group-norm epsilon it was trained with (1e-6, where KerasCV has 1e-5), as many
+    groups as one likes, and convolutions that pad by themselves; `call` is inherited."""
 
-    def __init__(self, output_dim, **kwargs):
+    def __init__(self, output_dim, groups=32, **kwargs):
         keras.layers.Layer.__init__(self, **kwargs)
         self.output_dim = output_dim
-        self.norm1 = GroupNormalization(epsilon=1e-6)
+        self.norm1 = GroupNormalization(groups, epsilon=1e-6)
         self.conv1 = PaddedConv2D(output_dim, 3, padding=1)
-        self.norm2 = GroupNormalization(epsilon=1e-6)
+        self.norm2 = GroupNormalization(groups, epsilon=1e-6)
         self.conv2 = PaddedConv2D(output_dim, 3, padding=1)
 
     def build(self, input_shape):
@@ -327,12 +328,13 @@ class ResnetBlock(KerasCVResnetBlock):
 
 
 class AttentionBlock(KerasCVAttentionBlock):
-    """The VAE's attention with the group-norm epsilon it was trained with (1e-6, where KerasCV has 1e-5)."""
+    """The VAE's attention with the group-norm epsilon it was trained with (1e-6, where KerasCV has 1e-5), and as many
+    groups as one likes."""
 
-    def __init__(self, output_dim, **kwargs):
+    def __init__(self, output_dim, groups=32, **kwargs):
         keras.layers.Layer.__init__(self, **kwargs)
         self.output_dim = output_dim
-        self.norm = GroupNormalization(epsilon=1e-6)
+        self.norm = GroupNormalization(groups, epsilon=1e-6)
         self.q = PaddedConv2D(output_dim, 1)
         self.k = PaddedConv2D(output_dim, 1)
         self.v = PaddedConv2D(output_dim, 1)

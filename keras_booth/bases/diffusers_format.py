@@ -38,7 +38,6 @@ UNET_FIXED = {
     "freq_shift": 0,
     "mid_block_type": "UNetMidBlock2DCrossAttn",
     "norm_eps": 1e-5,
-    "norm_num_groups": 32,
     "num_class_embeds": None,
     "only_cross_attention": False,
     "resnet_time_scale_shift": "default",
@@ -52,7 +51,6 @@ AUTOENCODER_FIXED = {
     "in_channels": 3,
     "latents_mean": None,
     "mid_block_add_attention": True,
-    "norm_num_groups": 32,
     "out_channels": 3,
     "shift_factor": None,
     "use_post_quant_conv": True,
@@ -157,6 +155,7 @@ def parse_unet(config):
         middle_heads=heads[-1],
         context_width=need(config, "cross_attention_dim"),
         blocks_per_level=need(config, "layers_per_block"),
+        groups=config.get("norm_num_groups", 32),
         time_features=widths[0],
         linear_projection=bool(config.get("use_linear_projection", False)),
     )
@@ -181,6 +180,7 @@ def write_unet(base):
         "down_block_types": down,
         "in_channels": config.latent_channels,
         "layers_per_block": config.blocks_per_level,
+        "norm_num_groups": config.groups,
         "out_channels": config.latent_channels,
         "sample_size": size,
         "up_block_types": up,
@@ -197,6 +197,7 @@ def parse_autoencoder(config):
         widths=need(config, "block_out_channels"),
         encoder_blocks=blocks,
         decoder_blocks=blocks + 1,
+        groups=config.get("norm_num_groups", 32),
     )
     return autoencoder, config.get("scaling_factor", LATENT_SCALE)
 
@@ -211,6 +212,7 @@ def write_autoencoder(base):
         "down_block_types": ["DownEncoderBlock2D"] * levels,
         "latent_channels": config.latent_channels,
         "layers_per_block": config.encoder_blocks,
+        "norm_num_groups": config.groups,
         "sample_size": max(base.config.image_size),
         "scaling_factor": base.config.latent_scale,
         "up_block_types": ["UpDecoderBlock2D"] * levels,

@@ -65,7 +65,7 @@ def export_base(base, output, *, format="diffusers", dtype="float32", added=None
         `Path` of what was written.
 
     Raises:
-        InputError: as `check_export`, and for an autoencoder of a shape that Stable Diffusion's format cannot say.
+        InputError: as `check_export`, and for a shape that the format cannot say.
     """
     check_export(output, format, dtype)
     autoencoder = base.config.autoencoder
@@ -73,6 +73,12 @@ def export_base(base, output, *, format="diffusers", dtype="float32", added=None
         raise InputError(
             "Other programs expect one residual block more on each level of the decoder than of the encoder. Received: "
             f"encoder_blocks={autoencoder.encoder_blocks}, decoder_blocks={autoencoder.decoder_blocks}"
+        )
+    groups = base.config.unet.groups, autoencoder.groups
+    if format == "safetensors" and groups != (32, 32):
+        raise InputError(
+            "The original layout cannot say the number of groups of the group norms, and programs take it for 32: "
+            f"write format='diffusers'. Received: groups={groups} of UNet and autoencoder"
         )
     warn_of_strangers(base.config, whole=format == "safetensors")
     output = pathlib.Path(output)

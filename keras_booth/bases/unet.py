@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_booth.bases.checks import check_count, check_heads, check_widths
+from keras_booth.bases.checks import check_count, check_groups, check_heads, check_widths
 from keras_booth.bases.corrections import (
     GroupNormalization,
     PaddedConv2D,
@@ -30,6 +30,7 @@ class UNetConfig:
         time_features: int, even. Number of sinusoidal features of the timestep.
         linear_projection: bool. Dense instead of 1x1 convolutions around the attention (Stable Diffusion 2.x).
         middle_heads: int. Attention heads of the block in the middle; `None` for those of the lowest level with any.
+        groups: int. Groups of the group norms; divides the widths (see `AutoencoderConfig`).
     """
 
     latent_channels: int = 4
@@ -40,10 +41,12 @@ class UNetConfig:
     time_features: int = 320
     linear_projection: bool = False
     middle_heads: int | None = None
+    groups: int = 32
 
     def __post_init__(self):
         check_widths(self.widths)
         check_count("blocks_per_level", "layers_per_block", self.blocks_per_level)
+        check_groups(self.groups, self.widths)
         # Lists arrive from JSON.
         object.__setattr__(self, "widths", tuple(self.widths))
         object.__setattr__(self, "heads", tuple(self.heads))
@@ -95,11 +98,12 @@ def build_unet(config, latent_size, max_length, name="unet"):
     context = keras.Input((max_length, config.context_width), name="context")
 
     def block(x, level):
-        x = ResBlock(config.widths[level])([x, embedding])
+        x = ResBlock(config.widths[level], config.groups)([x, embedding])
         return attend(x, config.heads[level]) if config.heads[level] else x
 
     def attend(x, heads):
-        return SpatialTransformer(heads, x.shape[-1] // heads, config.linear_projection)([x, context])
+        size = x.shape[-1] // heads
+        return SpatialTransformer(heads, size, config.linear_projection, config.groups)([x, context])
 
     # === Functional Model ===
     embedding = TimestepFeatures(config.time_features)(timesteps)
@@ -118,9 +122,9 @@ def build_unet(config, latent_size, max_length, name="unet"):
             x = PaddedConv2D(width, 3, strides=2, padding=1)(x)
             skips.append(x)
 
-    x = ResBlock(config.widths[last])([x, embedding])
+    x = ResBlock(config.widths[last], config.groups)([x, embedding])
     x = attend(x, config.middle_heads)
-    x = ResBlock(config.widths[last])([x, embedding])
+    x = ResBlock(config.widths[last], config.groups)([x, embedding])
 
     for level in range(last, -1, -1):
         for _ in range(config.blocks_per_level + 1):
@@ -129,7 +133,7 @@ def build_unet(config, latent_size, max_length, name="unet"):
         if level > 0:
             x = Upsample(config.widths[level])(x)
 
-    x = GroupNormalization(epsilon=1e-5)(x)
+    x = GroupNormalization(config.groups, epsilon=1e-5)(x)
     x = keras.layers.Activation("swish")(x)
     x = PaddedConv2D(config.latent_channels, 3, padding=1)(x)
     unet = keras.Model([latents, timesteps, context], x, name=name)

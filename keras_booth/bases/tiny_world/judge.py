@@ -14,17 +14,20 @@ from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
 
 JUDGE_PATH = Path(__file__).parent / "assets" / "judge.safetensors"
-WIDTHS = (32, 48, 80, 112)
+# Widths of the trunk by the side of the pictures; each level halves the resolution, down to 4 x 4.
+WIDTHS = {64: (32, 48, 80, 112), 128: (16, 32, 48, 80, 112)}
 
 
-def build_judge_model(seed=0):
+def build_judge_model(seed=0, image_size=IMAGE_SIZE):
     """Builds the classifier: a shared trunk and one softmax head for each attribute.
 
     Args:
         seed: Integer that fixes the initial weights.
+        image_size: Side of the pictures in pixels, a key of `WIDTHS`.
 
     Returns:
-        A `keras.Model` from pictures in [0, 255], of shape `(batch, 64, 64, 3)`, to a dict of probabilities.
+        A `keras.Model` from pictures in [0, 255], of shape `(batch, image_size, image_size, 3)`, to a dict of
+        probabilities.
     """
     seeds = iter(range(100 * seed, 100 * seed + 100))
 
@@ -36,9 +39,9 @@ def build_judge_model(seed=0):
         return layers.Activation("relu", dtype="float32", name=f"{name}_relu")(x)
 
     # === Functional Model ===
-    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="float32", name="images")
+    images = keras.Input((image_size, image_size, 3), dtype="float32", name="images")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rescale")(images)
-    for index, width in enumerate(WIDTHS):
+    for index, width in enumerate(WIDTHS[image_size]):
         x = convolve(x, width, f"down_{index}", strides=2)
         if index:
             x = layers.Add(dtype="float32", name=f"add_{index}")([x, convolve(x, width, f"stay_{index}")])
@@ -106,12 +109,12 @@ class Judge:
         """Returns for each attribute an array of shape `(batch, values)`.
 
         Args:
-            images: Array of shape `(batch, 64, 64, 3)` with values in [0, 255].
+            images: Array of shape `(batch, side, side, 3)` with values in [0, 255], of the side it was built for.
             batch_size: Pictures at a time.
         """
         images = np.asarray(images)
-        if images.ndim != 4 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE, 3):
-            expected = (IMAGE_SIZE, IMAGE_SIZE, 3)
+        expected = self.model.input_shape[1:]
+        if images.ndim != 4 or images.shape[1:] != expected:
             raise InputError(f"images must have shape (batch, *{expected}). Received: images.shape={images.shape}")
         batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
         answers = [self.model.predict_on_batch(batch.astype("float32")) for batch in batches]
@@ -129,29 +132,32 @@ class Judge:
         """Returns for each attribute the share of pictures that are read right.
 
         Args:
-            images: Array of shape `(batch, 64, 64, 3)` with values in [0, 255].
+            images: Array of shape `(batch, side, side, 3)` with values in [0, 255].
             labels: Dict from attribute to an integer array of shape `(batch,)`.
         """
         probabilities = self.probabilities(images)
         return {name: float(np.mean(probabilities[name].argmax(-1) == np.asarray(labels[name]))) for name in ATTRIBUTES}
 
 
-def train_judge(images, labels, steps=3000, batch_size=64, learning_rate=2e-3, seed=0, verbose=0):
+def train_judge(
+    images, labels, steps=3000, batch_size=64, learning_rate=2e-3, seed=0, verbose=0, image_size=IMAGE_SIZE
+):
     """Trains a judge.
 
     Args:
-        images: uint8 array of shape `(count, 64, 64, 3)`: renders, best after they went through the VAE.
+        images: uint8 array of shape `(count, side, side, 3)`: renders, best after they went through the VAE.
         labels: Dict from attribute to an integer array of shape `(count,)`, see `scenes.labels`.
         steps: Number of batches.
         batch_size: Pictures in a batch.
         learning_rate: Peak of the learning rate, which warms up and then decays to zero.
         seed: Integer that fixes the initial weights, the batches and the augmentation.
         verbose: As in `keras.Model.fit`.
+        image_size: Side of the pictures in pixels.
 
     Returns:
         A `Judge`, its weights rounded to float16.
     """
-    model = build_judge_model(seed)
+    model = build_judge_model(seed, image_size)
     warmup = min(100, steps // 10)
     rate = keras.optimizers.schedules.CosineDecay(
         learning_rate / 20, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup

@@ -7,6 +7,7 @@ import numpy as np
 from keras_booth.bases.tiny_world.accessories import draw_accessory
 from keras_booth.bases.tiny_world.backdrops import BACKDROPS, draw_backdrop
 from keras_booth.bases.tiny_world.canvas import Canvas
+from keras_booth.bases.tiny_world.config import IMAGE_SIZE
 from keras_booth.bases.tiny_world.subjects import COLORS, DRAWERS, draw_subject
 from keras_booth.tools.errors import InputError
 
@@ -114,7 +115,7 @@ def random_scene(rng, **fixed):
     return Scene(**({"look": look, "setting": setting, "seed": int(rng.integers(2**31))} | scene))
 
 
-def render(scene, size=64):
+def render(scene, size=IMAGE_SIZE):
     """Draws a scene.
 
     Args:

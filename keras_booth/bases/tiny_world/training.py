@@ -4,14 +4,21 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_booth.bases.tiny_world.discriminator import PatchDiscriminator
+from keras_booth.bases.tiny_world.losses import decibels, reconstruction_loss
+
 EMPTY_CAPTION_RATE = 0.1  # for classifier-free guidance (arXiv:2207.12598, algorithm 1)
-KL_WEIGHT = 1e-4
+KL_WEIGHT = 1e-5
+LATENT_NOISE = 0.03  # of each channel's standard deviation
 SNR_GAMMA = 5.0
 WORDS_WEIGHT = 0.03
 
 
 class AutoencoderTraining(keras.Model):
     """Reconstruction plus a light Kullback-Leibler term (LDM, arXiv:2112.10752, section 3.1).
+
+    So light a term leaves hardly any noise in the posterior. A little more is added, in proportion to the latents, so
+    that neighbors in latent space mean similar pictures, as a denoiser needs it.
 
     Args:
         image_encoder: `keras.Model`, pictures -> moments.
@@ -32,14 +39,16 @@ class AutoencoderTraining(keras.Model):
         mean, log_variance = ops.split(moments, 2, axis=-1)
         log_variance = ops.clip(log_variance, -30.0, 20.0)
         noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
-        latents = mean + ops.exp(0.5 * log_variance) * noise
+        spread = ops.stop_gradient(ops.std(mean, axis=(0, 1, 2)))
+        latents = mean + ops.sqrt(ops.exp(log_variance) + ops.square(LATENT_NOISE * spread)) * noise
         divergence = 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)
         return {"pictures": ops.cast(self.decoder(latents), "float32"), "kl": divergence}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         kl = ops.mean(y_pred["kl"])
         self.kl.update_state(kl)
-        return reconstruction_loss(y_pred["pictures"] - x, self.psnr) + KL_WEIGHT * kl
+        self.psnr.update_state(decibels(y_pred["pictures"], x))
+        return reconstruction_loss(y_pred["pictures"], x) + KL_WEIGHT * kl
 
 
 def normalize_latents(image_encoder, decoder, mean, deviation):
@@ -70,13 +79,16 @@ class DecoderTraining(keras.Model):
     Args:
         decoder: `keras.Model`, latents -> pictures.
         noise: float. Standard deviation of noise added to the latents: the decoder must forgive a denoiser's errors.
+        adversarial_weight: float. Weight of a patch discriminator that is trained beside it; 0 for none.
         seed: int.
     """
 
-    def __init__(self, decoder, noise=0.05, seed=0):
+    def __init__(self, decoder, noise=0.05, adversarial_weight=0.0, seed=0):
         super().__init__(name="decoder_training", dtype="float32", autocast=False)
         self.decoder = decoder
         self.noise = noise
+        self.adversarial_weight = adversarial_weight
+        self.discriminator = PatchDiscriminator(seed) if adversarial_weight else None
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.psnr = keras.metrics.Mean(name="psnr")
 
@@ -86,14 +98,13 @@ class DecoderTraining(keras.Model):
         return ops.cast(self.decoder(latents), "float32")
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return reconstruction_loss(y_pred - x["pictures"], self.psnr)
-
-
-def reconstruction_loss(error, psnr):
-    """Absolute plus squared error; also updates a PSNR metric, in decibels for the range [-1, 1]."""
-    squared = ops.mean(ops.square(error))
-    psnr.update_state(10.0 * ops.log10(4.0 / squared))
-    return ops.mean(ops.abs(error)) + 2.0 * squared
+        truth = x["pictures"]
+        self.psnr.update_state(decibels(y_pred, truth))
+        loss = reconstruction_loss(y_pred, truth)
+        if self.discriminator is None:
+            return loss
+        loss = loss + self.adversarial_weight * self.discriminator.fooled(y_pred)
+        return loss + self.discriminator.hinge(truth, y_pred)
 
 
 def middling_timesteps(size, steps, seed):

@@ -1,6 +1,6 @@
 """The byte-pair vocabulary of the tiny world, in the format of `keras_cv`'s `SimpleTokenizer`.
 
-Every word of `WORDS` and of `RARE_IDENTIFIERS` is one token; any other word falls into pieces. The order of the words
+Every word of `WORDS` and every rare identifier is one token; any other word falls into pieces. The order of the words
 fixes the token ids and with them the meaning of pretrained weights: append, and never reorder.
 
 `python -m keras_booth.bases.tiny_world.vocabulary` writes the file again.
@@ -10,6 +10,7 @@ import gzip
 import io
 from pathlib import Path
 
+from keras_booth.bases.tiny_world.config import SHIPPED
 from keras_booth.bases.tiny_world.scenes import ATTRIBUTES
 
 VOCABULARY_PATH = Path(__file__).parent / "assets" / "bpe_vocabulary.txt.gz"
@@ -19,6 +20,11 @@ HEADER = "#version: keras_booth tiny_world"
 RARE_IDENTIFIERS = (
     *("sks", "zwx", "qvx", "ohw", "vqj", "xwk", "jzq", "kvb"),
     *("wqz", "pgx", "ytv", "mzr", "fjq", "bvx", "gqw", "rtj"),
+)
+# Those that the base of 128 pixels knows beside them.
+MORE_IDENTIFIERS = (
+    *("dkq", "hzv", "cwj", "nxp", "lqf", "tgz", "zbk", "qhm", "jvw", "xrd"),
+    *("vfn", "kqs", "wmx", "pzj", "bqt", "ghx", "fzw", "yqd", "mvk", "rxz"),
 )
 
 GRAMMAR = "a an photo of and with stripes spots wearing"
@@ -78,19 +84,29 @@ def make_merges(words):
     return list(ranks)
 
 
-def vocabulary_text():
+def identifiers_of(generation):
+    """Returns the rare identifiers that a generation of the base knows (`config.SIDES`)."""
+    return RARE_IDENTIFIERS if generation == 1 else RARE_IDENTIFIERS + MORE_IDENTIFIERS
+
+
+def vocabulary_text(generation=SHIPPED):
     """Returns the vocabulary file's text: a header and one merge a line."""
-    return "\n".join([HEADER] + [" ".join(merge) for merge in make_merges(WORDS + RARE_IDENTIFIERS)])
+    return "\n".join([HEADER] + [" ".join(merge) for merge in make_merges(WORDS + identifiers_of(generation))])
+
+
+def vocabulary_bytes(generation=SHIPPED):
+    """Returns the vocabulary file's bytes; the same words always give the same."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", fileobj=buffer, mode="wb", mtime=0) as stream:
+        stream.write(vocabulary_text(generation).encode("utf-8"))
+    return buffer.getvalue()
 
 
 def write_vocabulary(path=VOCABULARY_PATH):
-    """Writes the vocabulary file; the same words always give the same bytes."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(filename="", fileobj=buffer, mode="wb", mtime=0) as stream:
-        stream.write(vocabulary_text().encode("utf-8"))
+    """Writes the vocabulary file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(buffer.getvalue())
+    path.write_bytes(vocabulary_bytes())
 
 
 if __name__ == "__main__":
