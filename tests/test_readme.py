@@ -39,6 +39,7 @@ def test_files_exist():
         assert (ROOT / path).exists(), path
 
 
+@pytest.mark.large
 def test_python_code(tmp_path, monkeypatch):
     """The code block, with four class images and one epoch."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

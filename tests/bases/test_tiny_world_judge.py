@@ -62,6 +62,7 @@ def test_load_is_independent_of_the_dtype_policy(trained, tmp_path):
         keras.config.set_dtype_policy(policy)
 
 
+@pytest.mark.large
 def test_training_is_deterministic():
     images, truth = make_data(8, seed=0)
     first, second, third = (train_judge(images, truth, steps=2, batch_size=4, seed=seed) for seed in (0, 0, 1))

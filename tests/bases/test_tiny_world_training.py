@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from keras_booth.bases.tiny_world.training import DenoiserTraining, middling_timesteps, words_so_far
 from tests.conftest import small_booth
@@ -34,6 +35,7 @@ def test_words_so_far_are_a_bag_that_grows_from_left_to_right():
     np.testing.assert_allclose(words, [expected], atol=1e-6)
 
 
+@pytest.mark.large
 def test_the_text_encoder_learns_to_tell_words_apart():
     """Also words that no picture shows: what is drawn here has nothing to do with the captions."""
     base = small_booth().base

@@ -45,6 +45,7 @@ def test_single_file(model, tmp_path, capsys, caplog):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.large
 def test_a_model_goes_on_from_an_export(exported, workplace):
     """The exported folder is a base to train."""
     from tests.commands.helpers import flags

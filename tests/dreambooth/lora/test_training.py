@@ -107,6 +107,7 @@ def test_scale():
     assert np.abs(drawn - plain.generate("a photo of sks dog", 2)).max() <= 1
 
 
+@pytest.mark.large
 def test_keras_file(tmp_path):
     booth = small_booth(train_text_encoder=True, lora=ALL)
     train(booth)
@@ -119,6 +120,7 @@ def test_keras_file(tmp_path):
     assert len(again.trainable_variables) == len(again.adapters.variables)
 
 
+@pytest.mark.large
 def test_training_goes_on_from_a_lora_file(tmp_path):
     booth = small_booth(lora=ALL)
     train(booth, steps=5)
