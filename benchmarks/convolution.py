@@ -2,8 +2,8 @@
 
     python benchmarks/convolution.py --batch 4
 
-Which is faster decides `keras_booth.bases.corrections.FILTERS_PER_PIXEL`. Each of four kernels in turn, so that none
-waits in the processor's cache; medians of 15 calls, compiled as `generate` compiles.
+Which is faster decides `FILTERS_PER_PIXEL` in `keras_booth.bases.networks.corrections`. Each of four kernels in turn,
+so that none waits in the processor's cache; medians of 15 calls, compiled as `generate` compiles.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main():
     without_torch()
     import keras
 
-    from keras_booth.bases.corrections import convolve_by_product
+    from keras_booth.bases.networks.corrections import convolve_by_product
 
     def convolution(x, kernel):
         return keras.ops.conv(keras.ops.cast(x, kernel.dtype), kernel, padding="same")

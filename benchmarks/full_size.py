@@ -20,7 +20,7 @@ def our_booth(size, dtype="float32", **options):
         weights=None,
         image_size=size,
         dtype=dtype,
-        vocabulary=keras_booth.bases.tiny_world.config.VOCABULARY,
+        vocabulary=keras_booth.bases.tiny_world.VOCABULARY,
         **options,
     )
 

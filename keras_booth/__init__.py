@@ -10,7 +10,7 @@ _NAMES = {name: "keras_booth.dreambooth" for name in ("DreamBooth", "LoraConfig"
 _ROOMS = {
     "bases": "keras_booth.bases",
     "data": "keras_booth.data",
-    "callbacks": "keras_booth.workflow.callbacks",
+    "callbacks": "keras_booth.callbacks",
 }
 
 

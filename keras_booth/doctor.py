@@ -3,9 +3,9 @@
 import sys
 
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.errors import command
-from keras_booth.workflow.parsing import read_config
-from keras_booth.workflow.quiet import quiet_import
+from keras_booth.tools.quiet import quiet_import
+from keras_booth.workflow.command import command
+from keras_booth.workflow.settings.parsing import read_config
 
 USAGE = "python -m keras_booth.doctor CONFIG [--any.field value]"
 
@@ -19,7 +19,7 @@ def main(argv=None):
         return
     config = read_config(arguments[0], *arguments[1:])
     with quiet_import():
-        from keras_booth.workflow.doctor import report
+        from keras_booth.workflow.doctor.report import report
     text, mistaken = report(config)
     print(text)
     if mistaken:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from keras_booth.bases import BaseConfig, StableDiffusionBase, Tokenizer
-from keras_booth.bases.autoencoder import AutoencoderConfig
-from keras_booth.bases.text_encoder import TextEncoderConfig
-from keras_booth.bases.tiny_world.config import VOCABULARY
-from keras_booth.bases.unet import UNetConfig
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig
+from keras_booth.bases.networks.text_encoder import TextEncoderConfig
+from keras_booth.bases.networks.unet import UNetConfig
+from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.diffusion import NoiseSchedule
 from keras_booth.dreambooth import DreamBooth
 from tests.bases.checkpoints.families import FAMILIES, write_checkpoint

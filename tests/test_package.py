@@ -11,8 +11,8 @@ import pytest
 
 from keras_booth.__main__ import COMMANDS, main
 from keras_booth.version import __version__
-from keras_booth.workflow.parsing import parse_config
-from keras_booth.workflow.shipped import shipped_configs, shipped_folder
+from keras_booth.workflow.settings.parsing import parse_config
+from keras_booth.workflow.settings.shipped import shipped_configs, shipped_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,7 +67,8 @@ def test_a_wheel_holds_configs_and_photographs(tmp_path):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", wheel], check=True)
-    code = "from keras_booth.workflow.shipped import *; print(shipped_configs()['quickstart']); print(shipped_folder())"
+    code = "from keras_booth.workflow.settings.shipped import *; "
+    code += "print(shipped_configs()['quickstart']); print(shipped_folder())"
     # What the package needs comes from this environment, the package itself from the wheel.
     (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
     (site / "needs.pth").write_text(sysconfig.get_path("purelib"))

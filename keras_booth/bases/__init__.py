@@ -1,29 +1,27 @@
 """Stable Diffusion bases: what a DreamBooth starts from."""
 
-from keras_booth.bases.archive import VOCABULARY_FILE as VOCABULARY_FILE
-from keras_booth.bases.archive import WEIGHTS_FILE as WEIGHTS_FILE
-from keras_booth.bases.archive import read_archive as read_archive
 from keras_booth.bases.base import BaseConfig as BaseConfig
 from keras_booth.bases.base import StableDiffusionBase as StableDiffusionBase
-from keras_booth.bases.checkpoints import Checkpoint as Checkpoint
-from keras_booth.bases.export import check_export as check_export
-from keras_booth.bases.export import export_base as export_base
+from keras_booth.bases.formats.archive import VOCABULARY_FILE as VOCABULARY_FILE
+from keras_booth.bases.formats.archive import WEIGHTS_FILE as WEIGHTS_FILE
+from keras_booth.bases.formats.archive import read_archive as read_archive
+from keras_booth.bases.formats.export import check_export as check_export
+from keras_booth.bases.formats.export import export_base as export_base
+from keras_booth.bases.formats.names import named_layers as named_layers
+from keras_booth.bases.formats.original.modelspec import model_spec as model_spec
+from keras_booth.bases.formats.original.modelspec import predicts_v as predicts_v
+from keras_booth.bases.formats.original.modelspec import stable_diffusion_version as stable_diffusion_version
+from keras_booth.bases.formats.original.modelspec import warn_of_strangers as warn_of_strangers
+from keras_booth.bases.formats.tensors import Checkpoint as Checkpoint
 from keras_booth.bases.identifiers import rare_identifiers as rare_identifiers
 from keras_booth.bases.identifiers import rarity as rarity
 from keras_booth.bases.knowledge import known_classes as known_classes
-from keras_booth.bases.layouts import named_layers as named_layers
-from keras_booth.bases.low_rank import LowRank as LowRank
-from keras_booth.bases.machine import prefers_jit as prefers_jit
-from keras_booth.bases.modelspec import model_spec as model_spec
-from keras_booth.bases.modelspec import predicts_v as predicts_v
-from keras_booth.bases.modelspec import stable_diffusion_version as stable_diffusion_version
-from keras_booth.bases.modelspec import warn_of_strangers as warn_of_strangers
+from keras_booth.bases.networks.low_rank import LowRank as LowRank
 from keras_booth.bases.pipeline import Drawing as Drawing
 from keras_booth.bases.pipeline import TextToImage as TextToImage
 from keras_booth.bases.presets import PRESETS as PRESETS
 from keras_booth.bases.presets import describe_base as describe_base
 from keras_booth.bases.presets import load_base as load_base
-from keras_booth.bases.settings import default_policy as default_policy
 from keras_booth.bases.sizes import activation_floats as activation_floats
 from keras_booth.bases.sizes import lora_parameters as lora_parameters
 from keras_booth.bases.sizes import shape_of as shape_of
@@ -31,3 +29,5 @@ from keras_booth.bases.tokenizer import Tokenizer as Tokenizer
 from keras_booth.bases.vocabularies import recall as recall
 from keras_booth.bases.vocabularies import remember as remember
 from keras_booth.bases.vocabularies import vocabulary_digest as vocabulary_digest
+from keras_booth.tools.machine import prefers_jit as prefers_jit
+from keras_booth.tools.settings import default_policy as default_policy

@@ -6,16 +6,16 @@ import dataclasses
 import keras
 from keras import ops
 
-from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
-from keras_booth.bases.checks import check_merging
-from keras_booth.bases.corrections import Forgetful, SpatialTransformer
-from keras_booth.bases.machine import keep_freed_memory
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
+from keras_booth.bases.networks.checks import check_merging
+from keras_booth.bases.networks.corrections import Forgetful, SpatialTransformer
+from keras_booth.bases.networks.text_encoder import TextEncoderConfig, build_text_encoder
+from keras_booth.bases.networks.unet import UNetConfig, build_unet
 from keras_booth.bases.parking import Parked
-from keras_booth.bases.settings import channels_last, default_policy
-from keras_booth.bases.text_encoder import TextEncoderConfig, build_text_encoder
-from keras_booth.bases.unet import UNetConfig, build_unet
 from keras_booth.diffusion import NoiseSchedule
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.machine import keep_freed_memory
+from keras_booth.tools.settings import channels_last, default_policy
 
 
 @dataclasses.dataclass(frozen=True)

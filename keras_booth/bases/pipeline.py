@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_booth.bases.machine import prefers_jit
 from keras_booth.diffusion import Sampling, guided, sample
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.machine import prefers_jit
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import is_natural
 

@@ -6,16 +6,18 @@ import pathlib
 
 import keras
 
-from keras_booth.bases import diffusers_format, hub, single_file
-from keras_booth.bases.archive import describe_archive
 from keras_booth.bases.base import BaseConfig, StableDiffusionBase
-from keras_booth.bases.checkpoints import refuse_pickle
-from keras_booth.bases.external_vae import read_vae
-from keras_booth.bases.kerascv import WEIGHTS_1_4, WEIGHTS_2_1, clip_vocabulary, load_kerascv_weights
-from keras_booth.bases.modelspec import SIZES
-from keras_booth.bases.tiny_world.config import VOCABULARY, WEIGHTS, tiny_world_config
+from keras_booth.bases.formats import hub
+from keras_booth.bases.formats.archive import describe_archive
+from keras_booth.bases.formats.diffusers.folder import load_folder, read_folder
+from keras_booth.bases.formats.external_vae import read_vae
+from keras_booth.bases.formats.kerascv import WEIGHTS_1_4, WEIGHTS_2_1, clip_vocabulary, load_kerascv_weights
+from keras_booth.bases.formats.original import single_file
+from keras_booth.bases.formats.original.modelspec import SIZES
+from keras_booth.bases.formats.own_weights import load_weights
+from keras_booth.bases.formats.tensors import refuse_pickle
+from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tokenizer import Tokenizer
-from keras_booth.bases.weights import load_weights
 from keras_booth.tools.errors import InputError
 
 
@@ -137,8 +139,8 @@ def describe(preset, vocabulary, prediction_type, vae):
     refuse_pickle(path)
     autoencoder = None if vae is None else vae.config
     if path.is_dir():
-        config, tokenizer, checkpoints = diffusers_format.read_folder(path, prediction_type, autoencoder)
-        load = functools.partial(diffusers_format.load_folder, checkpoints=checkpoints)
+        config, tokenizer, checkpoints = read_folder(path, prediction_type, autoencoder)
+        load = functools.partial(load_folder, checkpoints=checkpoints)
     elif path.is_file():
         config, checkpoint = single_file.read_single_file(path, prediction_type, autoencoder)
         text = config.text_encoder

@@ -3,7 +3,7 @@
 import keras
 
 from keras_booth.bases.base import StableDiffusionBase
-from keras_booth.bases.layouts import named_layers
+from keras_booth.bases.formats.names import named_layers
 
 
 def shape_of(config):

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
 
 _SEEN = {}

@@ -6,7 +6,7 @@ from keras_booth.data.digests import photo_digests
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.inspection import inspect_photos
 from keras_booth.data.photo_set import PhotoSet
-from keras_booth.data.photographs import find_photos, read_photo
+from keras_booth.data.reading.photographs import find_photos, read_photo
 
 __all__ = [
     "PhotoError",

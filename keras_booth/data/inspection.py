@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from keras_booth.data.errors import PhotoError
-from keras_booth.data.photographs import read_scaled
+from keras_booth.data.reading.photographs import read_scaled
 
 # Of 64 bits; pictures of one moment differ in more.
 SAME_BITS = 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_booth.data.captions import caption_files, names, read_captions
 from keras_booth.data.errors import PhotoError
-from keras_booth.data.photographs import find_photos
+from keras_booth.data.reading.photographs import find_photos
 
 logger = logging.getLogger("keras_booth")
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_booth.data.geometry import center_crop, resize_short_side
-from keras_booth.data.photographs import read_photo
+from keras_booth.data.reading.photographs import read_photo
 
 KEEP_BYTES = 2 * 2**30
 

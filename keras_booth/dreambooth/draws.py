@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_booth.bases import Drawing
 from keras_booth.diffusion import Sampling
-from keras_booth.dreambooth.prior import draw_class_images
+from keras_booth.dreambooth.prior.drawing import draw_class_images
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed, is_natural

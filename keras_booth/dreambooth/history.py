@@ -5,7 +5,7 @@ import logging
 import numpy as np
 from keras import ops
 
-from keras_booth.dreambooth.ending import steps_of
+from keras_booth.dreambooth.optimizers.ending import steps_of
 from keras_booth.tools.errors import InputError
 
 KEY = "history"  # among the model's own variables in a file

@@ -5,16 +5,16 @@ from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
 from keras_booth.bases import TextToImage, default_policy, export_base, load_base, prefers_jit
-from keras_booth.dreambooth.adapted import Adapted
 from keras_booth.dreambooth.archived import Archived
 from keras_booth.dreambooth.batches import Batches
 from keras_booth.dreambooth.compiling import check_number, check_trainable, refuse_unused
 from keras_booth.dreambooth.draws import Draws
-from keras_booth.dreambooth.ending import keep_leftovers, steps_of
-from keras_booth.dreambooth.fused import fuse_updates
 from keras_booth.dreambooth.history import History, Past
+from keras_booth.dreambooth.lora.methods import Adapted
 from keras_booth.dreambooth.loss import min_snr_weights, prior_preservation_loss, squared_error
-from keras_booth.dreambooth.rates import give_two_rates
+from keras_booth.dreambooth.optimizers.ending import keep_leftovers, steps_of
+from keras_booth.dreambooth.optimizers.fused import fuse_updates
+from keras_booth.dreambooth.optimizers.rates import give_two_rates
 from keras_booth.dreambooth.subject import Fixed, Subject, check_names
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.prompts import prompt_list

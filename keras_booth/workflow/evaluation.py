@@ -6,7 +6,7 @@ import pathlib
 
 from PIL import Image
 
-from keras_booth.bases.tiny_world.judge import Judge
+from keras_booth.callbacks.steps import TrainingProgress
 from keras_booth.data import read_photo
 from keras_booth.evaluation import (
     PROMPT_SETTINGS,
@@ -18,13 +18,13 @@ from keras_booth.evaluation import (
     score_class,
     score_subject,
 )
+from keras_booth.figures.sheets import image_grid
+from keras_booth.tiny_world.judge import Judge
 from keras_booth.tools.errors import InputError, require
 from keras_booth.tools.files import whole_file, write_text
-from keras_booth.workflow.callbacks import TrainingProgress
 from keras_booth.workflow.files import check_writable, slug
-from keras_booth.workflow.parsing import read_config
-from keras_booth.workflow.report import image_grid
 from keras_booth.workflow.run import build_booth, compile_booth, resolve
+from keras_booth.workflow.settings.parsing import read_config
 from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior
 
 BEFORE, VARIANTS = "before training", ("without prior loss", "with prior loss")

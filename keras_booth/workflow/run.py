@@ -13,26 +13,26 @@ from pathlib import Path
 import keras
 
 from keras_booth.bases import PRESETS, Checkpoint
+from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
+from keras_booth.callbacks.guard import FiniteGuard, NotFinite
+from keras_booth.callbacks.steps import SampleGrid, StepLog, TrainingProgress
+from keras_booth.callbacks.tensorboard import TensorBoardLog, require_tensorboard
+from keras_booth.callbacks.validation import ValidationLoss
 from keras_booth.data import read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.dreambooth import DreamBooth, LoraConfig
+from keras_booth.figures.sheets import image_grid, loss_curves
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files import whole_file, write_text
 from keras_booth.version import __version__
-from keras_booth.workflow.callbacks import SampleGrid, StepLog, TrainingProgress
-from keras_booth.workflow.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
-from keras_booth.workflow.config import default_prompts
-from keras_booth.workflow.doctor import WARNING, diagnose
+from keras_booth.workflow.doctor.photographs import inspect_subjects
+from keras_booth.workflow.doctor.report import WARNING, diagnose
 from keras_booth.workflow.files import check_writable, fresh_folder, slug, working_in
-from keras_booth.workflow.guard import FiniteGuard, NotFinite
-from keras_booth.workflow.parsing import read_config, to_yaml
-from keras_booth.workflow.photographs import inspect_subjects
-from keras_booth.workflow.report import image_grid, loss_curves
 from keras_booth.workflow.same_photos import check_digests, digest_pictures, write_digests
+from keras_booth.workflow.settings.config import default_prompts
+from keras_booth.workflow.settings.parsing import read_config, to_yaml
 from keras_booth.workflow.shell import command_line
 from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
-from keras_booth.workflow.tensorboard import TensorBoardLog, require_tensorboard
-from keras_booth.workflow.validation import ValidationLoss
 
 CONFIG_FILE, CHECKPOINTS = "config.yaml", "checkpoints"
 PACKAGES = ("keras", "keras-cv", "tensorflow", "tensorflow-cpu", "jax", "numpy")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_booth.bases import describe_base, load_base
-from keras_booth.bases.archive import CLASS, VOCABULARY_FILE, WEIGHTS_FILE
+from keras_booth.bases.formats.archive import CLASS, VOCABULARY_FILE, WEIGHTS_FILE
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from tests.conftest import small_booth
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras_cv.src.models.stable_diffusion import attention_block, diffusion_model, resnet_block
 
-from keras_booth.bases import corrections
 from keras_booth.bases.base import global_policy
+from keras_booth.bases.networks import corrections
 
 HEADS, HEAD_SIZE, LENGTH, CONTEXT_WIDTH = 2, 16, 6, 24
 WIDTH = HEADS * HEAD_SIZE

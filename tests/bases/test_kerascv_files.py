@@ -11,7 +11,7 @@ from keras_cv.src.models.stable_diffusion.image_encoder import ImageEncoder
 from keras_cv.src.models.stable_diffusion.text_encoder import TextEncoderV2
 
 from keras_booth.bases import load_base
-from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
 from tests.conftest import SHARED
 
 

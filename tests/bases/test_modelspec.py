@@ -6,9 +6,9 @@ import datetime
 import pytest
 
 from keras_booth.bases import BaseConfig, describe_base, stable_diffusion_version
-from keras_booth.bases.autoencoder import AutoencoderConfig
-from keras_booth.bases.modelspec import SIZES, architecture, model_spec, warn_of_strangers
-from keras_booth.bases.tiny_world.config import VOCABULARY, tiny_world_config
+from keras_booth.bases.formats.original.modelspec import SIZES, architecture, model_spec, warn_of_strangers
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig
+from keras_booth.bases.tiny_world import VOCABULARY, tiny_world_config
 from keras_booth.diffusion import NoiseSchedule
 from tests.conftest import small_config
 

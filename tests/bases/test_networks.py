@@ -14,12 +14,12 @@ from keras.src.legacy.saving import legacy_h5_format
 from keras_cv.models import stable_diffusion as kerascv
 
 from keras_booth.bases import BaseConfig, StableDiffusionBase
-from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
 from keras_booth.bases.base import global_policy
-from keras_booth.bases.corrections import SpatialTransformer
-from keras_booth.bases.text_encoder import TextEncoderConfig, build_text_encoder
-from keras_booth.bases.tiny_world.config import tiny_world_config
-from keras_booth.bases.unet import TimestepFeatures, UNetConfig, build_unet
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
+from keras_booth.bases.networks.corrections import SpatialTransformer
+from keras_booth.bases.networks.text_encoder import TextEncoderConfig, build_text_encoder
+from keras_booth.bases.networks.unet import TimestepFeatures, UNetConfig, build_unet
+from keras_booth.bases.tiny_world import tiny_world_config
 from tests.conftest import small_config
 
 PARAMETERS = {"text_encoder": 123_060_480, "unet": 859_520_964, "image_encoder": 34_163_664, "decoder": 49_490_199}

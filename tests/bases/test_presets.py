@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from keras_booth.bases import PRESETS, describe_base, load_base
-from keras_booth.bases.kerascv import _fetch
-from keras_booth.bases.tiny_world.config import VOCABULARY, WEIGHTS
-from keras_booth.bases.tiny_world.scenes import random_scene, render
+from keras_booth.bases.formats.kerascv import _fetch
+from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS
+from keras_booth.tiny_world.scenes import random_scene, render
 
 REFUSED = "http://127.0.0.1:1/"  # nobody listens there
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases.tiny_world.judge import Judge
-from keras_booth.workflow.quiet import quiet_import
+from keras_booth.tiny_world.judge import Judge
+from keras_booth.tools.quiet import quiet_import
 from tests.conftest import small_booth
 
 PROMPT = "a photo of sks dog"

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases.tiny_world.judge import JUDGE_PATH, Judge, augment, build_judge_model, train_judge
-from keras_booth.bases.tiny_world.scenes import ATTRIBUTES, labels, random_scene, render
+from keras_booth.tiny_world.judge import JUDGE_PATH, Judge, augment, build_judge_model, train_judge
+from keras_booth.tiny_world.scenes import ATTRIBUTES, labels, random_scene, render
 
 
 def make_data(count, seed):

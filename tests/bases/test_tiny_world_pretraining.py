@@ -6,16 +6,16 @@ import pytest
 import tensorflow as tf
 from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 
-from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
-from keras_booth.bases.tiny_world import corpus, fitting, vocabulary
-from keras_booth.bases.tiny_world.config import SIDES, tiny_world_config
-from keras_booth.bases.tiny_world.discriminator import PatchDiscriminator
-from keras_booth.bases.tiny_world.judge import build_judge_model
-from keras_booth.bases.tiny_world.losses import decibels, detail_weights, edge_error, reconstruction_loss
-from keras_booth.bases.tiny_world.pretrain import pick_crops, to_float
-from keras_booth.bases.tiny_world.rows import filled_array
-from keras_booth.bases.tiny_world.scenes import labels
-from keras_booth.bases.tiny_world.training import AutoencoderTraining, DecoderTraining, normalize_latents
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
+from keras_booth.bases.tiny_world import SIDES, tiny_world_config
+from keras_booth.tiny_world import corpus, fitting, vocabulary
+from keras_booth.tiny_world.discriminator import PatchDiscriminator
+from keras_booth.tiny_world.judge import build_judge_model
+from keras_booth.tiny_world.losses import decibels, detail_weights, edge_error, reconstruction_loss
+from keras_booth.tiny_world.pretrain import pick_crops, to_float
+from keras_booth.tiny_world.rows import filled_array
+from keras_booth.tiny_world.scenes import labels
+from keras_booth.tiny_world.training import AutoencoderTraining, DecoderTraining, normalize_latents
 
 SMALL = AutoencoderConfig(latent_channels=3, widths=(32, 32), encoder_blocks=1, decoder_blocks=1)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 
-from keras_booth.bases.tiny_world import vocabulary
-from keras_booth.bases.tiny_world.scenes import (
+from keras_booth.tiny_world import vocabulary
+from keras_booth.tiny_world.scenes import (
     ATTRIBUTES,
     Look,
     Scene,
@@ -141,7 +141,7 @@ def test_bad_values(changes):
 
 
 def test_vocabulary_file_is_up_to_date():
-    assert gzip.decompress(vocabulary.VOCABULARY_PATH.read_bytes()).decode() == vocabulary.vocabulary_text()
+    assert gzip.decompress(vocabulary.VOCABULARY.read_bytes()).decode() == vocabulary.vocabulary_text()
 
 
 def test_written_vocabulary_is_deterministic(tmp_path):
@@ -151,7 +151,7 @@ def test_written_vocabulary_is_deterministic(tmp_path):
 
 
 def test_every_word_is_one_token_of_its_own():
-    tokenizer = SimpleTokenizer(bpe_path=str(vocabulary.VOCABULARY_PATH))
+    tokenizer = SimpleTokenizer(bpe_path=str(vocabulary.VOCABULARY))
     words = vocabulary.WORDS + vocabulary.RARE_IDENTIFIERS
     assert len(vocabulary.RARE_IDENTIFIERS) == 16 and len(set(words)) == len(words)
     tokens = [tokenizer.encode(word)[1:-1] for word in words]
@@ -161,7 +161,7 @@ def test_every_word_is_one_token_of_its_own():
 
 
 def test_captions_take_one_token_a_word():
-    tokenizer = SimpleTokenizer(bpe_path=str(vocabulary.VOCABULARY_PATH))
+    tokenizer = SimpleTokenizer(bpe_path=str(vocabulary.VOCABULARY))
     rng = np.random.default_rng(0)
     for _ in range(200):
         text = caption(random_scene(rng))

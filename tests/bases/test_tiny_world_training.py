@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases.tiny_world.training import DenoiserTraining, middling_timesteps, words_so_far
+from keras_booth.tiny_world.training import DenoiserTraining, middling_timesteps, words_so_far
 from tests.conftest import small_booth
 
 

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases import StableDiffusionBase, token_merging
+from keras_booth.bases import StableDiffusionBase
 from keras_booth.bases.base import global_policy
-from keras_booth.bases.corrections import SelfAttention, SpatialTransformer
-from keras_booth.bases.token_merging import count_merged, match, merge, unmerge
-from keras_booth.dreambooth.prior import describe
+from keras_booth.bases.networks import token_merging
+from keras_booth.bases.networks.corrections import SelfAttention, SpatialTransformer
+from keras_booth.bases.networks.token_merging import count_merged, match, merge, unmerge
+from keras_booth.dreambooth.prior.drawing import describe
 from tests.conftest import fixed_batch, small_booth, small_config
 
 SIZES = [((4, 6), 7), ((4, 4), 12), ((3, 5), 4), ((1, 5), 2), ((2, 2), 1)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_booth.bases import Tokenizer
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.tiny_world import VOCABULARY
 from tests.conftest import SHARED
 
 CLIP = SHARED / "data" / "clip" / "bpe_simple_vocab_16e6.txt.gz"

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from keras_booth.bases.weights import load_weights, named_variables, save_weights
+from keras_booth.bases.formats.own_weights import load_weights, named_variables, save_weights
 
 
 def models(seed, width=4):

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from keras_booth import export
 from keras_booth.bases import check_export, load_base
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.tiny_world import VOCABULARY
 from tests.commands.helpers import call, files
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from keras_booth.data import PhotoError, find_photos, inspect_photos, opening, read_photo
+from keras_booth.data import PhotoError, find_photos, inspect_photos, read_photo
+from keras_booth.data.reading import opening
 from tests.data.test_photographs import ORIENTATIONS, linear_to_srgb, store_with_orientation
 
 # How far a decoded picture of smooth colours may be from what was encoded.

@@ -15,8 +15,9 @@ from PIL import Image
 
 from keras_booth.bases import Tokenizer
 from keras_booth.data import photo_dataset
-from keras_booth.dreambooth import DreamBooth, LoraConfig, class_cache
-from keras_booth.dreambooth.prior import describe
+from keras_booth.dreambooth import DreamBooth, LoraConfig
+from keras_booth.dreambooth.prior import cache
+from keras_booth.dreambooth.prior.drawing import describe
 from tests.commands.helpers import ROOT, write_photos
 from tests.conftest import small_booth
 from tests.dreambooth import drawing
@@ -75,8 +76,8 @@ class TestFiles:
         assert {(line["seed"], line["prompt"], line["version"]) for line in lines} == {(0, "a photo of a dog", "0.1.0")}
         for line in lines:
             path = folder / line["file"]
-            assert line["picture"] == class_cache.digest(path.read_bytes())
-            assert line["latents"] == class_cache.digest(path.with_suffix(".npy").read_bytes())
+            assert line["picture"] == cache.digest(path.read_bytes())
+            assert line["latents"] == cache.digest(path.with_suffix(".npy").read_bytes())
 
     def test_latents_decode_to_the_pictures(self, booth, tmp_path):
         photos = booth.class_images(2, folder=tmp_path, **OPTIONS)
@@ -176,9 +177,9 @@ class TestDamage:
             left[0] -= 1
             write(path, content)
 
-        write = class_cache.write_whole
+        write = cache.write_whole
         with monkeypatch.context() as patched:
-            patched.setattr(class_cache, "write_whole", cut_off)
+            patched.setattr(cache, "write_whole", cut_off)
             with pytest.raises(KeyboardInterrupt):
                 draw_set(booth, tmp_path)
         assert contents(draw_set(booth, tmp_path)) == whole

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.dreambooth.ending import averaged, keep_leftovers, steps_of
-from keras_booth.dreambooth.fused import fuse_updates
-from keras_booth.dreambooth.rates import give_two_rates
+from keras_booth.dreambooth.optimizers.ending import averaged, keep_leftovers, steps_of
+from keras_booth.dreambooth.optimizers.fused import fuse_updates
+from keras_booth.dreambooth.optimizers.rates import give_two_rates
 
 KINDS = {
     "sgd": lambda **options: keras.optimizers.SGD(0.1, **options),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_booth.dreambooth.class_cache import write_whole
+from keras_booth.dreambooth.prior.cache import write_whole
 from tests.conftest import small_booth
 from tests.full_disk import files_of_at_most
 

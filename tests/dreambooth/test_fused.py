@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_booth.dreambooth import LoraConfig
-from keras_booth.dreambooth.fused import FusedAdam, fuse_updates
+from keras_booth.dreambooth.optimizers.fused import FusedAdam, fuse_updates
 from tests.conftest import fixed_batch, small_booth
 
 OPTIONS = {

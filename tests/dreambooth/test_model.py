@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_booth.callbacks.steps import SampleGrid
 from keras_booth.data import photo_dataset
 from keras_booth.diffusion import SAMPLERS, Sampling
 from keras_booth.dreambooth import DreamBooth
-from keras_booth.workflow.callbacks import SampleGrid
 from tests.conftest import fixed_batch, small_booth
 
 PHOTOS = pathlib.Path(__file__).parents[2] / "photos" / "orange_dog"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_booth
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from tests.conftest import fixed_batch, small_booth
 from tests.dreambooth import reopened

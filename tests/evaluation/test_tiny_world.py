@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from keras_booth.bases.tiny_world.scenes import Scene, random_look, random_scene, render
 from keras_booth.evaluation import (
     PHOTO_SETTINGS,
     PROMPT_SETTINGS,
@@ -15,6 +14,7 @@ from keras_booth.evaluation import (
     score_class,
     score_subject,
 )
+from keras_booth.tiny_world.scenes import Scene, random_look, random_scene, render
 
 
 @pytest.fixture(scope="module")

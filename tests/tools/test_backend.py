@@ -9,7 +9,7 @@ import pytest
 
 from keras_booth.tools import backend
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.quiet import quiet_import
+from keras_booth.tools.quiet import quiet_import
 
 
 @pytest.fixture

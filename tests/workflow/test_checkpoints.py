@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, save_checkpoint
+from keras_booth.callbacks.guard import FiniteGuard, NotFinite
 from keras_booth.data import photo_dataset
 from keras_booth.dreambooth import LoraConfig
-from keras_booth.workflow.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, save_checkpoint
-from keras_booth.workflow.guard import FiniteGuard, NotFinite
 from tests.commands.helpers import write_photos
 from tests.conftest import small_booth
 

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from keras_booth.workflow.config import (
+from keras_booth.workflow.command import InputError
+from keras_booth.workflow.settings.config import (
     BaseOptions,
     LoraOptions,
     OutputOptions,
@@ -15,8 +16,15 @@ from keras_booth.workflow.config import (
     TrainingOptions,
     default_prompts,
 )
-from keras_booth.workflow.errors import InputError
-from keras_booth.workflow.parsing import FIELDS, describe, make_parser, parse_config, parse_train, read_config, to_yaml
+from keras_booth.workflow.settings.parsing import (
+    FIELDS,
+    describe,
+    make_parser,
+    parse_config,
+    parse_train,
+    read_config,
+    to_yaml,
+)
 
 REQUIRED = ["--subject.photos", "photos", "--subject.class_noun", "dog"]
 
@@ -297,7 +305,8 @@ class TestParsing:
 
     def test_needs_no_backend(self):
         code = (
-            "import sys, keras_booth.workflow.parsing as p; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
+            "import sys, keras_booth.workflow.settings.parsing as p; "
+            "print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
         )
         # The package's own __init__ is of the ground floor; only what is imported here counts.
         shell = "import sys, types; m = types.ModuleType('keras_booth'); m.__path__ = [sys.argv[1]]; "

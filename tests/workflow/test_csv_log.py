@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_booth.workflow.csv_log import CsvLog
+from keras_booth.callbacks.csv_log import CsvLog
 from tests.full_disk import files_of_at_most
 
 HEAD = "step,loss\n"

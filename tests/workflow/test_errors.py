@@ -5,7 +5,7 @@ import pytest
 
 from keras_booth.data import PhotoError
 from keras_booth.tools.errors import InputError, sentence
-from keras_booth.workflow.errors import Parser, command, option_names, user_path
+from keras_booth.workflow.command import Parser, command, option_names, user_path
 
 
 class TestCommand:

@@ -4,10 +4,10 @@ import pytest
 
 from keras_booth.bases import Drawing
 from keras_booth.diffusion import Sampling
-from keras_booth.workflow.doctor import diagnose
-from keras_booth.workflow.ineffective import drawn_without_effect, without_effect
-from keras_booth.workflow.parsing import parse_config
-from keras_booth.workflow.pictures import PictureOptions
+from keras_booth.workflow.doctor.ineffective import drawn_without_effect, without_effect
+from keras_booth.workflow.doctor.report import diagnose
+from keras_booth.workflow.drawing.pictures import PictureOptions
+from keras_booth.workflow.settings.parsing import parse_config
 from tests.commands.helpers import write_photos
 
 REQUIRED = ["--subject.photos", "photos", "--subject.class_noun", "dog"]

@@ -5,8 +5,8 @@ import math
 import keras
 import pytest
 
-from keras_booth.workflow.config import TrainingOptions
 from keras_booth.workflow.run import learning_rate
+from keras_booth.workflow.settings.config import TrainingOptions
 
 
 def rate_at(step, **options):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_booth.workflow.report import image_grid, loss_curves, read_log, rows_of, smooth
+from keras_booth.figures.sheets import image_grid, loss_curves, read_log, rows_of, smooth
 
 
 def picture(color, size=(96, 96)):

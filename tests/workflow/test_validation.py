@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_booth.callbacks.steps import SampleGrid
+from keras_booth.callbacks.tensorboard import TensorBoardLog
+from keras_booth.callbacks.validation import ValidationLoss, validation_dataset
 from keras_booth.data import PhotoSet, find_photos, photo_dataset
-from keras_booth.workflow.callbacks import SampleGrid
-from keras_booth.workflow.tensorboard import TensorBoardLog
-from keras_booth.workflow.validation import ValidationLoss, validation_dataset
 from tests.commands.helpers import write_photos
 from tests.conftest import small_booth
 

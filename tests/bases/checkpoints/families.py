@@ -12,8 +12,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from keras_booth.bases import Drawing, TextToImage
-from keras_booth.bases.clip_format import write_tokenizer
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.formats.diffusers.tokenizer import write_tokenizer
+from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.diffusion import Sampling
 

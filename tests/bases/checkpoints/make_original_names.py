@@ -17,7 +17,7 @@ from diffusers.loaders.single_file_utils import (
 )
 
 from keras_booth.bases import load_base
-from keras_booth.bases.layouts import ORIGINAL, component_tensors
+from keras_booth.bases.formats.names import ORIGINAL, component_tensors
 from tests.bases.checkpoints.families import FAMILIES, HERE, description, write_checkpoint
 
 

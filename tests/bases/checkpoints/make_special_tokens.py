@@ -6,7 +6,7 @@ import tempfile
 
 import transformers
 
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
 from tests.bases.checkpoints.families import HERE
 from tests.bases.checkpoints.tokenizer_files import PROMPTS, cases, write_files

@@ -6,8 +6,8 @@ import random
 
 import transformers
 
-from keras_booth.bases.clip_format import pack
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.formats.diffusers.tokenizer import pack
+from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
 from tests.bases.checkpoints.families import HERE
 from tests.conftest import SHARED

@@ -8,10 +8,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import describe_base, export_base, load_base
-from keras_booth.bases.external_vae import read_vae
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.formats.external_vae import read_vae
+from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.dreambooth import DreamBooth
-from keras_booth.dreambooth.prior import drawing_variables
+from keras_booth.dreambooth.prior.drawing import drawing_variables
 from tests.bases.checkpoints.families import write_checkpoint
 
 NAME = "diffusion_pytorch_model.safetensors"

@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from keras_booth.bases import BaseConfig, export_base
-from keras_booth.bases.autoencoder import AutoencoderConfig, build_decoder
-from keras_booth.bases.corrections import AttentionBlock, GroupNormalization, ResBlock, ResnetBlock, SpatialTransformer
-from keras_booth.bases.diffusers_format import parse_autoencoder, parse_unet, write_autoencoder, write_unet
-from keras_booth.bases.unet import UNetConfig, build_unet
+from keras_booth.bases.formats.diffusers.folder import parse_autoencoder, parse_unet, write_autoencoder, write_unet
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder
+from keras_booth.bases.networks.corrections import (
+    AttentionBlock,
+    GroupNormalization,
+    ResBlock,
+    ResnetBlock,
+    SpatialTransformer,
+)
+from keras_booth.bases.networks.unet import UNetConfig, build_unet
 from keras_booth.tools.errors import InputError
 from tests.conftest import small_config
 

@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from keras_booth.bases import export_base, load_base
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.tiny_world import VOCABULARY
 from tests.bases.checkpoints.families import write_checkpoint
 from tests.bases.checkpoints.test_variants import mix
 

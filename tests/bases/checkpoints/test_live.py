@@ -9,8 +9,8 @@ diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
 from keras_booth.bases import export_base, load_base
-from keras_booth.bases.scheduler_format import SCHEDULERS, parse_schedule
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.formats.diffusers.scheduler import SCHEDULERS, parse_schedule
+from keras_booth.bases.tiny_world import VOCABULARY
 from tests.bases.checkpoints.families import FAMILIES, NEGATIVE, PROMPT, draw, inputs, write_checkpoint
 
 
@@ -101,8 +101,8 @@ def test_full_size_unet(tmp_path):
     """Stable Diffusion 1.x's own sizes, every weight at random: relative error at most 1e-4."""
     import gc
 
-    from keras_booth.bases.layouts import DIFFUSERS, tensors_of, unet_layers
-    from keras_booth.bases.unet import UNetConfig, build_unet
+    from keras_booth.bases.formats.names import DIFFUSERS, tensors_of, unet_layers
+    from keras_booth.bases.networks.unet import UNetConfig, build_unet
     from tests.bases.checkpoints.families import values
 
     rng = np.random.default_rng(0)

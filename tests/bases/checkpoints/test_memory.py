@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from safetensors.numpy import save_file
 
-from keras_booth.bases.checkpoints import Checkpoint, check, load
-from keras_booth.bases.layouts import LINEAR, Tensor
+from keras_booth.bases.formats.names import LINEAR, Tensor
+from keras_booth.bases.formats.tensors import Checkpoint, check, load
 
 SIDE, COUNT = 1024, 16
 SIZE = 4 * SIDE**2

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import export_base, load_base
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.tiny_world import VOCABULARY
 from tests.bases.checkpoints.families import write_checkpoint
 from tests.conftest import small_booth
 
@@ -77,7 +77,7 @@ class TestFolder:
         before = [variable.numpy() for variable in base.unet.weights]
         edit_tensors(folder / self.UNET, lambda tensors: tensors.update({"conv_in.bias": np.ones(32, "float32")}))
         edit_tensors(folder / "text_encoder/model.safetensors", lambda tensors: tensors.pop("final_layer_norm.bias"))
-        from keras_booth.bases.diffusers_format import load_folder, read_folder
+        from keras_booth.bases.formats.diffusers.folder import load_folder, read_folder
 
         with pytest.raises(ValueError, match="final_layer_norm.bias"):
             load_folder(base, read_folder(folder)[2])

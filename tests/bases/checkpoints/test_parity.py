@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases.layouts import DIFFUSERS, component_tensors
+from keras_booth.bases.formats.names import DIFFUSERS, component_tensors
 from keras_booth.dreambooth import DreamBooth
 from tests.bases.checkpoints.families import (
     CLASS_PROMPT,

@@ -9,8 +9,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from keras_booth.bases import export_base, load_base
-from keras_booth.bases.layouts import DIFFUSERS, ORIGINAL, component_tensors
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.formats.names import DIFFUSERS, ORIGINAL, component_tensors
+from keras_booth.bases.tiny_world import VOCABULARY
 from tests.bases.checkpoints.families import WEIGHT_FILES
 
 

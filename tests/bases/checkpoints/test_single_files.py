@@ -9,11 +9,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import export_base, load_base
-from keras_booth.bases.checkpoints import Checkpoint
-from keras_booth.bases.layouts import DIFFUSERS, component_tensors
-from keras_booth.bases.prediction import PROBED, find_schedule
-from keras_booth.bases.single_file import load_single_file, read_single_file
-from keras_booth.bases.single_file_names import original_name
+from keras_booth.bases.formats.names import DIFFUSERS, component_tensors
+from keras_booth.bases.formats.original.prediction import PROBED, find_schedule
+from keras_booth.bases.formats.original.shapes import original_name
+from keras_booth.bases.formats.original.single_file import load_single_file, read_single_file
+from keras_booth.bases.formats.tensors import Checkpoint
 
 CLIP = "cond_stage_model.transformer.text_model."
 OPEN_CLIP = "cond_stage_model.model."

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_booth.bases import load_base
-from keras_booth.bases.clip_format import read_tokenizer, write_tokenizer
+from keras_booth.bases.formats.diffusers.tokenizer import read_tokenizer, write_tokenizer
 from tests.bases.checkpoints.families import HERE, write_checkpoint
 from tests.bases.checkpoints.tokenizer_files import LENGTH, PROMPTS, cases, token, write_files
 

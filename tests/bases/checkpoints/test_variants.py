@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import load_base
-from keras_booth.bases.checkpoints import weight_files
+from keras_booth.bases.formats.tensors import weight_files
 from tests.bases.checkpoints.families import WEIGHT_FILES, write_checkpoint
 
 WHOLE, HALF = "m.safetensors", "m.fp16.safetensors"

@@ -2,8 +2,8 @@
 
 import json
 
-from keras_booth.bases.clip_format import write_tokenizer
-from keras_booth.bases.tiny_world.config import VOCABULARY
+from keras_booth.bases.formats.diffusers.tokenizer import write_tokenizer
+from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
 
 LENGTH = 16

@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from keras_booth.bases import named_layers
-from keras_booth.dreambooth.lora_names import kohya_name, original_names
+from keras_booth.dreambooth.lora.names import kohya_name, original_names
 
 HERE = pathlib.Path(__file__).parent
 OLD = {"to_q": "to_q", "to_k": "to_k", "to_v": "to_v", "to_out.0": "to_out"}

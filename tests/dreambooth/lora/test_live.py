@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from keras_booth.bases import export_base
 from keras_booth.dreambooth import DreamBooth, LoraConfig
-from keras_booth.dreambooth.lora_files import read_lora
+from keras_booth.dreambooth.lora.files import read_lora
 from tests.bases.checkpoints.families import FAMILIES, PROMPT, inputs, write_checkpoint
 from tests.dreambooth.lora import spellings
 

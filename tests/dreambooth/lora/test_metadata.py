@@ -6,7 +6,7 @@ import pytest
 from safetensors import safe_open
 
 from keras_booth.dreambooth import LoraConfig
-from keras_booth.dreambooth.lora_files import write_lora
+from keras_booth.dreambooth.lora.files import write_lora
 from tests.bases.test_modelspec import full
 from tests.conftest import small_booth
 

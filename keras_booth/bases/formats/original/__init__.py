@@ -1,0 +1,1 @@
+"""One file in the layout in which Stable Diffusion was published."""

@@ -1,0 +1,230 @@
+"""One `.safetensors` file in the original layout -> base, and back.
+
+The layout in which Stable Diffusion 1.x and 2.x were published, and which ComfyUI and AUTOMATIC1111 read. It needs no
+config: sizes are read off the shapes, and what shapes do not say is as in Stable Diffusion.
+"""
+
+import json
+import re
+
+from keras_booth.bases.base import BaseConfig
+from keras_booth.bases.formats.names import CLIP_PREFIX, OPEN_CLIP_PREFIX, ORIGINAL, component_tensors
+from keras_booth.bases.formats.original.modelspec import model_spec
+from keras_booth.bases.formats.original.prediction import find_schedule, log_once
+from keras_booth.bases.formats.original.shapes import (
+    AUTOENCODER,
+    UNET,
+    original_name,
+    refuse_other_models,
+    refuse_parts,
+)
+from keras_booth.bases.formats.tensors import Checkpoint, check, load, write_tensors
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig
+from keras_booth.bases.networks.text_encoder import TextEncoderConfig
+from keras_booth.bases.networks.unet import UNetConfig
+from keras_booth.tools.errors import CheckpointError
+
+OWN = "keras_booth.base"  # a field of the metadata: sizes that shapes do not say
+HEADS, HEAD_WIDTH = 8, 64  # of Stable Diffusion 1.x, and of 2.x
+UNUSED_LAYER = 23  # the last of OpenCLIP ViT-H in Stable Diffusion 2.x
+# What training leaves beside the weights.
+IGNORED = (
+    r"model_ema\.",
+    r"first_stage_model\.(loss|model_ema)\.",
+    r"(?!model\.|first_stage_model\.|cond_stage_model\.)[\w.]+$",
+    r".*\.position_ids$",
+)
+
+
+def read_single_file(path, prediction_type=None, autoencoder=None):
+    """Describe a checkpoint in the original layout, without loading its weights.
+
+    Args:
+        path: `Path` of the file.
+        prediction_type: `"epsilon"` or `"v_prediction"`; `None` for what the file says, see `find_schedule`.
+        autoencoder: `AutoencoderConfig` of another autoencoder, which then need not be in the file; or `None`.
+
+    Returns:
+        `(config, checkpoint)`: `BaseConfig` and `Checkpoint`.
+
+    Raises:
+        CheckpointError: naming the file and the tensor that is missing, or the architecture that is not supported.
+    """
+    checkpoint = Checkpoint([path], original_name)
+    shapes = checkpoint.shapes
+    refuse_other_models(shapes, path)
+    refuse_parts(shapes, path, autoencoder is not None)
+    if OWN in checkpoint.metadata:
+        return read_own(checkpoint.metadata[OWN], path), checkpoint
+    unet = read_unet(shapes, path)
+    latents = find(shapes, f"{UNET}out.2.weight", path)[0]
+    if autoencoder is None:
+        autoencoder = read_autoencoder(shapes, path)
+        latents = autoencoder.latent_channels
+    if unet.latent_channels != latents:
+        raise CheckpointError(
+            f"The tensor '{UNET}input_blocks.0.0.weight' takes {unet.latent_channels} channels, not the {latents} of "
+            f"the latents: inpainting and depth checkpoints are not supported. Received: {path}"
+        )
+    # Stable Diffusion 2.x is what projects by dense layers.
+    second = unet.linear_projection
+    schedule, sign = find_schedule(checkpoint, second, prediction_type)
+    size = re.fullmatch(r"(\d+)x(\d+)", checkpoint.metadata.get("modelspec.resolution", ""))
+    default = 768 if second and schedule.prediction_type == "v_prediction" else 512
+    config = BaseConfig(
+        name=path.stem,
+        image_size=(int(size[2]), int(size[1])) if size else default,
+        text_encoder=read_text_encoder(shapes, second, path),
+        unet=unet,
+        autoencoder=autoencoder,
+        schedule=schedule,
+    )
+    if sign:
+        height, width = config.image_size
+        log_once(
+            f"{path.name} is read as a base that predicts {schedule.prediction_type}, at {width}x{height} pixels: "
+            f"{sign}. If that is wrong, set base.prediction_type and base.image_size."
+        )
+    return config, checkpoint
+
+
+def read_own(text, path):
+    """`BaseConfig` that `write_single_file` left in a file."""
+    try:
+        return BaseConfig.from_dict(json.loads(text))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"The metadata field {OWN!r} is damaged ({error}). Received: {path}") from error
+
+
+def find(shapes, name, path):
+    """Shape of a tensor that must be there."""
+    if name not in shapes:
+        raise CheckpointError(
+            f"The tensor {name!r} is missing: this is no whole Stable Diffusion 1.x or 2.x checkpoint. Received: {path}"
+        )
+    return shapes[name]
+
+
+def count(shapes, pattern):
+    """One more than the largest number that a pattern's group matches in the names; 0 if none does."""
+    found = [re.match(pattern, name) for name in shapes]
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
+def read_unet(shapes, path):
+    """`UNetConfig` from the shapes of the tensors."""
+    widths, attends, blocks = [], [], []
+    current = 0
+    for number in range(1, count(shapes, re.escape(UNET) + r"input_blocks\.(\d+)\.")):
+        stem = f"{UNET}input_blocks.{number}"
+        if f"{stem}.0.op.weight" in shapes:
+            blocks.append(current)
+            current = 0
+            continue
+        if current == 0:
+            widths.append(find(shapes, f"{stem}.0.out_layers.3.weight", path)[0])
+            attends.append(f"{stem}.1.norm.weight" in shapes)
+        current += 1
+    blocks.append(current)
+    latents = find(shapes, f"{UNET}input_blocks.0.0.weight", path)
+    context = find(shapes, f"{UNET}middle_block.1.transformer_blocks.0.attn2.to_k.weight", path)[1]
+    linear = len(find(shapes, f"{UNET}middle_block.1.proj_in.weight", path)) == 2
+    heads = [width // HEAD_WIDTH if linear else HEADS for width in widths]
+    return UNetConfig(
+        latent_channels=latents[1],
+        widths=widths,
+        heads=[number if attending else 0 for number, attending in zip(heads, attends, strict=True)],
+        middle_heads=heads[-1],
+        context_width=context,
+        blocks_per_level=blocks[0],
+        time_features=find(shapes, f"{UNET}time_embed.0.weight", path)[1],
+        linear_projection=linear,
+    )
+
+
+def read_autoencoder(shapes, path, layout=ORIGINAL, prefix=AUTOENCODER):
+    """`AutoencoderConfig` from the shapes of the tensors.
+
+    Args:
+        shapes: dict of shapes by name.
+        path: `Path` of the file, for a message.
+        layout: `ORIGINAL` or `DIFFUSERS`, whose names the tensors have.
+        prefix: str, what they begin with.
+    """
+    place, block = ("down.{}", "block.{}") if layout == ORIGINAL else ("down_blocks.{}", "resnets.{}")
+    stem, number = f"{prefix}encoder.{place}.", r"(\d+)"
+    levels = count(shapes, stem.format(number))
+    blocks = count(shapes, f"{stem}{block}.".format(0, number))
+    names = [f"{stem}{block}.conv1.weight".format(level, 0) for level in range(max(levels, 1))]
+    return AutoencoderConfig(
+        latent_channels=find(shapes, f"{prefix}post_quant_conv.weight", path)[0],
+        widths=[find(shapes, name, path)[0] for name in names],
+        encoder_blocks=blocks,
+        decoder_blocks=blocks + 1,
+    )
+
+
+def read_text_encoder(shapes, second, path):
+    """`TextEncoderConfig` from the shapes of the tensors, in CLIP's or OpenCLIP's names.
+
+    Args:
+        shapes: dict of shapes by name.
+        second: bool. Whether it is Stable Diffusion 2.x, whose text encoder is OpenCLIP's.
+        path: `Path` of the file, for a message.
+    """
+    if has_open_clip(shapes):
+        prefix, positions, layers = OPEN_CLIP_PREFIX, "positional_embedding", r"transformer\.resblocks\.(\d+)\."
+        tokens = "token_embedding.weight"
+    else:
+        prefix, positions, layers = CLIP_PREFIX, "embeddings.position_embedding.weight", r"encoder\.layers\.(\d+)\."
+        tokens = "embeddings.token_embedding.weight"
+    length, width = find(shapes, prefix + positions, path)
+    found = count(shapes, re.escape(prefix) + layers)
+    return TextEncoderConfig(
+        vocabulary_size=find(shapes, prefix + tokens, path)[0],
+        max_length=length,
+        width=width,
+        # Stable Diffusion 2.x reads OpenCLIP's embeddings before its last layer.
+        layers=min(found, UNUSED_LAYER) if second else found,
+        heads=max(width // HEAD_WIDTH, 1),
+        activation="gelu" if second else "quick_gelu",
+        padding="!" if second else "<|endoftext|>",
+    )
+
+
+def has_open_clip(names):
+    """Whether a file calls the text encoder's tensors as OpenCLIP does."""
+    return any(name.startswith(OPEN_CLIP_PREFIX) for name in names)
+
+
+def load_single_file(base, checkpoint, without_autoencoder=False):
+    """Load what `read_single_file` described: everything is checked before anything is loaded.
+
+    Args:
+        base: `StableDiffusionBase`.
+        checkpoint: `Checkpoint`.
+        without_autoencoder: bool. Whether to leave out the autoencoder, because another one is given.
+    """
+    components = component_tensors(base, ORIGINAL, has_open_clip(checkpoint.shapes))
+    if without_autoencoder:
+        del components["vae"]
+    tensors = [tensor for component in components.values() for tensor in component]
+    last = base.config.text_encoder.layers
+    unused = rf"cond_stage_model\.(model\.transformer\.resblocks|transformer\.text_model\.encoder\.layers)\.{last}\."
+    ignored = (*IGNORED, unused, *([r"first_stage_model\."] if without_autoencoder else []))
+    check(checkpoint, tensors, ignored)
+    load(checkpoint, tensors)
+
+
+def write_single_file(base, path, dtype="float32", added=None, subjects=()):
+    """Write one file that ComfyUI and AUTOMATIC1111 read.
+
+    Args:
+        base: `StableDiffusionBase`.
+        path: `Path` of the file.
+        dtype: `"float32"` or `"float16"`, in which the weights are stored.
+        added, subjects: see `keras_booth.bases.export_base`.
+    """
+    metadata = model_spec(base.config, subjects) | {OWN: json.dumps(base.config.to_dict())}
+    tensors = [tensor for component in component_tensors(base, ORIGINAL).values() for tensor in component]
+    write_tensors(tensors, path, dtype, metadata, added)

@@ -1,0 +1,233 @@
+"""Keras callbacks that show and keep what a training run does."""
+
+import pathlib
+import sys
+
+import keras
+
+from keras_booth.callbacks.csv_log import CsvLog
+from keras_booth.dreambooth.optimizers.ending import averaged
+from keras_booth.figures.sheets import image_grid
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import whole_file
+from keras_booth.tools.progress import progress_bar
+from keras_booth.tools.prompts import prompt_list
+from keras_booth.tools.seeds import chosen_seed
+
+LOSSES = ("loss", "instance_loss", "prior_loss")
+
+
+class StepCallback(keras.callbacks.Callback):
+    """Counts the optimizer steps of a `fit` over all its epochs, in `self.step`.
+
+    `start` is the step that a resumed run goes on from. `stop` is the step at which the run ends: what is due there is
+    done by `finish`, when the weights are those that are saved; without it everything is done as it comes.
+    """
+
+    start = step = 0
+    stop = None
+    _first = 0
+
+    def on_train_begin(self, logs=None):
+        self.step = self.start
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first = self.step
+
+    def on_train_batch_end(self, batch, logs=None):
+        before, self.step = self.step, self._first + batch + 1
+        self.on_steps(before)
+
+    def on_steps(self, before):
+        """Called after each batch, or after several when Keras runs them at once.
+
+        Args:
+            before: int, what `self.step` was at the last call.
+        """
+
+    def finish(self):
+        """Called when the weights are final; `fit` did not run if nothing was left to train."""
+
+    def passed(self, before, every):
+        """Whether a multiple of `every` lies in the steps since `before`."""
+        return self.step // every > before // every
+
+    def sync(self):
+        """Brings the weights and metrics up to date: on JAX, `fit` holds them back during an epoch."""
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+
+
+class LossCallback(StepCallback):
+    """Knows the losses of single steps.
+
+    The `logs` that Keras passes are means over the epoch so far, in which the last steps hardly count. The loss of
+    the steps since the last look is the change of each metric's total over the change of its count.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        self._seen = {}
+
+    def recent_losses(self):
+        """dict of the mean losses since the last call; one that had no sample since is missing."""
+        self.sync()
+        losses = {}
+        for metric in self.model.metrics:
+            if metric.name not in LOSSES or not isinstance(metric, keras.metrics.Mean):
+                continue
+            total, count = (float(keras.ops.convert_to_numpy(value)) for value in (metric.total, metric.count))
+            old_total, old_count = self._seen.get(metric.name, (0.0, 0.0))
+            if count > old_count:
+                losses[metric.name] = (total - old_total) / (count - old_count)
+            self._seen[metric.name] = (total, count)
+        return losses
+
+
+class StepLog(LossCallback):
+    """Writes the losses of every step to a CSV file with the columns `step`, `loss`, `instance_loss`, `prior_loss`.
+
+    Every line is on disk as soon as its step is done, so that an interrupted run leaves its log.
+
+    Args:
+        path: str or `Path` of the file.
+        every: int. Steps that are put together in a line, which then holds their mean.
+    """
+
+    def __init__(self, path, every=1):
+        super().__init__()
+        self.log = CsvLog(path, LOSSES)
+        self.every = every
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.log.begin(self.start)
+
+    def on_steps(self, before):
+        if self.passed(before, self.every):
+            self.log.add(self.step, self.recent_losses())
+
+
+class TrainingProgress(LossCallback):
+    """One line that moves: steps done, the losses of late, time left. Use it with `fit(verbose=0)`.
+
+    Args:
+        steps: int. Steps of the whole run; the bar is about those that are left of it.
+    """
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+        self.bar = None
+        self._smooth = {}
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.bar = progress_bar(self.steps - self.start, "training", "step")
+        self.bar.set_postfix_str("compiling the first step")
+
+    def on_steps(self, before):
+        if before == self.start:
+            self.bar.reset()  # the first step compiles: the time left must not count it
+        for name, value in self.recent_losses().items():
+            self._smooth[name] = 0.95 * self._smooth.get(name, value) + 0.05 * value
+        shown = {"subject": self._smooth.get("instance_loss", 0.0), "class": self._smooth.get("prior_loss", 0.0)}
+        self.bar.set_postfix_str(", ".join(f"{name} loss {value:.3f}" for name, value in shown.items() if value))
+        self.bar.update(self.step - before)
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self):
+        """Ends the line; for a run that is interrupted."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+class SampleGrid(StepCallback):
+    """Draws pictures with the model as it is, and lays them out as a labelled sheet.
+
+    A row of the sheet shows what `model.generate(prompt, count, seed=seed)` returns. Where the optimizer keeps averages
+    of the weights (`use_ema`), they are what is drawn with: the model that the training would leave if it ended now.
+
+    Args:
+        prompts: str, or list of str.
+        count: int. Pictures of each prompt.
+        every: int. Training steps between two sheets; 0 for one at the end of each epoch.
+        folder: str or `Path` for the sheets, `step-0100.png`; `None` to show them in a notebook, and outside of one
+            to write them into `samples`.
+        seed: int. The same at every sheet, so that sheets can be compared; `None` for any, which is logged.
+        **sampling: `steps`, `guidance_scale`, `negative_prompt`, `sampler`, `batch_size` of `DreamBooth.generate`.
+
+    Example:
+
+    ```python
+    booth.fit(data, epochs=4, callbacks=[keras_booth.callbacks.SampleGrid("a photo of sks dog in the snow")])
+    ```
+    """
+
+    def __init__(self, prompts, count=4, every=0, folder=None, seed=0, **sampling):
+        super().__init__()
+        self.prompts = prompt_list(prompts, "prompts")
+        for name, value, least in (("count", count, 1), ("every", every, 0)):
+            if value < least:
+                raise InputError(f"`{name}` must be >= {least}. Received: {name}={value!r}")
+        self.count = count
+        self.every = every
+        self.folder = folder
+        self.seed = chosen_seed(seed)
+        self.sampling = sampling
+        self.pictures = []
+        self.drawn_at = None
+
+    def on_steps(self, before):
+        if self.every and self.passed(before, self.every) and self.step != self.stop:
+            self.show()
+
+    def finish(self):
+        if self.every and self.step % self.every == 0:
+            self.show()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self.every:
+            self.show()
+
+    def show(self):
+        """Draws a sheet of the model as it is; displays it or writes it."""
+        sheet = image_grid(self.draw(), self.prompts, title=f"after {self.step} steps")
+        if self.folder is None and in_notebook():
+            from IPython.display import display
+
+            display(sheet)
+            return
+        folder = pathlib.Path(self.folder or "samples")
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / f"step-{self.step:04d}.png") as part:
+            sheet.save(part, format="png")
+
+    def draw(self):
+        """Returns a list with a uint8 array `(count, H, W, 3)` for each prompt; also keeps it as `self.pictures`."""
+        self.sync()
+        with (
+            averaged(self.model),
+            progress_bar(len(self.prompts) * self.count, "samples", "picture", leave=False) as bar,
+        ):
+            self.pictures = [self._row(prompt, bar) for prompt in self.prompts]
+        self.drawn_at = self.step
+        return self.pictures
+
+    def _row(self, prompt, bar):
+        first = bar.n
+        return self.model.generate(
+            prompt,
+            self.count,
+            seed=self.seed,
+            on_batch=lambda finished: bar.update(first + finished - bar.n),
+            **self.sampling,
+        )
+
+
+def in_notebook():
+    """Whether this code runs in a Jupyter notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"

@@ -1,0 +1,114 @@
+"""A loss that can be read: the same pictures, timesteps and noise every time."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_booth.callbacks.csv_log import CsvLog
+from keras_booth.callbacks.steps import LOSSES, StepCallback
+from keras_booth.data import photo_dataset
+from keras_booth.dreambooth.loss import squared_error
+from keras_booth.dreambooth.optimizers.ending import averaged
+
+PICTURES = 8
+TIMESTEPS = 4
+
+
+class Errors(keras.Model):
+    """The error of each sample of a batch, as one `keras.Model`, so that `predict_on_batch` compiles it."""
+
+    def __init__(self, booth):
+        super().__init__(name="errors", dtype="float32")
+        # Of the booth's own parts nothing is copied; tracked as layers, they reach JAX's compiled function.
+        self.parts = [booth.text_encoder, booth.unet, booth.image_encoder]
+        self.predict_error = lambda batch: booth.call(batch)
+        self.jit_compile = booth.jit_compile
+
+    def call(self, batch):
+        """dict of fixed arrays -> float32 `(batch,)`."""
+        found = self.predict_error(batch)
+        return squared_error(found["prediction"], found["target"])
+
+
+class ValidationLoss(StepCallback):
+    """Measures the unweighted loss on fixed samples, photographs and class images apart.
+
+    The training loss of a step is mostly luck: which timesteps were drawn. Here the same pictures meet the same four
+    timesteps, spread over the schedule, and the same noise each time. Where the optimizer keeps averages of the
+    weights, they are what is measured.
+
+    Args:
+        data: `tf.data.Dataset` of single samples; see `validation_dataset`.
+        path: str or `Path` of a CSV file with the columns `step`, `instance_loss`, `prior_loss`.
+        every: int >= 1. Training steps between two measurements; the first is made before training.
+        seed: int. Seed of the noise.
+    """
+
+    def __init__(self, data, path, every, seed=0):
+        super().__init__()
+        self.samples = [{name: array[0] for name, array in batch.items()} for batch in data.as_numpy_iterator()]
+        self.log = CsvLog(path, LOSSES[1:])
+        self.every = every
+        self.seed = seed
+        self.losses, self.measured_at = {}, None
+        self.errors = None
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        if not self.log.begin(self.start):
+            self.measure()
+
+    def on_steps(self, before):
+        if self.passed(before, self.every) and self.step != self.stop:
+            self.measure()
+
+    def finish(self):
+        """The last line is always of the model that is saved."""
+        if self.step not in self.log.steps():
+            self.measure()
+
+    def measure(self):
+        """Measure, remember the losses in `self.losses`, and add a line to the file."""
+        self.sync()
+        with averaged(self.model):
+            self.losses = self.mean_losses()
+        self.measured_at = self.step
+        self.log.add(self.step, self.losses)
+
+    def mean_losses(self):
+        """dict of the mean losses of the fixed samples with the weights as they are."""
+        errors = self.errors = self.errors or Errors(self.model)
+        found = {False: [], True: []}
+        rng = np.random.default_rng(self.seed)
+        shape = self.model.base.latent_shape
+        timesteps = ((np.arange(TIMESTEPS) + 0.5) / TIMESTEPS * self.model.base.schedule.steps).astype("int32")
+        for sample in self.samples:
+            batch = {name: np.repeat(array[None], TIMESTEPS, axis=0) for name, array in sample.items()}
+            prior, _ = batch.pop("is_prior")[0], batch.pop("sample_weight")
+            batch["timesteps"] = timesteps
+            batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
+            found[bool(prior)].append(errors.predict_on_batch(batch).mean())
+        return {
+            name: float(np.mean(found[prior]))
+            for name, prior in zip(LOSSES[1:], (False, True), strict=True)
+            if found[prior]
+        }
+
+
+def validation_dataset(booth, photos, prior):
+    """The first pictures of each kind, one after the other and always the same: their centers, not mirrored.
+
+    Args:
+        booth: `DreamBooth`.
+        photos: sequence of `PhotoSet`, one a subject.
+        prior: sequence of `PhotoSet`, or `None`.
+    """
+    sets = [group and [as_measured(photos) for photos in group] for group in (photos, prior)]
+    frozen = not booth.text_encoder.trainable_variables
+    return photo_dataset(*sets, booth, batch_size=1, shuffle=False, cache_latents=True, cache_text=frozen)
+
+
+def as_measured(photos):
+    """The first pictures of a `PhotoSet`, always cut in the same way."""
+    return dataclasses.replace(photos.first(PICTURES), crop="center", flip=False)

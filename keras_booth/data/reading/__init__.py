@@ -1,0 +1,1 @@
+"""One photograph, whatever camera, telephone or editor wrote it."""

@@ -1,0 +1,100 @@
+"""Open a picture of any format within a limit of memory."""
+
+import dataclasses
+import warnings
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from keras_booth.data.errors import PhotoError
+from keras_booth.data.reading.formats import HEAD_BYTES, format_of, opener_of
+from keras_booth.data.reading.png_chunks import without_large_chunks
+
+# Larger photographs come reduced: no base draws more than a few megapixels.
+WHOLE_PIXELS = 64_000_000
+# What is opened at all. A JPEG is reduced while it is decoded; of others all pixels are in memory at first, and of some
+# there are two copies.
+MOST_PIXELS = {"JPEG": 300_000_000}
+MOST_PIXELS_UNREDUCED = 150_000_000
+DNG_VERSION_TAG = 50706
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A decoded picture.
+
+    Args:
+        image: Pillow image, as the file has it.
+        orientation: Int, what EXIF says about how the camera was held.
+        scale: Int, how many times smaller than in the file its sides are to be.
+        left: Int, what of that is still to be done.
+    """
+
+    image: Image.Image
+    orientation: int
+    scale: int
+    left: int
+
+
+def open_picture(path):
+    """Opens a picture and decodes it, a very large JPEG at a part of its size.
+
+    Args:
+        path: String or `Path`.
+
+    Returns:
+        `Opened`.
+
+    Raises:
+        PhotoError: If there are more pixels than can be opened, or what opens the format is missing.
+        Exception: Of a decoder, for a damaged file.
+    """
+    with open(path, "rb") as file:
+        name = format_of(file.read(HEAD_BYTES))
+        if name is None:
+            raise UnidentifiedImageError(path)
+        file.seek(0)
+        source, profile = without_large_chunks(file) if name == "PNG" else (file, None)
+        with opener_of(name, path)(source, str(path)) as image:
+            if profile:
+                image.info["icc_profile"] = profile
+            if name == "TIFF" and DNG_VERSION_TAG in image.tag_v2:
+                raise PhotoError(f"The photo is a camera's raw file: save it as JPEG. Received: path='{path}'")
+            check_size(image, name, path)
+            scale, left = _load(image, name)
+            return Opened(image, _orientation(image), scale, left)
+
+
+def check_size(image, name, path):
+    """Refuses a picture of more pixels than can be opened."""
+    width, height = image.size
+    most = MOST_PIXELS.get(name, MOST_PIXELS_UNREDUCED)
+    if width * height > most:
+        raise PhotoError(
+            f"The photo is too large, {width} x {height} pixels, where a {name} file may have {most // 10**6} million: "
+            f"save it smaller, 4000 pixels on the long side are plenty. Received: path='{path}'"
+        )
+
+
+def _load(image, name):
+    """Decodes, a JPEG at a half, a quarter or an eighth of its size where that is enough. Returns `(scale, left)`."""
+    scale = 1
+    while image.width * image.height > WHOLE_PIXELS * scale**2:
+        scale *= 2
+    reduced = name == "JPEG" and scale > 1
+    if reduced:
+        image.draft(None, (image.width // scale, image.height // scale))
+    if image.width * image.height <= WHOLE_PIXELS:
+        image.load()
+    else:
+        with warnings.catch_warnings():
+            # TIFF warns of an attack once more when it decodes; the size was looked at before.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image.load()
+    return scale, 1 if reduced else scale
+
+
+def _orientation(image):
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF says nothing about the pixels, which are fine
+        return 1

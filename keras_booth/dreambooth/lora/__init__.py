@@ -1,0 +1,1 @@
+"""Low-rank adaptation: what trains, its layers, its files."""

@@ -1,0 +1,195 @@
+"""LoRA matrices <-> `.safetensors` files in the layouts of kohya's trainer and of diffusers."""
+
+import collections
+import dataclasses
+import math
+import pathlib
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from keras_booth.bases import Checkpoint, named_layers
+from keras_booth.bases.formats.tensors import fits
+from keras_booth.dreambooth.lora.adapters import to_theirs
+from keras_booth.dreambooth.lora.kinds import refuse_other_kinds, refuse_other_widths
+from keras_booth.dreambooth.lora.metadata import add_alphas, written_metadata
+from keras_booth.dreambooth.lora.names import aliases, kohya_name, split_key
+from keras_booth.tools.errors import CheckpointError, InputError
+from keras_booth.tools.files import whole_file
+
+LAYOUTS = ("kohya", "diffusers")
+DTYPES = ("float32", "float16")
+# What diffusers and peft call the file in a folder.
+IN_FOLDERS = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
+
+
+@dataclasses.dataclass
+class Matrices:
+    """The LoRA of one layer, as a file has it: `down` `(rank, inputs, …)`, `up` `(outputs, rank, …)`, and alpha.
+
+    `mid` `(rank, rank, height, width)` lies between them in LyCORIS' LoCon with a Tucker decomposition, where `down`
+    has a window of one pixel.
+    """
+
+    down: np.ndarray | None = None
+    up: np.ndarray | None = None
+    mid: np.ndarray | None = None
+    alpha: float | None = None
+
+    @property
+    def size(self):
+        """`(rank, alpha)`."""
+        rank = len(self.down)
+        return rank, float(rank if self.alpha is None else self.alpha)
+
+    def join(self):
+        """Put what lies in the middle into `down`: the same product without it."""
+        if self.mid is not None:
+            self.down = np.einsum("rs...,si->ri...", self.mid, self.down.reshape(len(self.down), -1))
+            self.mid = None
+
+
+# === Reading ===
+
+
+def read_lora(path, base):
+    """Read and check a file of either layout.
+
+    Args:
+        path: path of a `.safetensors` file; or of a folder that diffusers or peft wrote, or of one with peft's for
+            `unet` and `text_encoder`.
+        base: `StableDiffusionBase`.
+
+    Returns:
+        dict of `Matrices` by the full names of layers.
+
+    Raises:
+        CheckpointError: for a file that is missing, damaged, no LoRA, of another kind, or of another base.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        parts = [path / part for part in ("unet", "text_encoder") if (path / part / IN_FOLDERS[1]).is_file()]
+        if parts:
+            return {name: matrices for part in parts for name, matrices in read_lora(part, base).items()}
+        path = next((path / name for name in IN_FOLDERS if (path / name).is_file()), path / IN_FOLDERS[0])
+    checkpoint = Checkpoint([path])
+    if not checkpoint.shapes:
+        raise CheckpointError(f"The file holds no tensors. Received: {path}")
+    refuse_other_kinds(checkpoint.shapes, path)
+    found = collect(checkpoint, aliases(base), path)
+    refuse_other_widths(found, base.config.unet.context_width, path)
+    layers = named_layers(base)
+    for name, matrices in found.items():
+        check_matrices(name, matrices, layers[name], path)
+        matrices.join()
+    add_alphas(found, checkpoint)
+    return found
+
+
+def collect(checkpoint, names, path):
+    """The tensors of a file, by layer.
+
+    Args:
+        checkpoint: `Checkpoint`.
+        names: dict of full names of layers, by all that files call them.
+        path: path of the file, for messages.
+
+    Returns:
+        dict of `Matrices` by full name.
+    """
+    found = collections.defaultdict(Matrices)
+    for key, array in checkpoint.tensors(checkpoint.shapes):
+        place = split_key(key)
+        if place is None:
+            raise CheckpointError(f"The tensor {key!r} is of no LoRA that can be read here. Received: {path}")
+        name, part = names.get(place[0]), place[1]
+        if name is None:
+            raise CheckpointError(
+                f"The tensor {key!r} belongs to a layer that the base does not have: the LoRA is for another model. "
+                f"Received: {path}"
+            )
+        if getattr(found[name], part) is not None:
+            raise CheckpointError(f"The file holds {part!r} of {name!r} twice. Received: {path}, with {key!r}")
+        setattr(found[name], part, read_alpha(key, array, path) if part == "alpha" else array.astype("float32"))
+    return dict(found)
+
+
+def read_alpha(key, array, path):
+    """The one number of a tensor."""
+    if array.size != 1 or not math.isfinite(array.item()):
+        raise CheckpointError(f"The tensor {key!r} must be a number. Received: shape {array.shape} in {path}")
+    return float(array.item())
+
+
+def check_matrices(name, matrices, layer, path):
+    """Refuse half a pair, and shapes that do not fit the layer."""
+    for part in ("down", "up"):
+        if getattr(matrices, part) is None:
+            raise CheckpointError(f"The matrix {part!r} of {name!r} is missing. Received: {path}")
+    kernel = tuple(layer.kernel.shape)
+    inputs, outputs, window = kernel[-2], kernel[-1], kernel[:-2]
+    rank = matrices.up.shape[1] if matrices.up.ndim > 1 else 0
+    one = (1,) * len(window)
+    shapes = {"down": (rank, inputs, *(window if matrices.mid is None else one)), "up": (outputs, rank, *one)}
+    if matrices.mid is not None:
+        shapes["mid"] = (rank, rank, *window)
+    for part, shape in shapes.items():
+        found = getattr(matrices, part).shape
+        # What has a window of one pixel is also written as a dense layer.
+        if rank < 1 or not fits(found, shape):
+            raise CheckpointError(
+                f"The matrix {part!r} of {name!r} has the shape {found}, not {shape}. Received: {path}"
+            )
+
+
+# === Writing ===
+
+
+def check_lora(path, layout, dtype):
+    """Refuse what `write_lora` could not write.
+
+    Raises:
+        InputError: for an unknown layout or dtype, or another ending.
+    """
+    if layout not in LAYOUTS:
+        raise InputError(f"`layout` must be one of {LAYOUTS}. Received: layout={layout!r}")
+    if dtype not in DTYPES:
+        raise InputError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+    if path.suffix != ".safetensors":
+        raise InputError(f"The file must end in '.safetensors'. Received: path={path}")
+
+
+def write_lora(layers, path, config, layout="kohya", dtype="float32", subjects=(), prompts=None):
+    """Write low-rank layers, under a temporary name until the file is whole.
+
+    Args:
+        layers: dict of `keras_booth.bases.LowRank` layers by full name.
+        path: path that ends in `.safetensors`.
+        config: `BaseConfig` of the base.
+        layout: `"kohya"`, which AUTOMATIC1111, ComfyUI and diffusers read; or `"diffusers"`.
+        dtype: `"float32"` or `"float16"`.
+        subjects: sequence of str, what was taught: `"sks dog"`.
+        prompts: dict of dicts, name of a folder -> prompt -> number of its photographs. They and `subjects` are what
+            other programs show of the file.
+
+    Returns:
+        `Path` of the file.
+    """
+    path = pathlib.Path(path)
+    check_lora(path, layout, dtype)
+    tensors = {}
+    for name, layer in layers.items():
+        down, up = (
+            np.array(to_theirs(matrix, len(layer.kernel.shape)), dtype, order="C")
+            for matrix in (layer.lora_kernel_a, layer.lora_kernel_b)
+        )
+        if layout == "kohya":
+            stem = kohya_name(name)
+            tensors |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up}
+            tensors[f"{stem}.alpha"] = np.array(layer.lora_alpha, "float32")
+        else:
+            tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
+    metadata = written_metadata(layers, config, layout, subjects, prompts or {}, path.stem)
+    with whole_file(path) as part:
+        save_file(tensors, part, metadata)
+    return path

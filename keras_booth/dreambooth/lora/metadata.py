@@ -1,0 +1,151 @@
+"""What a LoRA file says beside its matrices: alphas, and how it was trained."""
+
+import collections
+import json
+import math
+import re
+
+from keras_booth.bases import model_spec, predicts_v, stable_diffusion_version
+from keras_booth.bases.formats.tensors import read_json
+from keras_booth.tools.errors import CheckpointError
+
+DIFFUSERS_KEY = "lora_adapter_metadata"
+PEFT_CONFIG = "adapter_config.json"
+
+# === Written ===
+
+
+def common(values):
+    """The most frequent of some values."""
+    return collections.Counter(values).most_common(1)[0][0]
+
+
+def diffusers_metadata(layers):
+    """What peft's `LoraConfig` needs, as diffusers stores it.
+
+    Args:
+        layers: dict of low-rank layers by full name.
+    """
+    adapters = {}
+    for component in ("unet", "text_encoder"):
+        mine = {name.split(".", 1)[1]: layer for name, layer in layers.items() if name.startswith(f"{component}.")}
+        # peft compares the ends of names, so that this says the same before and since transformers 5.
+        mine = {name.removeprefix("text_model."): layer for name, layer in mine.items()}
+        if not mine:
+            continue
+        rank, alpha = (common(getattr(layer, key) for layer in mine.values()) for key in ("lora_rank", "lora_alpha"))
+        ranks = {name: layer.lora_rank for name, layer in mine.items() if layer.lora_rank != rank}
+        alphas = {name: layer.lora_alpha for name, layer in mine.items() if layer.lora_alpha != alpha}
+        fields = {"r": rank, "lora_alpha": alpha, "rank_pattern": ranks, "alpha_pattern": alphas}
+        fields["target_modules"] = sorted(mine)
+        adapters |= {f"{component}.{field}": value for field, value in fields.items()}
+    return {DIFFUSERS_KEY: json.dumps(adapters, indent=2, sort_keys=True)}
+
+
+def kohya_metadata(layers, config, prompts, name):
+    """What sd-scripts writes of a training, as far as AUTOMATIC1111, Forge and ComfyUI show it.
+
+    Args:
+        layers: dict of low-rank layers by full name.
+        config: `BaseConfig`.
+        prompts: dict of dicts, name of a folder -> prompt -> number of its photographs.
+        name: str, of the file.
+    """
+    windows = [layer for layer in layers.values() if layer.kernel.shape[:-2] not in ((), (1, 1))]
+    rank, alpha = sizes_of([layer for layer in layers.values() if layer not in windows] or windows)
+    found = {
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(rank),
+        "ss_network_alpha": str(alpha),
+        "ss_output_name": name,
+        "ss_sd_model_name": config.name,
+        "ss_tag_frequency": json.dumps(prompts, ensure_ascii=False),
+    }
+    if windows:
+        convolution = dict(zip(("conv_dim", "conv_alpha"), map(str, sizes_of(windows)), strict=True))
+        found["ss_network_args"] = json.dumps(convolution)
+    version = stable_diffusion_version(config)
+    if version:
+        found["ss_v2"] = str(version == 2)
+        found["ss_base_model_version"] = f"sd_v{version}" + ("_v" if predicts_v(config) else "")
+    return found
+
+
+def sizes_of(layers):
+    """The most frequent `(rank, alpha)` of some layers."""
+    return common((layer.lora_rank, layer.lora_alpha) for layer in layers)
+
+
+def written_metadata(layers, config, layout, subjects, prompts, name):
+    """All metadata of a file; see `keras_booth.dreambooth.lora.files.write_lora`."""
+    own = kohya_metadata(layers, config, prompts, name) if layout == "kohya" else diffusers_metadata(layers)
+    return {"format": "pt"} | model_spec(config, subjects, adapter="lora") | own
+
+
+# === Read ===
+
+
+def add_alphas(found, checkpoint):
+    """Take alphas from where peft keeps them, for layers of which no tensor says them.
+
+    Args:
+        found: dict of `Matrices` by full name.
+        checkpoint: `Checkpoint` of the one file.
+
+    Raises:
+        CheckpointError: for metadata that are damaged, or of another method than LoRA.
+    """
+    path = checkpoint.paths[0]
+    for name, matrices in found.items():
+        if matrices.alpha is None:
+            component, rest = name.split(".", 1)
+            adapter = adapter_of(component, checkpoint)
+            if adapter:
+                matrices.alpha = alpha_of(adapter, rest, len(matrices.down), path)
+
+
+def adapter_of(component, checkpoint):
+    """The fields of peft's `LoraConfig` for UNet or text encoder; an empty dict where nothing says them."""
+    path, text = checkpoint.paths[0], checkpoint.metadata.get(DIFFUSERS_KEY)
+    if text is not None:
+        try:
+            fields = json.loads(text)
+        except ValueError:
+            fields = None
+        if not isinstance(fields, dict):
+            raise CheckpointError(f"The metadata field {DIFFUSERS_KEY!r} is damaged. Received: {path}")
+        mine = {key.split(".", 1)[1]: value for key, value in fields.items() if key.startswith(f"{component}.")}
+        # Of a component that was saved alone the fields have no prefix.
+        return mine or {key: value for key, value in fields.items() if "." not in key}
+    if (path.parent / PEFT_CONFIG).is_file() and any("base_model.model." in key for key in checkpoint.shapes):
+        fields = read_json(path.parent / PEFT_CONFIG)
+        kind = fields.get("peft_type", "LORA")
+        if kind != "LORA":
+            raise CheckpointError(
+                f"Only LoRA can be loaded. Received: peft_type={kind!r} in {path.parent / PEFT_CONFIG}"
+            )
+        return fields
+    return {}
+
+
+def alpha_of(adapter, name, rank, path):
+    """Alpha of a layer, so that alpha / rank is what peft weighs it by; `None` where nothing says it.
+
+    Args:
+        adapter: dict, the fields of `LoraConfig`.
+        name: str, the layer's name in its component.
+        rank: int.
+        path: path of the file, for a message.
+    """
+    alpha, patterns = adapter.get("lora_alpha"), adapter.get("alpha_pattern") or {}
+    try:
+        # As in peft, where the first pattern wins that fits the end of the name.
+        alpha = next((value for part, value in patterns.items() if re.match(rf"(.*\.)?({part})$", name)), alpha)
+        if alpha is None:
+            return None
+        alpha = float(alpha) * (math.sqrt(rank) if adapter.get("use_rslora") else 1.0)
+    except (AttributeError, TypeError, ValueError, re.error) as error:
+        raise CheckpointError(
+            f"What is said of the alpha of {name!r} is damaged ({error}). Received: {path}"
+        ) from error
+    return alpha

@@ -1,0 +1,1 @@
+"""Class images, drawn by the frozen base and kept on disk."""

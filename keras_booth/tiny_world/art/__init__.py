@@ -1,0 +1,1 @@
+"""How the tiny world is painted."""

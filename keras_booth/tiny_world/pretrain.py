@@ -1,0 +1,378 @@
+"""Make the weights of `tiny_world` from nothing: `python -m keras_booth.tiny_world.pretrain`.
+
+Seven stages: corpus (captioned renders), autoencoder (on crops), whole (the same on whole pictures), denoiser (text
+encoder and UNet), decoder (refined on the latents as they are, with a patch discriminator), judge, and export. Each
+can be killed at any moment: the same command goes on, and loses some minutes. Figures are appended to `figures.txt` in
+the folder of work. On two CPU cores all takes about a day, on a GPU minutes (`KERAS_BACKEND=jax` works too).
+
+It makes the generation of 128 pixels. The weights of 64 pixels that ship until those are there are of the recipe that
+stood here before.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import time
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_booth.bases.base import StableDiffusionBase, global_policy
+from keras_booth.bases.formats.own_weights import load_weights, save_weights
+from keras_booth.bases.networks.autoencoder import build_decoder, build_image_encoder
+from keras_booth.bases.pipeline import to_uint8
+from keras_booth.bases.tiny_world import SIDES, VOCABULARY, WEIGHTS, tiny_world_config
+from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.tiny_world.corpus import captions_of, labels_of, make_scenes, render_scenes
+from keras_booth.tiny_world.fitting import EPOCH_STEPS, PARTS, Batches, fit
+from keras_booth.tiny_world.judge import JUDGE_PATH, train_judge
+from keras_booth.tiny_world.rows import filled_array
+from keras_booth.tiny_world.training import (
+    AutoencoderTraining,
+    DecoderTraining,
+    DenoiserTraining,
+    normalize_latents,
+)
+from keras_booth.tiny_world.vocabulary import vocabulary_bytes
+from keras_booth.tools.files import whole_file, write_text
+from keras_booth.tools.machine import keep_freed_memory
+
+GENERATION = 2
+IMAGE_SIZE = SIDES[GENERATION]
+HELD_OUT = 1080  # scenes at the end of the corpus that no stage trains on
+CROP = 64  # pixels: four crops of four pictures teach an autoencoder more than one picture, at the same cost
+ENCODED = 120  # pictures at a time
+CHECK = 120  # held-out pictures that are looked at while an autoencoder trains
+CHECK_EPOCHS = 20
+NORMALIZED = "autoencoder.safetensors"
+REFINED = "refined.safetensors"
+
+
+def note(work, text):
+    """Print a line and append it to the figures."""
+    print(text, flush=True)
+    with open(work / "figures.txt", "a", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
+# === Corpus ===
+
+
+def scenes_of(args):
+    """All scenes, the held-out ones last."""
+    return make_scenes(args.scenes + HELD_OUT, args.seed)
+
+
+def pictures_of(work, args):
+    """uint8 `(count, size, size, 3)`, memory-mapped."""
+    return render_scenes(work / "pictures.npy", scenes_of(args), IMAGE_SIZE)
+
+
+def run_corpus(work, args):
+    """Render the scenes once."""
+    pictures_of(work, args)
+
+
+def to_float(pictures):
+    """uint8 -> float32 in [-1, 1]."""
+    return pictures.astype("float32") / 127.5 - 1.0
+
+
+# === Autoencoder ===
+
+
+def new_autoencoder(dtype="float32"):
+    """`(image_encoder, decoder)` with random weights."""
+    config = tiny_world_config(1, GENERATION).autoencoder
+    with global_policy(dtype):
+        return build_image_encoder(config), build_decoder(config)
+
+
+def load_autoencoder(path):
+    """`(image_encoder, decoder)` in float32 with the weights of a file."""
+    encoder, decoder = new_autoencoder()
+    load_weights({"image_encoder": encoder, "decoder": decoder}, path)
+    return encoder, decoder
+
+
+def pick_crops(arrays, rows, rng):
+    """One crop of each picture."""
+    corners = rng.integers(IMAGE_SIZE - CROP + 1, size=(len(rows), 2))
+    pictures = arrays["pictures"]
+    crops = [pictures[row, y : y + CROP, x : x + CROP] for row, (y, x) in zip(rows, corners, strict=True)]
+    return to_float(np.stack(crops))
+
+
+def pick_pictures(arrays, rows, rng):
+    """Whole pictures."""
+    return to_float(arrays["pictures"][rows])
+
+
+def run_autoencoder(work, args):
+    """Train the autoencoder on crops."""
+    train_autoencoder(work, args, "autoencoder", pick_crops, 16, args.autoencoder_steps, args.autoencoder_rate)
+
+
+def run_whole(work, args):
+    """Train the autoencoder on whole pictures, then normalize its latents."""
+    if (work / NORMALIZED).exists():
+        return
+    start = work / "autoencoder" / PARTS
+    model = train_autoencoder(work, args, "whole", pick_pictures, 8, args.whole_steps, args.autoencoder_rate / 4, start)
+    encoder, decoder = new_autoencoder()
+    encoder.set_weights(model.image_encoder.get_weights())
+    decoder.set_weights(model.decoder.get_weights())
+    pictures = pictures_of(work, args)
+    channels = encoder.output.shape[-1] // 2
+    means = encode_all(encoder, pictures[: 2 * HELD_OUT])[..., :channels].astype("float64")
+    note(work, f"Latents before they are normalized: standard deviations {means.std((0, 1, 2)).round(2).tolist()}")
+    normalize_latents(encoder, decoder, means.mean((0, 1, 2)), means.std((0, 1, 2)))
+    report_reconstruction(work, "Normalized", encoder, decoder, pictures[-HELD_OUT:])
+    save_weights({"image_encoder": encoder, "decoder": decoder}, work / NORMALIZED)
+
+
+def train_autoencoder(work, args, stage, pick, batch_size, steps, learning_rate, start=None):
+    """Train both parts from a file or from nothing. Returns the training model."""
+    model = AutoencoderTraining(*new_autoencoder(args.dtype), seed=args.seed)
+    if start is not None:
+        load_weights({"image_encoder": model.image_encoder, "decoder": model.decoder}, start)
+    pictures = pictures_of(work, args)
+    began = time.time()
+    encoder, decoder = new_autoencoder()  # in float32, with the averaged weights
+
+    def watch(epochs, figures):
+        if epochs % CHECK_EPOCHS == 0 or epochs == -(-steps // EPOCH_STEPS):
+            load_weights({"image_encoder": encoder, "decoder": decoder}, work / stage / PARTS)
+            when = f"{stage} after {epochs * EPOCH_STEPS} steps, {(time.time() - began) / 3600:.2f} h of this run"
+            report_reconstruction(work, when, encoder, decoder, pictures[-CHECK:], noises=())
+
+    batches = Batches({"pictures": pictures[:-HELD_OUT]}, batch_size, args.seed, pick)
+    fit(model, batches, steps, learning_rate, work / stage, ema=0.998, watch=watch)
+    return model
+
+
+def reconstruct(encoder, decoder, pictures, noise=0.0):
+    """uint8 pictures -> uint8 pictures, through the mean of the posterior and a little noise."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for start in range(0, len(pictures), ENCODED):
+        moments = encoder.predict(to_float(pictures[start : start + ENCODED]), batch_size=8, verbose=0)
+        means = moments[..., : moments.shape[-1] // 2]
+        means = means + noise * rng.standard_normal(means.shape, "float32")
+        parts.append(to_uint8(decoder.predict(means, batch_size=8, verbose=0)))
+    return np.concatenate(parts)
+
+
+def report_reconstruction(work, when, encoder, decoder, pictures, noises=(0.05, 0.1)):
+    """Note the mean PSNR of held-out pictures, also with noise on the latents, and draw a sheet of the first ones."""
+    seen = reconstruct(encoder, decoder, pictures)
+    found = [f"{psnr(pictures, seen):.2f} dB"]
+    for noise in noises:
+        found.append(f"{psnr(pictures, reconstruct(encoder, decoder, pictures, noise)):.2f} with noise {noise}")
+    note(work, f"{when}: held-out reconstruction {', '.join(found)} ({len(pictures)} pictures)")
+    draw_sheet(work / "reconstructions.png", pictures, seen)
+
+
+def draw_sheet(path, pictures, seen, across=10, rows=3):
+    """Write rows by turns: pictures, and what became of them."""
+    strips = [
+        np.concatenate(list(some[first : first + across]), axis=1)
+        for first in range(0, rows * across, across)
+        for some in (pictures, seen)
+    ]
+    with whole_file(path) as part:
+        Image.fromarray(np.concatenate(strips)).save(part)
+
+
+def psnr(pictures, seen):
+    """Mean peak signal-to-noise ratio of uint8 pictures, in decibels."""
+    error = np.square(pictures.astype("float64") - seen).mean((1, 2, 3))
+    return float(np.mean(10 * np.log10(255**2 / np.maximum(error, 1e-3))))
+
+
+def encode_all(encoder, pictures):
+    """Moments of uint8 pictures, as a float32 array."""
+    return np.concatenate(list(encode_from(encoder, pictures, 0)))
+
+
+def encode_from(encoder, pictures, start):
+    """Moments of the pictures from a row on, chunk by chunk."""
+    for first in range(start, len(pictures), ENCODED):
+        yield encoder.predict(to_float(pictures[first : first + ENCODED]), batch_size=8, verbose=0)
+
+
+def moments_of(work, args):
+    """Moments of all pictures that stages train on, float16 and memory-mapped."""
+    pictures = pictures_of(work, args)[:-HELD_OUT]
+    config = tiny_world_config(1, GENERATION)
+    shape = (len(pictures), *config.latent_size, 2 * config.autoencoder.latent_channels)
+
+    def chunks(start):
+        encoder, _ = load_autoencoder(work / NORMALIZED)
+        yield from encode_from(encoder, pictures, start)
+
+    return filled_array(work / "moments.npy", shape, "float16", chunks)
+
+
+# === Denoiser ===
+
+
+def new_tokenizer():
+    """The tokenizer of this generation."""
+    return Tokenizer(vocabulary_bytes(GENERATION), max_length=32)
+
+
+def new_base(dtype):
+    """The base of this generation with random weights."""
+    tokenizer = new_tokenizer()
+    return StableDiffusionBase(tiny_world_config(tokenizer.vocabulary_size, GENERATION), tokenizer, dtype)
+
+
+def tokens_of(work, args, tokenizer):
+    """Tokens of all captions that the denoiser trains on: int32 `(scenes, captions, length)`."""
+    path = work / "tokens.npy"
+    if not path.exists():
+        captions = captions_of(scenes_of(args)[:-HELD_OUT], args.seed, GENERATION)
+        rows = tokenizer([text for texts in captions for text in texts])
+        with whole_file(path) as part:
+            np.save(part, np.asarray(rows).reshape(len(captions), -1, rows.shape[-1]))
+    return np.load(path)
+
+
+def run_denoiser(work, args):
+    """Train text encoder and UNet on the latents of the corpus."""
+    base = new_base(args.dtype)
+    if args.initial is not None:
+        load_weights({"text_encoder": base.text_encoder, "unet": base.unet}, args.initial)
+    arrays = {"moments": moments_of(work, args), "tokens": tokens_of(work, args, base.tokenizer)}
+
+    def pick(arrays, rows, rng):
+        mean, log_variance = np.split(arrays["moments"][rows].astype("float32"), 2, axis=-1)
+        noise = rng.standard_normal(mean.shape, "float32")
+        choice = rng.integers(arrays["tokens"].shape[1], size=len(rows))
+        return {"latents": mean + np.exp(0.5 * log_variance) * noise, "tokens": arrays["tokens"][rows, choice]}
+
+    began, epochs_of_all = time.time(), -(-args.denoiser_steps // EPOCH_STEPS)
+
+    def watch(epochs, figures):
+        if epochs % CHECK_EPOCHS == 0 or epochs == epochs_of_all:
+            hours = (time.time() - began) / 3600
+            said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            note(work, f"denoiser after {epochs * EPOCH_STEPS} steps, {hours:.2f} h of this run: {said}")
+
+    batches = Batches(arrays, args.batch_size, args.seed + 1, pick)
+    model = DenoiserTraining(base, seed=args.seed)
+    fit(model, batches, args.denoiser_steps, args.learning_rate, work / "denoiser", 0.9995, warmup=500, watch=watch)
+
+
+# === Decoder ===
+
+
+def run_decoder(work, args):
+    """Refine the decoder on the latents that the denoiser was trained on."""
+    if (work / REFINED).exists():
+        return
+    _, half = new_autoencoder(args.dtype)
+    encoder, decoder = load_autoencoder(work / NORMALIZED)
+    half.set_weights(decoder.get_weights())
+    model = DecoderTraining(half, adversarial_weight=args.adversarial_weight, seed=args.seed)
+
+    def pick(arrays, rows, rng):
+        mean, _ = np.split(arrays["moments"][rows].astype("float32"), 2, axis=-1)
+        return {"latents": mean, "pictures": to_float(arrays["pictures"][rows])}
+
+    pictures = pictures_of(work, args)
+    arrays = {"moments": moments_of(work, args), "pictures": pictures[:-HELD_OUT]}
+    fit(model, Batches(arrays, 8, args.seed + 2, pick), args.decoder_steps, 3e-4, work / "decoder", ema=0.998)
+    decoder.set_weights(half.get_weights())
+    report_reconstruction(work, "Refined", encoder, decoder, pictures[-HELD_OUT:])
+    save_weights({"image_encoder": encoder, "decoder": decoder}, work / REFINED)
+
+
+def autoencoder_weights(work):
+    """The refined autoencoder, or, before that stage, the first one."""
+    return work / REFINED if (work / REFINED).exists() else work / NORMALIZED
+
+
+# === Judge and export ===
+
+
+def run_judge(work, args):
+    """Train the judge on renders and on reconstructions of others, half and half."""
+    if (work / JUDGE_PATH.name).exists():
+        return
+    labels = labels_of(scenes_of(args))
+    encoder, decoder = load_autoencoder(autoencoder_weights(work))
+    pictures, half = pictures_of(work, args), args.scenes // 2
+    mixed = np.concatenate([pictures[:half], reconstruct(encoder, decoder, pictures[half : args.scenes])])
+    targets = {name: row[: args.scenes] for name, row in labels.items()}
+    judge = train_judge(mixed, targets, steps=args.judge_steps, seed=args.seed, image_size=IMAGE_SIZE)
+    seen = reconstruct(encoder, decoder, pictures[-HELD_OUT:])
+    accuracy = judge.accuracy(seen, {name: row[-HELD_OUT:] for name, row in labels.items()})
+    note(work, f"Judge on held-out reconstructions: {json.dumps({k: round(v, 4) for k, v in accuracy.items()})}")
+    judge.save(work / JUDGE_PATH.name)
+
+
+def run_export(work, args):
+    """Write what becomes package data, in float16."""
+    base = new_base("float32")
+    load_weights({"text_encoder": base.text_encoder, "unet": base.unet}, work / "denoiser" / PARTS)
+    load_weights({"image_encoder": base.image_encoder, "decoder": base.decoder}, autoencoder_weights(work))
+    output = args.output or work / "assets"
+    output.mkdir(parents=True, exist_ok=True)
+    save_weights(base.components, output / WEIGHTS.name, dtype="float16")
+    (output / VOCABULARY.name).write_bytes(vocabulary_bytes(GENERATION))
+    shutil.copy(work / JUDGE_PATH.name, output / JUDGE_PATH.name)
+
+
+RUNNERS = {
+    "corpus": run_corpus,
+    "autoencoder": run_autoencoder,
+    "whole": run_whole,
+    "denoiser": run_denoiser,
+    "decoder": run_decoder,
+    "judge": run_judge,
+    "export": run_export,
+}
+
+
+def make_parser():
+    """The parser of this command."""
+    parser = argparse.ArgumentParser(prog="python -m keras_booth.tiny_world.pretrain", description=__doc__)
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/tiny_world"))
+    parser.add_argument("--stages", nargs="+", choices=RUNNERS, default=list(RUNNERS))
+    parser.add_argument("--scenes", type=int, default=30000)
+    parser.add_argument("--autoencoder-steps", type=int, default=15000)
+    parser.add_argument("--autoencoder-rate", type=float, default=2e-3)
+    parser.add_argument("--whole-steps", type=int, default=4000)
+    parser.add_argument("--denoiser-steps", type=int, default=40000)
+    parser.add_argument("--decoder-steps", type=int, default=5000)
+    parser.add_argument("--adversarial-weight", type=float, default=0.005)
+    parser.add_argument("--judge-steps", type=int, default=6000)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--initial", type=pathlib.Path, help="parts.safetensors that the denoiser stage starts from")
+    parser.add_argument("--dtype", default="mixed_bfloat16")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--output", type=pathlib.Path, help="folder of the exported files; `assets` in --work if left out"
+    )
+    return parser
+
+
+def main(argv=None):
+    """Parse the command line and run the stages."""
+    args = make_parser().parse_args(argv)
+    args.work.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(args.seed)
+    keep_freed_memory()
+    write_text(args.work / "options.json", json.dumps(vars(args), default=str, indent=2) + "\n")
+    for stage in args.stages:
+        keras.utils.set_random_seed(args.seed)
+        RUNNERS[stage](args.work, args)
+
+
+if __name__ == "__main__":
+    main()

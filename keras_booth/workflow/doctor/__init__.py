@@ -1,0 +1,1 @@
+"""What is likely to go wrong with a run, said before it does."""

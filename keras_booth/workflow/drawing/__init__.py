@@ -1,0 +1,1 @@
+"""Pictures that a command draws, with names and notes."""

@@ -1,0 +1,1 @@
+"""The one description of a run, and its ways in and out."""

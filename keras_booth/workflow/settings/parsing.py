@@ -1,0 +1,237 @@
+"""Command line and YAML <-> `RunConfig`."""
+
+import argparse
+import dataclasses
+import difflib
+import pathlib
+import re
+import types
+import typing
+
+import jsonargparse
+import yaml
+
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import read_text
+from keras_booth.workflow.command import Parser, option_names, user_path
+from keras_booth.workflow.settings.config import RunConfig, SubjectOptions
+from keras_booth.workflow.settings.shipped import with_shipped
+from keras_booth.workflow.settings.texts import config_files, keep_texts
+from keras_booth.workflow.shell import command_line
+
+GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
+MORE = "more_subjects"
+FIELDS = {f"{group}.{field.name}": field.type for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
+# What other programs call it.
+ALIASES = {
+    "lr": "training.learning_rate",
+    "epochs": "training.steps",
+    "max_train_steps": "training.steps",
+    "train_batch_size": "training.batch_size",
+    "resolution": "base.image_size",
+    "model": "base.preset",
+    "pretrained_model_name_or_path": "base.preset",
+    "instance_data_dir": "subject.photos",
+    "class_data_dir": "prior.folder",
+    "num_class_images": "prior.count",
+    "output_dir": "output.folder",
+    "ema": "training.ema_momentum",
+    "gradient_accumulation_steps": "training.accumulation",
+}
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+
+
+def make_parser():
+    """The parser of `python -m keras_booth.train`: `--config`, and a flag for every field of `RunConfig`."""
+    parser = jsonargparse.ArgumentParser(
+        prog="python -m keras_booth.train",
+        description="Teaches a Stable Diffusion base one subject from a few photographs (DreamBooth).",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--resume", metavar="RUN", help="Run folder of a run that was cut off, to go on with it.")
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file with any of these fields, or the name of one that comes along: quickstart. Later flags win.",
+    )
+    for group, kind in GROUPS.items():
+        parser.add_class_arguments(kind, group)
+    parser.add_argument(
+        f"--{MORE}",
+        type=list[SubjectOptions],
+        default=[],
+        help="List of further subjects, each with the fields of the group subject.",
+    )
+    return parser
+
+
+def parse_config(flags):
+    """Makes a `RunConfig` of flags.
+
+    Args:
+        flags: List of str: `["--config", "configs/quickstart.yaml", "--training.steps", "10"]`. Later ones win.
+
+    Raises:
+        InputError: With one sentence, for an unknown field, a value of the wrong kind or an unreadable file.
+    """
+    parser = make_parser()
+    flags, shipped = with_shipped(option_names(flags, "-", "_"))
+    for path in config_files(flags):
+        read_text(path, "config")
+    try:
+        values = parser.parse_args(flags)
+    except argparse.ArgumentError as error:
+        raise InputError(explain(str(error))) from error
+    if values.resume is not None:
+        raise InputError(f"resume is no field of a config, but the flag --resume. Received: resume={values.resume}")
+    for group in GROUPS:
+        if not isinstance(values[group], jsonargparse.Namespace):
+            raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
+    keep_texts(values, flags, FIELDS, MORE)
+    photos = values.subject.photos
+    if shipped and photos and not pathlib.Path(photos).exists() and (shipped / photos).exists():
+        values.subject.photos = str(shipped / photos)
+    groups = parser.instantiate(values)
+    return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
+
+
+def parse_train(flags):
+    """Reads the flags of `python -m keras_booth.train`.
+
+    Args:
+        flags: List of str.
+
+    Returns:
+        `(folder, None)` of a run to go on with, or `(None, RunConfig)` of a new one.
+
+    Raises:
+        InputError: as `parse_config`, and for settings beside `--resume`.
+    """
+    if not flags:
+        example = command_line("train", "--subject.photos", "FOLDER", "--subject.class_noun", "dog")
+        raise InputError(
+            f"Say where the photographs are and what they show, as flags or in a YAML file: {example}, or "
+            f"{command_line('train', '--config', 'FILE.yaml')}; --help lists all settings."
+        )
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--resume", type=user_path)
+    found, rest = parser.parse_known_args(list(flags))
+    if found.resume is None:
+        return None, parse_config(rest)
+    if rest:
+        raise InputError(
+            f"--resume takes all settings from the run's config.yaml; leave out others. Received: {rest[0]}"
+        )
+    return found.resume, None
+
+
+def read_config(path, *flags):
+    """Makes a `RunConfig` of a YAML file, and of flags that override it."""
+    return parse_config(["--config", str(path), *flags])
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes a text so that it is read as that text."""
+
+
+def _write_text(dumper, text):
+    # PyYAML quotes what it would read as a number; jsonargparse reads some more as such, 1e-4 and 3e8.
+    style = "'" if text[:1] in tuple("+-.0123456789") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+Dumper.add_representer(str, _write_text)
+
+
+def to_yaml(config):
+    """A `RunConfig` as YAML text, for `read_config`."""
+    return yaml.dump(config.to_dict(), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def explain(message):
+    """jsonargparse's message as one sentence about the field that the user wrote."""
+    text = " ".join(message.split())
+    if text.startswith(f'Parser key "{MORE}":'):
+        return explain_more(text.rpartition("SubjectOptions':")[2].strip() or text)
+    wrong = re.search(r'^Parser key "([\w.]+)":.*(?:Got|Given) value: (.*)$', text)
+    if wrong and wrong[1] in FIELDS:
+        return f"{wrong[1]} must be {describe(FIELDS[wrong[1]])}. Received: {wrong[1]}={wrong[2]}"
+    missing = re.search(r"^the following arguments are required: (.*)$", text)
+    if missing:
+        fields = missing[1].split(", ")
+        return f"{' and '.join(fields)} must be given, in the YAML file or as --{fields[0]} VALUE."
+    unknown = (
+        re.search(r"^Group '(?P<group>[\w.]+)' does not accept option '(?P<name>[^']*)'", text)
+        or re.search(r"^Option '(?P<name>[^']*)' is not accepted", text)
+        or re.search(r"^unrecognized arguments: (?P<name>\S+)", text)
+    )
+    if unknown:
+        parts = unknown.groupdict()
+        return _unknown(".".join(parts[key] for key in ("group", "name") if parts.get(key)))
+    about_file = re.search(r'^Parser key "[\w.]+": (.*)$', text) or re.search(r"^Problems parsing config: (.*)$", text)
+    if about_file:
+        return f"The config cannot be read: {about_file[1]}"
+    if text.startswith("Key must be a string"):
+        return f"The config cannot be read: {text}"
+    if text.startswith("Unexpected config:"):
+        return f"The config file must hold groups of fields: {', '.join(GROUPS)}. Received:{text.partition(':')[2]}"
+    return text
+
+
+def explain_more(text):
+    """A complaint about one of the further subjects as a sentence."""
+    wrong = re.search(r'^Parser key "(\w+)":.*(?:Got|Given) value: (.*)$', text)
+    if wrong and wrong[1] != MORE:
+        kind = FIELDS[f"subject.{wrong[1]}"]
+        return f"{wrong[1]} in {MORE} must be {describe(kind)}. Received: {wrong[1]}={wrong[2]}"
+    missing = re.search(r"^the following arguments are required: (.*)$", text)
+    if missing:
+        return f"Each of {MORE} must have {missing[1].replace(', ', ' and ')}. Received: one without."
+    unknown = re.search(r"^Option '([^']*)' is not accepted", text)
+    if unknown:
+        return f"There is no field {unknown[1]} in {MORE}; it has those of subject. Received: {unknown[1]}"
+    received = text.rpartition(": ")[2]
+    return f"{MORE} must be a list of groups of fields like those of subject. Received: {MORE}={received}"
+
+
+def describe(kind):
+    """A field's type in words."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        choices = [choice for part in typing.get_args(kind) for choice in _choices(part)]
+        return ", ".join(choices[:-1]) + f" or {choices[-1]}"
+    return " or ".join(_choices(kind))
+
+
+def _choices(kind):
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return [str(part) for part in parts]
+    if origin is dict:
+        return ["a group of names and values"]
+    if origin is tuple:
+        return ["a list of texts" if parts[0] is str else f"a list of {len(parts)} whole numbers"]
+    return [WORDS[kind]]
+
+
+def _unknown(name):
+    name = name.lstrip("-").partition("=")[0]
+    close = suggestions(name)
+    others = "".join(f" or {field}" for field in close[1:])
+    hint = f"; did you mean {close[0]}{others}?" if close else "; --help lists all."
+    return f"There is no field {name}{hint} Received: {name}"
+
+
+def suggestions(name):
+    """Fields that may be meant by a name that is none: those that end in it, or are written much like it."""
+    last = [field for field in FIELDS if field.rpartition(".")[2] == name]
+    if last:
+        # `--steps` is that of the training first.
+        return sorted(last, key=lambda field: not field.startswith("training."))
+    if name in ALIASES:
+        return [ALIASES[name]]
+    close = difflib.get_close_matches(name, [*FIELDS, *GROUPS, "config", "resume"], n=1, cutoff=0.7)
+    if close or "." in name:
+        return close
+    ends = {field.rpartition(".")[2]: field for field in reversed(FIELDS)}
+    return [ends[end] for end in difflib.get_close_matches(name, ends, n=1, cutoff=0.7)]
