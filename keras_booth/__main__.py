@@ -13,6 +13,7 @@ COMMANDS = {
     "doctor": "examine a run before it starts",
     "export": "write a model for diffusers, ComfyUI, AUTOMATIC1111",
     "evaluate": "measure training on subjects of the tiny world",
+    "pretrain": "make the base in the package from nothing",
 }
 USAGE = "\n".join(
     [

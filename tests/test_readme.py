@@ -7,8 +7,7 @@ import shlex
 
 import pytest
 
-from keras_booth import evaluate, export, generate
-from keras_booth.tiny_world import pretrain
+from keras_booth import evaluate, export, generate, pretrain
 from keras_booth.workflow.settings.parsing import parse_train, read_config
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -20,7 +19,7 @@ PARSERS = {
     "keras_booth.generate": lambda arguments: generate.make_parser().parse_args(arguments),
     "keras_booth.evaluate": lambda arguments: evaluate.make_parser().parse_args(arguments),
     "keras_booth.export": lambda arguments: export.make_parser().parse_args(arguments),
-    "keras_booth.tiny_world.pretrain": lambda arguments: pretrain.make_parser().parse_args(arguments),
+    "keras_booth.pretrain": lambda arguments: pretrain.make_parser().parse_args(arguments),
 }
 
 

@@ -1,4 +1,4 @@
-"""Make the weights of `tiny_world` from nothing: `python -m keras_booth.tiny_world.pretrain`.
+"""Make the weights of `tiny_world` from nothing: `python -m keras_booth.pretrain`.
 
 Seven stages: corpus (captioned renders), autoencoder (on crops), whole (the same on whole pictures), denoiser (text
 encoder and UNet), decoder (refined on the latents as they are, with a patch discriminator), judge, and export. Each
@@ -9,9 +9,7 @@ It makes the generation of 128 pixels. The weights of 64 pixels that ship until 
 stood here before.
 """
 
-import argparse
 import json
-import pathlib
 import shutil
 import time
 
@@ -35,7 +33,7 @@ from keras_booth.tiny_world.training import (
     DenoiserTraining,
     normalize_latents,
 )
-from keras_booth.tiny_world.vocabulary import vocabulary_bytes
+from keras_booth.tiny_world.vocabulary import vocabulary_bytes, write_vocabulary
 from keras_booth.tools.files import whole_file, write_text
 from keras_booth.tools.machine import keep_freed_memory
 
@@ -327,7 +325,13 @@ def run_export(work, args):
     shutil.copy(work / JUDGE_PATH.name, output / JUDGE_PATH.name)
 
 
+def run_vocabulary(work, args):
+    """Write the vocabulary file of the package."""
+    write_vocabulary()
+
+
 RUNNERS = {
+    "vocabulary": run_vocabulary,
     "corpus": run_corpus,
     "autoencoder": run_autoencoder,
     "whole": run_whole,
@@ -338,41 +342,16 @@ RUNNERS = {
 }
 
 
-def make_parser():
-    """The parser of this command."""
-    parser = argparse.ArgumentParser(prog="python -m keras_booth.tiny_world.pretrain", description=__doc__)
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/tiny_world"))
-    parser.add_argument("--stages", nargs="+", choices=RUNNERS, default=list(RUNNERS))
-    parser.add_argument("--scenes", type=int, default=30000)
-    parser.add_argument("--autoencoder-steps", type=int, default=15000)
-    parser.add_argument("--autoencoder-rate", type=float, default=2e-3)
-    parser.add_argument("--whole-steps", type=int, default=4000)
-    parser.add_argument("--denoiser-steps", type=int, default=40000)
-    parser.add_argument("--decoder-steps", type=int, default=5000)
-    parser.add_argument("--adversarial-weight", type=float, default=0.005)
-    parser.add_argument("--judge-steps", type=int, default=6000)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--initial", type=pathlib.Path, help="parts.safetensors that the denoiser stage starts from")
-    parser.add_argument("--dtype", default="mixed_bfloat16")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--output", type=pathlib.Path, help="folder of the exported files; `assets` in --work if left out"
-    )
-    return parser
+def pretrain(options):
+    """Run stages, each of which can be interrupted and run again.
 
-
-def main(argv=None):
-    """Parse the command line and run the stages."""
-    args = make_parser().parse_args(argv)
-    args.work.mkdir(parents=True, exist_ok=True)
-    keras.utils.set_random_seed(args.seed)
+    Args:
+        options: namespace of the flags of `python -m keras_booth.pretrain`.
+    """
+    options.work.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(options.seed)
     keep_freed_memory()
-    write_text(args.work / "options.json", json.dumps(vars(args), default=str, indent=2) + "\n")
-    for stage in args.stages:
-        keras.utils.set_random_seed(args.seed)
-        RUNNERS[stage](args.work, args)
-
-
-if __name__ == "__main__":
-    main()
+    write_text(options.work / "options.json", json.dumps(vars(options), default=str, indent=2) + "\n")
+    for stage in options.stages:
+        keras.utils.set_random_seed(options.seed)
+        RUNNERS[stage](options.work, options)

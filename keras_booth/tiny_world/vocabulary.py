@@ -106,8 +106,3 @@ def write_vocabulary(path=VOCABULARY):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(vocabulary_bytes())
-
-
-if __name__ == "__main__":
-    write_vocabulary()
-    print(f"wrote {VOCABULARY}")

@@ -22,8 +22,8 @@ from keras_booth.figures.sheets import image_grid
 from keras_booth.tiny_world.judge import Judge
 from keras_booth.tools.errors import InputError, require
 from keras_booth.tools.files import whole_file, write_text
+from keras_booth.workflow.build import build_booth, compile_booth, resolve
 from keras_booth.workflow.files import check_writable, slug
-from keras_booth.workflow.run import build_booth, compile_booth, resolve
 from keras_booth.workflow.settings.parsing import read_config
 from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior
 

@@ -5,7 +5,7 @@ import math
 import keras
 import pytest
 
-from keras_booth.workflow.run import learning_rate
+from keras_booth.workflow.build import learning_rate
 from keras_booth.workflow.settings.config import TrainingOptions
 
 
