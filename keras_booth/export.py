@@ -2,6 +2,7 @@
 
 import sys
 
+from keras_booth.tools.dtypes import STORED
 from keras_booth.tools.quiet import quiet_import
 from keras_booth.workflow.command import Parser, command, user_path
 
@@ -26,7 +27,7 @@ def make_parser():
         choices=("kohya", "diffusers"),
         help="of a LoRA: kohya, which ComfyUI, AUTOMATIC1111 and diffusers read; or diffusers (default: kohya)",
     )
-    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="(default: float32)")
+    parser.add_argument("--dtype", choices=STORED, default="float32", help="(default: float32)")
     return parser
 
 

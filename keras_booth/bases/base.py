@@ -6,9 +6,9 @@ import dataclasses
 import keras
 from keras import ops
 
-from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
+from keras_booth.bases.networks.autoencoder import LOG_VARIANCE, AutoencoderConfig, build_decoder, build_image_encoder
 from keras_booth.bases.networks.checks import check_merging
-from keras_booth.bases.networks.corrections import Forgetful, SpatialTransformer
+from keras_booth.bases.networks.corrections import GradientCheckpointing, SpatialTransformer
 from keras_booth.bases.networks.text_encoder import TextEncoderConfig, build_text_encoder
 from keras_booth.bases.networks.unet import UNetConfig, build_unet
 from keras_booth.bases.parking import Parked
@@ -80,10 +80,6 @@ class BaseConfig:
             "schedule": NoiseSchedule,
         }
         return cls(**{key: parts[key](**value) if key in parts else value for key, value in config.items()})
-
-
-# Stable Diffusion clips the posterior's log-variance, whose tails would overflow the exponential.
-LOG_VARIANCE = -30.0, 20.0
 
 
 @contextlib.contextmanager
@@ -189,7 +185,7 @@ class StableDiffusionBase:
         pass: less memory, more time, the same gradients. Takes effect where a step is compiled afterwards."""
         for model in (self.unet, self.text_encoder):
             for layer in model.layers:
-                if isinstance(layer, Forgetful):
+                if isinstance(layer, GradientCheckpointing):
                     layer.forgets = bool(wanted)
 
     def merge_tokens(self, ratio, levels=1):

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_booth.diffusion import Sampling, guided, sample
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.images import to_uint8
 from keras_booth.tools.machine import prefers_jit
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import is_natural
@@ -217,8 +218,3 @@ def in_slices(function, arrays, size):
         rows = np.minimum(np.arange(first, first + size), count - 1)
         results.append(np.asarray(function({name: array[rows] for name, array in arrays.items()})))
     return np.concatenate(results)[:count]
-
-
-def to_uint8(pictures):
-    """Float pictures in `[-1, 1]` -> uint8 in `[0, 255]`, rounded."""
-    return np.clip(np.round((np.asarray(pictures) + 1.0) * 127.5), 0, 255).astype("uint8")

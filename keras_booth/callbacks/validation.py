@@ -2,9 +2,9 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 
+from keras_booth.bases import Compiled
 from keras_booth.callbacks.csv_log import CsvLog
 from keras_booth.callbacks.steps import LOSSES, StepCallback
 from keras_booth.data import photo_dataset
@@ -15,20 +15,16 @@ PICTURES = 8
 TIMESTEPS = 4
 
 
-class Errors(keras.Model):
-    """The error of each sample of a batch, as one `keras.Model`, so that `predict_on_batch` compiles it."""
+def compiled_errors(booth):
+    """The error of each sample of a batch, compiled: dict of fixed arrays -> float32 `(batch,)`."""
 
-    def __init__(self, booth):
-        super().__init__(name="errors", dtype="float32")
-        # Of the booth's own parts nothing is copied; tracked as layers, they reach JAX's compiled function.
-        self.parts = [booth.text_encoder, booth.unet, booth.image_encoder]
-        self.predict_error = lambda batch: booth.call(batch)
-        self.jit_compile = booth.jit_compile
-
-    def call(self, batch):
-        """dict of fixed arrays -> float32 `(batch,)`."""
-        found = self.predict_error(batch)
+    def errors(batch):
+        found = booth.call(batch)
         return squared_error(found["prediction"], found["target"])
+
+    compiled = Compiled(errors, [booth.text_encoder, booth.unet, booth.image_encoder])
+    compiled.jit_compile = booth.jit_compile
+    return compiled
 
 
 class ValidationLoss(StepCallback):
@@ -78,7 +74,7 @@ class ValidationLoss(StepCallback):
 
     def mean_losses(self):
         """dict of the mean losses of the fixed samples with the weights as they are."""
-        errors = self.errors = self.errors or Errors(self.model)
+        errors = self.errors = self.errors or compiled_errors(self.model)
         found = {False: [], True: []}
         rng = np.random.default_rng(self.seed)
         shape = self.model.base.latent_shape

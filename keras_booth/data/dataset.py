@@ -7,12 +7,13 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_booth.data.encoded import EncodedPhotos, to_model
+from keras_booth.data.encoded import EncodedPhotos
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import as_pair, flip_left_right, random_crop
 from keras_booth.data.order import AUGMENT, INSTANCE, PRIOR, SampleOrder
 from keras_booth.data.photo_set import PhotoSet, check_crop
 from keras_booth.data.prepared import PreparedPhotos
+from keras_booth.tools.images import to_float
 from keras_booth.tools.seeds import chosen_seed
 
 
@@ -153,7 +154,7 @@ class Shots:
 
     def stack(self, shots):
         """Some of them as one float32 array."""
-        return to_model(np.stack(shots)) if self.name == "images" else np.stack(shots)
+        return to_float(np.stack(shots)) if self.name == "images" else np.stack(shots)
 
 
 class Texts:

@@ -4,15 +4,11 @@ import numpy as np
 
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import flip_left_right, random_crop
+from keras_booth.tools.images import to_float
 
 CROPS = 4  # kept of each photograph when crops are random
 BATCH = 8
 VARIANT = 3  # a stream of random numbers, beside those of `order`
-
-
-def to_model(images):
-    """uint8 pictures -> float32 in `[-1, 1]`."""
-    return np.asarray(images).astype("float32") / np.float32(127.5) - np.float32(1)
 
 
 def read_latents(path):
@@ -26,7 +22,7 @@ def read_latents(path):
 def encode(pictures, booth):
     """list of uint8 pictures -> list of float32 moments `(h, w, 2 * channels)`."""
     batches = [pictures[first : first + BATCH] for first in range(0, len(pictures), BATCH)]
-    return [moments for batch in batches for moments in booth.encode_moments(to_model(np.stack(batch)))]
+    return [moments for batch in batches for moments in booth.encode_moments(to_float(np.stack(batch)))]
 
 
 class EncodedPhotos:

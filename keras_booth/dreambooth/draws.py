@@ -7,8 +7,9 @@ from keras_booth.bases import Drawing
 from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth.prior.drawing import draw_class_images
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.images import to_float
 from keras_booth.tools.prompts import prompt_list
-from keras_booth.tools.seeds import chosen_seed, is_natural
+from keras_booth.tools.seeds import is_natural, picture_keys
 
 
 class Draws:
@@ -156,21 +157,5 @@ class Draws:
                 f"`image` must be a uint8 array of shape {(*self.image_size, 3)}. Received: image of shape "
                 f"{image.shape} and dtype {image.dtype}"
             )
-        moments = self.encode_moments(image[None].astype("float32") / 127.5 - 1.0)
+        moments = self.encode_moments(to_float(image[None]))
         return ops.convert_to_numpy(self.base.sample_posterior(ops.convert_to_tensor(moments)))
-
-
-def picture_keys(prompts, count, seed):
-    """`(seed, index)` of each picture of a call of `generate`."""
-    several = isinstance(seed, (list, tuple, range, np.ndarray)) and np.ndim(seed) > 0
-    seeds = list(seed) if several else [chosen_seed(seed)]
-    if not seeds or not all(map(is_natural, seeds)):
-        raise InputError(f"`seed` must be an integer >= 0, or a list of them. Received: seed={seed!r}")
-    if several and count not in (None, len(seeds)):
-        raise InputError(f"`count` must be the number of seeds. Received: count={count}, with {len(seeds)} seeds")
-    count = len(seeds) if count is None else count
-    if not is_natural(count) or count < 1:
-        raise InputError(f"`count` must be >= 1. Received: count={count}")
-    if several:
-        return [(int(number), 0) for _ in range(prompts) for number in seeds]
-    return [(seeds[0], index) for index in range(prompts * count)]

@@ -16,24 +16,6 @@ def squared_error(prediction, target):
     return ops.mean(ops.square(error), axis=tuple(range(1, len(error.shape))))
 
 
-def min_snr_weights(schedule, timesteps, gamma):
-    """Weights with which an error of z_0 counts min(SNR, gamma) (arXiv:2303.09556, section 3.4).
-
-    An error of eps is an error of z_0 times SNR; one of v, times SNR + 1.
-
-    Args:
-        schedule: `NoiseSchedule`.
-        timesteps: int array `(batch,)`.
-        gamma: float > 0. The paper's choice is 5.
-
-    Returns:
-        float32 array `(batch,)`.
-    """
-    snr = schedule.snr(timesteps)
-    inherent = snr if schedule.prediction_type == "epsilon" else snr + 1.0
-    return ops.minimum(snr, gamma) / inherent
-
-
 def balance(is_prior):
     """Weights with which a batch mean becomes the sum of the two means, over instance and over class samples.
 

@@ -5,13 +5,14 @@ from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
 from keras_booth.bases import TextToImage, default_policy, export_base, load_base, prefers_jit
+from keras_booth.diffusion import snr_weights
 from keras_booth.dreambooth.archived import Archived
 from keras_booth.dreambooth.batches import Batches
 from keras_booth.dreambooth.compiling import check_number, check_trainable, refuse_unused
 from keras_booth.dreambooth.draws import Draws
 from keras_booth.dreambooth.history import History, Past
 from keras_booth.dreambooth.lora.methods import Adapted
-from keras_booth.dreambooth.loss import min_snr_weights, prior_preservation_loss, squared_error
+from keras_booth.dreambooth.loss import prior_preservation_loss, squared_error
 from keras_booth.dreambooth.optimizers.ending import keep_leftovers, steps_of
 from keras_booth.dreambooth.optimizers.fused import fuse_updates
 from keras_booth.dreambooth.optimizers.rates import give_two_rates
@@ -349,7 +350,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         """The objective of a batch, a float32 scalar; see `keras_booth.dreambooth.loss`."""
         losses = squared_error(y_pred["prediction"], y_pred["target"])
         if self.min_snr_gamma is not None:
-            losses = losses * min_snr_weights(self.base.schedule, y_pred["timesteps"], self.min_snr_gamma)
+            losses = losses * snr_weights(self.base.schedule, y_pred["timesteps"], self.min_snr_gamma)
         instance, prior = prior_preservation_loss(losses, x["is_prior"], x["sample_weight"])
         self.instance_tracker.update_state(instance)
         self.prior_tracker.update_state(prior)

@@ -9,10 +9,9 @@ import h5py
 import keras
 
 from keras_booth.bases import WEIGHTS_FILE, read_archive
+from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
-
-DTYPES = ("float32", "float16")
 
 
 def save_archive(booth, path, overwrite=True, dtype="float32", include_optimizer=False):
@@ -20,8 +19,7 @@ def save_archive(booth, path, overwrite=True, dtype="float32", include_optimizer
     path = pathlib.Path(path)
     if path.suffix != ".keras":
         raise InputError(f"The file must end in '.keras'. Received: filepath={path}")
-    if dtype not in DTYPES:
-        raise InputError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+    check_stored(dtype)
     if path.exists() and not overwrite:
         raise InputError(f"The file is there already; pass overwrite=True to replace it. Received: filepath={path}")
     if not path.parent.is_dir():

@@ -2,7 +2,7 @@
 
 import logging
 
-from keras_booth.tools.errors import InputError
+from keras_booth.tools.errors import InputError, require_different
 
 
 class Subject:
@@ -113,11 +113,7 @@ def check_names(identifier, class_noun):
         if not isinstance(name, str) or not name.strip():
             raise InputError(f"`{field}` must be a word. Received: {field}={name!r}")
         names.append(name.strip())
-    if names[0].lower() == names[1].lower():
-        raise InputError(
-            "`identifier` must differ from `class_noun`: it has to be a rare word that stands for the subject alone. "
-            f"Received: identifier={identifier!r}, class_noun={class_noun!r}"
-        )
+    require_different("identifier", identifier, "class_noun", class_noun)
     return names
 
 

@@ -20,7 +20,6 @@ from PIL import Image
 from keras_booth.bases.base import StableDiffusionBase, global_policy
 from keras_booth.bases.formats.own_weights import load_weights, save_weights
 from keras_booth.bases.networks.autoencoder import build_decoder, build_image_encoder
-from keras_booth.bases.pipeline import to_uint8
 from keras_booth.bases.tiny_world import SIDES, VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.tiny_world.corpus import captions_of, labels_of, make_scenes, render_scenes
@@ -35,6 +34,7 @@ from keras_booth.tiny_world.training import (
 )
 from keras_booth.tiny_world.vocabulary import vocabulary_bytes, write_vocabulary
 from keras_booth.tools.files import whole_file, write_text
+from keras_booth.tools.images import to_float, to_uint8
 from keras_booth.tools.machine import keep_freed_memory
 
 GENERATION = 2
@@ -71,11 +71,6 @@ def pictures_of(work, args):
 def run_corpus(work, args):
     """Render the scenes once."""
     pictures_of(work, args)
-
-
-def to_float(pictures):
-    """uint8 -> float32 in [-1, 1]."""
-    return pictures.astype("float32") / 127.5 - 1.0
 
 
 # === Autoencoder ===

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_booth.bases.networks.autoencoder import LOG_VARIANCE
+from keras_booth.diffusion import snr_weights
 from keras_booth.tiny_world.discriminator import PatchDiscriminator
 from keras_booth.tiny_world.losses import decibels, reconstruction_loss
 
@@ -37,7 +39,7 @@ class AutoencoderTraining(keras.Model):
     def call(self, pictures):
         moments = ops.cast(self.image_encoder(pictures), "float32")
         mean, log_variance = ops.split(moments, 2, axis=-1)
-        log_variance = ops.clip(log_variance, -30.0, 20.0)
+        log_variance = ops.clip(log_variance, *LOG_VARIANCE)
         noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
         spread = ops.stop_gradient(ops.std(mean, axis=(0, 1, 2)))
         latents = mean + ops.sqrt(ops.exp(log_variance) + ops.square(LATENT_NOISE * spread)) * noise
@@ -173,10 +175,7 @@ class DenoiserTraining(keras.Model):
         return {"error": ops.mean(error, axis=(1, 2, 3)), "timesteps": timesteps, "words": ops.mean(words)}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        signal, sigma = self.schedule.rates(y_pred["timesteps"], rank=1)
-        snr = ops.square(signal / sigma)
-        # A v-prediction error is an error of z_0 times (SNR + 1) (arXiv:2303.09556, equation 9).
-        inherent = snr + 1.0 if self.schedule.prediction_type == "v_prediction" else snr
         self.words_loss.update_state(y_pred["words"])
-        denoising = ops.mean(ops.clip(snr, 1.0, SNR_GAMMA) / inherent * y_pred["error"])
+        weights = snr_weights(self.schedule, y_pred["timesteps"], SNR_GAMMA, least=1.0)
+        denoising = ops.mean(weights * y_pred["error"])
         return denoising + WORDS_WEIGHT * y_pred["words"]

@@ -33,6 +33,15 @@ def require_guidance(field, value):
     require(value is None or 0 <= value < math.inf, field, ">= 0", value)
 
 
+def require_different(identifier_field, identifier, noun_field, class_noun):
+    """Raises an `InputError` if the identifier of a subject is the word for what it is."""
+    if identifier.strip().lower() == class_noun.strip().lower():
+        raise InputError(
+            f"{identifier_field} must differ from {noun_field}: it has to be a rare word that stands for the subject "
+            f"alone. Received: {identifier_field}={identifier!r}, {noun_field}={class_noun!r}"
+        )
+
+
 def sentence(error):
     """An exception's message on one line."""
     if isinstance(error, OSError) and error.strerror:

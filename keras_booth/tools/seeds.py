@@ -4,6 +4,8 @@ import logging
 import operator
 import secrets
 
+import numpy as np
+
 from keras_booth.tools.errors import InputError
 
 
@@ -39,3 +41,19 @@ def is_natural(seed):
         return not isinstance(seed, bool) and operator.index(seed) >= 0
     except TypeError:
         return False
+
+
+def picture_keys(prompts, count, seed):
+    """`(seed, index)` of each picture of a call of `generate`."""
+    several = isinstance(seed, (list, tuple, range, np.ndarray)) and np.ndim(seed) > 0
+    seeds = list(seed) if several else [chosen_seed(seed)]
+    if not seeds or not all(map(is_natural, seeds)):
+        raise InputError(f"`seed` must be an integer >= 0, or a list of them. Received: seed={seed!r}")
+    if several and count not in (None, len(seeds)):
+        raise InputError(f"`count` must be the number of seeds. Received: count={count}, with {len(seeds)} seeds")
+    count = len(seeds) if count is None else count
+    if not is_natural(count) or count < 1:
+        raise InputError(f"`count` must be >= 1. Received: count={count}")
+    if several:
+        return [(int(number), 0) for _ in range(prompts) for number in seeds]
+    return [(seeds[0], index) for index in range(prompts * count)]

@@ -8,7 +8,7 @@ import keras
 from keras_booth.bases import PRESETS
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.settings.config import default_prompts
+from keras_booth.workflow.settings.config import sample_prompts
 from keras_booth.workflow.subjects import fill_prompts
 
 
@@ -81,7 +81,7 @@ def resolve(config, booth):
     """Fills in what the config leaves open, so that it says all that the run depends on."""
     config = fill_prompts(config)
     pairs = [(subject.instance_prompt, subject.class_prompt) for subject in config.subjects]
-    prompts = config.sampling.prompts or default_prompts(pairs)
+    prompts = config.sampling.prompts or sample_prompts(pairs)
     config = config.replace("base", image_size=tuple(booth.image_size), dtype=booth.dtype_policy.name)
     config = config.replace("sampling", prompts=tuple(prompts))
     own = all(subject.class_images or config.prior.folder for subject in config.subjects)

@@ -14,7 +14,7 @@ from keras_booth.workflow.settings.config import (
     SamplingOptions,
     SubjectOptions,
     TrainingOptions,
-    default_prompts,
+    sample_prompts,
 )
 from keras_booth.workflow.settings.parsing import (
     FIELDS,
@@ -85,7 +85,7 @@ class TestRunConfig:
         assert not PriorOptions(**fields).wanted
 
     def test_default_prompts_end_with_the_class(self):
-        prompts = default_prompts([("a photo of sks dog", "a photo of a dog")])
+        prompts = sample_prompts([("a photo of sks dog", "a photo of a dog")])
         assert prompts[0] == "a photo of sks dog in the snow"
         assert prompts[-1] == "a photo of a dog"
 

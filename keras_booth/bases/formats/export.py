@@ -6,11 +6,11 @@ from keras_booth.bases.formats.diffusers.folder import write_folder
 from keras_booth.bases.formats.original.modelspec import warn_of_strangers
 from keras_booth.bases.formats.original.single_file import write_single_file
 from keras_booth.bases.formats.tensors import PICKLES
+from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
 
 FORMATS = ("diffusers", "safetensors")
-DTYPES = ("float32", "float16")
 # A name that ends like this is meant as a file, and no folder.
 FILES = (
     *(".safetensors", ".sft", ".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".onnx", ".gguf", ".ggml", ".tflite", ".pb"),
@@ -27,8 +27,7 @@ def check_export(output, format, dtype):
     """
     if format not in FORMATS:
         raise InputError(f"`format` must be one of {FORMATS}. Received: format={format!r}")
-    if dtype not in DTYPES:
-        raise InputError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+    check_stored(dtype)
     output = pathlib.Path(output)
     suffix = output.suffix.lower()
     if suffix in PICKLES:

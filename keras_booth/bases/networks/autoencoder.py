@@ -7,6 +7,9 @@ import keras
 from keras_booth.bases.networks.checks import check_count, check_groups, check_widths
 from keras_booth.bases.networks.corrections import AttentionBlock, GroupNormalization, PaddedConv2D, ResnetBlock
 
+# Stable Diffusion clips the posterior's log-variance, whose tails would overflow the exponential.
+LOG_VARIANCE = -30.0, 20.0
+
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig:

@@ -31,7 +31,7 @@ def build_chain(layers, shape):
     return shape
 
 
-class Forgetful:
+class GradientCheckpointing:
     """A block that may forget what it computed inside, and compute it again in the backward pass (gradient
     checkpointing, arXiv:1604.06174). Put it before the class whose `call` it wraps."""
 
@@ -124,7 +124,7 @@ class GroupNormalization(keras.layers.GroupNormalization):
         return ops.reshape(ops.tile(groups, (1, 1, size)), (-1, 1, 1, x.shape[-1]))
 
 
-class ResBlock(Forgetful, kerascv.ResBlock):
+class ResBlock(GradientCheckpointing, kerascv.ResBlock):
     """The UNet's residual block with convolutions that pad by themselves, and as many groups in its norms as one likes;
     `call` is inherited."""
 
@@ -275,7 +275,7 @@ class BasicTransformerBlock(kerascv.BasicTransformerBlock):
         return input_shape[0]
 
 
-class SpatialTransformer(Forgetful, kerascv.SpatialTransformer):
+class SpatialTransformer(GradientCheckpointing, kerascv.SpatialTransformer):
     """The original with the corrected transformer block and the group-norm epsilon Stable Diffusion was trained
     with (1e-6, where KerasCV has 1e-5); `call` is inherited."""
 
@@ -370,7 +370,7 @@ class CLIPAttention(clip.CLIPAttention):
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (Dense(embed_dim) for _ in range(4))
 
 
-class CLIPEncoderLayer(Forgetful, clip.CLIPEncoderLayer):
+class CLIPEncoderLayer(GradientCheckpointing, clip.CLIPEncoderLayer):
     """The original, built at once, of layers that can be given low-rank matrices; `call` is inherited."""
 
     def __init__(self, embed_dim, num_heads, activation=None, **kwargs):

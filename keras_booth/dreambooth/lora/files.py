@@ -14,11 +14,11 @@ from keras_booth.dreambooth.lora.adapters import to_theirs
 from keras_booth.dreambooth.lora.kinds import refuse_other_kinds, refuse_other_widths
 from keras_booth.dreambooth.lora.metadata import add_alphas, written_metadata
 from keras_booth.dreambooth.lora.names import aliases, kohya_name, split_key
+from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.files import whole_file
 
 LAYOUTS = ("kohya", "diffusers")
-DTYPES = ("float32", "float16")
 # What diffusers and peft call the file in a folder.
 IN_FOLDERS = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 
@@ -153,8 +153,7 @@ def check_lora(path, layout, dtype):
     """
     if layout not in LAYOUTS:
         raise InputError(f"`layout` must be one of {LAYOUTS}. Received: layout={layout!r}")
-    if dtype not in DTYPES:
-        raise InputError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+    check_stored(dtype)
     if path.suffix != ".safetensors":
         raise InputError(f"The file must end in '.safetensors'. Received: path={path}")
 

@@ -7,6 +7,7 @@ import psutil
 
 from keras_booth.bases import activation_floats, lora_parameters, named_layers, shape_of
 from keras_booth.dreambooth import LoraConfig
+from keras_booth.tools.dtypes import HALF
 
 # Numbers an optimizer keeps for each trained one. Adafactor's rows and columns hardly count.
 MOMENTS = {"adamw": 2, "adam": 2, "lamb": 2, "lion": 1, "adafactor": 0, "sgd": 0}
@@ -57,7 +58,7 @@ def estimate(config, base_config):
     accumulated = 1 if training.accumulation > 1 else 0
     averaged = 1 if training.ema_momentum is not None else 0
     mixed = config.base.dtype in ("mixed_bfloat16", "mixed_float16")
-    half = config.base.dtype in ("bfloat16", "float16")
+    half = config.base.dtype in HALF
     floats = activation_floats(base_config, training.gradient_checkpointing)
     activations = training.batch_size * floats * (2 if mixed or half else 4)
     return Memory(

@@ -16,6 +16,7 @@ from keras_booth.figures.sheets import image_grid, image_matrix, rows_of
 from keras_booth.tools.errors import require, require_guidance
 from keras_booth.tools.files import read_text, whole_file
 from keras_booth.tools.progress import progress_bar
+from keras_booth.tools.seeds import picture_keys
 from keras_booth.version import __version__
 from keras_booth.workflow.doctor.ineffective import drawn_without_effect
 from keras_booth.workflow.drawing.infotext import infotext
@@ -211,9 +212,8 @@ class Shot:
 
 def draw_all(booth, prompts, drawings, start, options):
     """Draws every prompt with every setting: list of `Shot`."""
-    several = len(options.seed) > 1
-    count = len(options.seed) if several else options.count or 1
-    keys = [(seed, 0) for seed in options.seed] if several else [(options.seed[0], index) for index in range(count)]
+    keys = picture_keys(1, options.count, options.seed if len(options.seed) > 1 else options.seed[0])
+    count = len(keys)
     # Says what is cut of the prompts, before there is a bar in the way.
     booth.tokenize([*prompts, options.negative_prompt])
     shots = []

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from keras_booth.tools.errors import InputError, require, require_guidance
+from keras_booth.tools.dtypes import HALF
+from keras_booth.tools.errors import InputError, require, require_different, require_guidance
 from keras_booth.tools.paths import expand_home
 
 SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m"]
@@ -93,11 +94,7 @@ class SubjectOptions:
         require(self.photos.strip(), "subject.photos", "a folder", self.photos)
         require(self.class_noun.strip(), "subject.class_noun", "the word for what the subject is", self.class_noun)
         require(self.identifier.strip(), "subject.identifier", "a rare word", self.identifier)
-        if self.identifier.strip().lower() == self.class_noun.strip().lower():
-            raise InputError(
-                "subject.identifier must differ from subject.class_noun: it has to be a rare word that stands for the "
-                f"subject alone. Received: subject.identifier={self.identifier!r}"
-            )
+        require_different("subject.identifier", self.identifier, "subject.class_noun", self.class_noun)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,7 +338,7 @@ class RunConfig:
                 "more_subjects must each have an identifier of their own. "
                 f"Received: more_subjects with identifier={twice[0]!r}, class_noun={twice[1]!r} twice"
             )
-        if self.base.dtype in ("bfloat16", "float16") and not self.lora.rank:
+        if self.base.dtype in HALF and not self.lora.rank:
             raise InputError(
                 "base.dtype in half precision is for LoRA: weights that are trained must be float32. Set lora.rank, or "
                 f"base.dtype mixed_{self.base.dtype}. Received: base.dtype={self.base.dtype}"
@@ -368,7 +365,7 @@ def listed(fields):
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
-def default_prompts(prompts):
+def sample_prompts(prompts):
     """Each subject in some settings; last the classes alone, where language drift would show.
 
     Args:

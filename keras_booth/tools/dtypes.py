@@ -1,0 +1,13 @@
+"""The precisions in which weights are stored, and those in which frozen ones are kept."""
+
+from keras_booth.tools.errors import InputError
+
+STORED = ("float32", "float16")
+# Weights of half the size, too coarse to be trained.
+HALF = ("bfloat16", "float16")
+
+
+def check_stored(dtype):
+    """Raises an `InputError` unless weights can be stored in this precision."""
+    if dtype not in STORED:
+        raise InputError(f"`dtype` must be one of {STORED}. Received: dtype={dtype!r}")
