@@ -23,6 +23,7 @@ from keras_booth.bases.pipeline import TextToImage as TextToImage
 from keras_booth.bases.presets import PRESETS as PRESETS
 from keras_booth.bases.presets import describe_base as describe_base
 from keras_booth.bases.presets import load_base as load_base
+from keras_booth.bases.request import BaseRequest as BaseRequest
 from keras_booth.bases.sizes import activation_floats as activation_floats
 from keras_booth.bases.sizes import lora_parameters as lora_parameters
 from keras_booth.bases.sizes import shape_of as shape_of

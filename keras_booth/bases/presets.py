@@ -16,6 +16,7 @@ from keras_booth.bases.formats.original import single_file
 from keras_booth.bases.formats.original.modelspec import SIZES
 from keras_booth.bases.formats.own_weights import load_weights
 from keras_booth.bases.formats.tensors import refuse_pickle
+from keras_booth.bases.request import BaseRequest
 from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.tools.errors import InputError
@@ -46,33 +47,12 @@ PRESETS = {
 }
 
 
-def load_base(
-    preset,
-    *,
-    weights="pretrained",
-    image_size=None,
-    dtype=None,
-    vocabulary=None,
-    prediction_type=None,
-    zero_terminal_snr=False,
-    vae=None,
-    seed=None,
-):
+def load_base(preset, **options):
     """Make a base.
 
     Args:
-        preset: str. A key of `PRESETS`; or the path of a folder in diffusers' format; or of a `.safetensors` file in
-            the original layout; or of a `.keras` file that `DreamBooth.save` wrote, whose LoRA is merged into the
-            weights; or `"hf://owner/name"` or `"hf://owner/name/file.safetensors"`, with `"@revision"` by choice.
-        weights: `"pretrained"`, or `None` for random ones.
-        image_size: int or (height, width) in pixels; `None` for the base's own.
-        dtype: dtype policy of text encoder and UNet; `None` for the global one.
-        vocabulary: path of a gzipped BPE merge list; `None` for the base's own.
-        prediction_type: `"epsilon"` or `"v_prediction"`, where a file does not say it; `None` for the base's own.
-        zero_terminal_snr: bool. Whether to rescale the noise schedule so that its last timestep is noise alone, and to
-            sample from there (arXiv:2305.08891, algorithm 1); `False` for the base's own. For bases that predict v.
-        vae: path or hub address of another autoencoder, which takes the place of the base's; see `read_vae`.
-        seed: int. Seed of random weights; `None` leaves the global state alone.
+        preset: str or `Path`; or a `BaseRequest`, which says the options too.
+        **options: the other fields of `BaseRequest`.
 
     Returns:
         `StableDiffusionBase`.
@@ -88,48 +68,55 @@ def load_base(
     base = keras_booth.bases.load_base("model.safetensors", vae="vae-ft-mse-840000-ema-pruned.safetensors")
     ```
     """
-    if weights not in ("pretrained", None):
-        raise InputError(f"`weights` must be 'pretrained' or None. Received: weights={weights!r}")
-    other = None if vae is None else read_vae(vae)
-    config, tokenizer, load = _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr, other)
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
-    base = StableDiffusionBase(config, tokenizer, dtype)
-    if weights is not None:
+    request = requested(preset, options)
+    vae = None if request.vae is None else read_vae(request.vae)
+    config, tokenizer, load = describe(request, vae)
+    if request.seed is not None:
+        keras.utils.set_random_seed(request.seed)
+    base = StableDiffusionBase(config, tokenizer, request.dtype)
+    if request.weights is not None:
         load(base)
-        base.fine_tuned = is_archive(preset)
-    if other is not None:
-        other.load(base)
+        base.fine_tuned = is_archive(request.preset)
+    if vae is not None:
+        vae.load(base)
+    base.merge_tokens(request.merge_tokens)
     return base
 
 
-def describe_base(preset, *, image_size=None, vocabulary=None, prediction_type=None, zero_terminal_snr=False, vae=None):
+def describe_base(preset, **options):
     """What `load_base` would make, without its weights: `(BaseConfig, Tokenizer)`."""
-    other = None if vae is None else read_vae(vae)
-    return _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr, other)[:2]
+    request = requested(preset, options)
+    return describe(request, None if request.vae is None else read_vae(request.vae))[:2]
 
 
-def _describe(preset, image_size, vocabulary, prediction_type, zero_terminal_snr, vae):
-    config, tokenizer, load = describe(str(preset), _read(vocabulary), prediction_type, vae)
-    changes = {"prediction_type": prediction_type} if prediction_type else {}
-    if zero_terminal_snr:
+def requested(preset, options):
+    """The `BaseRequest` that a call means."""
+    return preset if isinstance(preset, BaseRequest) else BaseRequest(preset=preset, **options)
+
+
+def describe(request, vae):
+    """`(BaseConfig, Tokenizer, loader of weights)` of what is requested.
+
+    Args:
+        request: `BaseRequest`.
+        vae: `ExternalVAE`, or `None`.
+    """
+    config, tokenizer, load = describe_preset(request, vae)
+    changes = {"prediction_type": request.prediction_type} if request.prediction_type else {}
+    if request.zero_terminal_snr:
         # Only trailing timesteps begin where there is noise alone.
         changes |= {"zero_terminal_snr": True, "timestep_spacing": "trailing"}
     config = dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, **changes))
     if vae is not None:
         config = vae.put_into(config)
-    return (config if image_size is None else config.with_image_size(image_size)), tokenizer, load
+    if request.image_size is not None:
+        config = config.with_image_size(request.image_size)
+    return config, tokenizer, load
 
 
-def describe(preset, vocabulary, prediction_type, vae):
-    """`(BaseConfig, Tokenizer, loader of weights)` of whatever a user may name.
-
-    Args:
-        preset: str.
-        vocabulary: bytes of a merge list, or `None`.
-        prediction_type: str, or `None`.
-        vae: `ExternalVAE`, for which the loader need not load an autoencoder; or `None`.
-    """
+def describe_preset(request, vae):
+    """`describe` of whatever a user may name, before options change it."""
+    preset, vocabulary = request.preset, _read(request.vocabulary)
     if preset in PRESETS:
         make, load = PRESETS[preset]
         return with_room_for(vae, preset, *make(vocabulary), load)
@@ -139,10 +126,10 @@ def describe(preset, vocabulary, prediction_type, vae):
     refuse_pickle(path)
     autoencoder = None if vae is None else vae.config
     if path.is_dir():
-        config, tokenizer, checkpoints = read_folder(path, prediction_type, autoencoder)
+        config, tokenizer, checkpoints = read_folder(path, request.prediction_type, autoencoder)
         load = functools.partial(load_folder, checkpoints=checkpoints)
     elif path.is_file():
-        config, checkpoint = single_file.read_single_file(path, prediction_type, autoencoder)
+        config, checkpoint = single_file.read_single_file(path, request.prediction_type, autoencoder)
         text = config.text_encoder
         tokenizer = Tokenizer(vocabulary or clip_vocabulary(), text.max_length, text.padding, text.added_tokens)
         without = vae is not None

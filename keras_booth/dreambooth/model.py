@@ -4,7 +4,7 @@ import keras
 from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
-from keras_booth.bases import TextToImage, default_policy, export_base, load_base, prefers_jit
+from keras_booth.bases import BaseRequest, TextToImage, default_policy, export_base, load_base, prefers_jit
 from keras_booth.diffusion import snr_weights
 from keras_booth.dreambooth.archived import Archived
 from keras_booth.dreambooth.batches import Batches
@@ -158,19 +158,19 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         check_names(kwargs.get("identifier", "sks"), kwargs.get("class_noun", "dog"))
         seed = chosen_seed(seed, below=2**31)
         dtype = keras.dtype_policies.get(dtype or default_policy()).name
-        base_seed = seed if weights is None else None
-        base = load_base(
-            preset,
+        request = BaseRequest(
+            preset=preset,
             weights=weights,
             image_size=image_size,
             dtype=dtype,
             vocabulary=vocabulary,
             prediction_type=prediction_type,
             zero_terminal_snr=zero_terminal_snr,
+            merge_tokens=merge_tokens,
             vae=vae,
-            seed=base_seed,
+            seed=seed if weights is None else None,
         )
-        base.merge_tokens(merge_tokens)
+        base = load_base(request)
         return cls(base, seed=seed, dtype=dtype, **kwargs)
 
     @property

@@ -37,15 +37,7 @@ def diagnose(config, photographs=None, quick=False):
         InputError: if the base or the folder of photographs cannot be had at all.
     """
     given, config = config, fill_prompts(config)
-    options = config.base
-    base_config, tokenizer = describe_base(
-        options.preset,
-        image_size=options.image_size,
-        vocabulary=options.vocabulary,
-        prediction_type=options.prediction_type,
-        zero_terminal_snr=options.zero_terminal_snr,
-        vae=options.vae,
-    )
+    base_config, tokenizer = describe_base(**dataclasses.asdict(config.base))
     photographs = photographs or inspect_subjects(config)
     findings = [
         dataclasses.replace(finding, text=whose(found, photographs) + finding.text)
