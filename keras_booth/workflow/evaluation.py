@@ -6,7 +6,7 @@ import pathlib
 
 from PIL import Image
 
-from keras_booth.callbacks.steps import TrainingProgress
+from keras_booth.callbacks import TrainingProgress
 from keras_booth.data import read_photo
 from keras_booth.evaluation import (
     PROMPT_SETTINGS,
@@ -18,7 +18,7 @@ from keras_booth.evaluation import (
     score_class,
     score_subject,
 )
-from keras_booth.figures.sheets import image_grid
+from keras_booth.figures import image_grid
 from keras_booth.tiny_world.judge import Judge
 from keras_booth.tools.errors import InputError, require
 from keras_booth.tools.files import whole_file, write_text

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_booth.callbacks.steps import SampleGrid
+from keras_booth.callbacks import SampleGrid
 from keras_booth.data import photo_dataset
 from keras_booth.diffusion import SAMPLERS, Sampling
 from keras_booth.dreambooth import DreamBooth

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_booth.callbacks.steps import SampleGrid, StepLog, TrainingProgress
+from keras_booth.callbacks import SampleGrid, StepLog, TrainingProgress
 
 
 class Brush(keras.Model):

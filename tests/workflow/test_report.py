@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_booth.figures.sheets import image_grid, loss_curves, read_log, rows_of, smooth
+from keras_booth.figures import image_grid, loss_curves, rows_of
+from keras_booth.figures.curves import read_log, smooth
 
 
 def picture(color, size=(96, 96)):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_booth.callbacks.steps import SampleGrid
+from keras_booth.callbacks import SampleGrid
 from keras_booth.callbacks.tensorboard import TensorBoardLog
 from keras_booth.callbacks.validation import ValidationLoss, validation_dataset
 from keras_booth.data import PhotoSet, find_photos, photo_dataset

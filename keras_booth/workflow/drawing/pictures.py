@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from keras_booth.data import read_photo
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.dreambooth import DreamBooth, load
-from keras_booth.figures.sheets import image_grid, image_matrix, rows_of
+from keras_booth.figures import image_grid, image_matrix, rows_of
 from keras_booth.tools.errors import require, require_guidance
 from keras_booth.tools.files import read_text, whole_file
 from keras_booth.tools.progress import progress_bar

@@ -1,0 +1,64 @@
+"""Loss curves."""
+
+import csv
+import math
+import pathlib
+
+import numpy as np
+from matplotlib.figure import Figure
+
+# Of the colour-blind safe palette of Okabe and Ito.
+COLORS = {"instance_loss": "#0072B2", "prior_loss": "#D55E00", "loss": "#009E73"}
+LABELS = {"instance_loss": "subject", "prior_loss": "class (prior)", "loss": "loss"}
+
+
+def loss_curves(log):
+    """Draws the losses of a run: each step faintly, and smoothed.
+
+    Args:
+        log: str or `Path` of a `log.csv` that `StepLog` wrote.
+
+    Returns:
+        `matplotlib.figure.Figure`; `figure.savefig(path)` writes it.
+    """
+    steps, losses = read_log(log)
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for name in ("instance_loss", "prior_loss"):
+        values = losses[name]
+        if not np.any(values > 0):  # a run without class images has no prior loss
+            continue
+        known = ~np.isnan(values)
+        axes.plot(steps[known], values[known], color=COLORS[name], alpha=0.22, linewidth=0.8)
+        label = f"{LABELS[name]}: {smooth(values[known])[-1]:.3f} at the end"
+        axes.plot(steps[known], smooth(values[known]), color=COLORS[name], linewidth=2, label=label)
+    axes.set(xlabel="step", ylabel="loss", title="Loss at each step (faint) and smoothed")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.lines:
+        axes.legend(frameon=False)
+    return figure
+
+
+def read_log(path):
+    """Reads a `log.csv`.
+
+    Returns:
+        `(steps, losses)`: an int array, and a dict of float arrays by name; a loss that a step did not have is NaN.
+    """
+    with open(pathlib.Path(path), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in ("loss", "instance_loss", "prior_loss") if not rows or name in rows[0]]
+    losses = {name: np.array([float(row[name] or math.nan) for row in rows]) for name in names}
+    return np.array([int(row["step"]) for row in rows]), losses
+
+
+def smooth(values, share=0.05):
+    """Exponential moving average over about `share` of the series, without the usual pull towards 0 at its start."""
+    decay = 1.0 - 1.0 / max(1.0, share * len(values))
+    total, weight, smoothed = 0.0, 0.0, []
+    for value in values:
+        total, weight = decay * total + value, decay * weight + 1.0
+        smoothed.append(total / weight)
+    return np.array(smoothed)
