@@ -1,0 +1,27 @@
+"""What the documents say of the code."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "keras_booth"
+
+
+@pytest.mark.parametrize("name", ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_files_exist(name):
+    found = re.findall(r"(?<![\w/$])[\w/.]*\w\.(?:py|md|toml)\b", (ROOT / name).read_text())
+    modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+    assert found
+    for path in found:
+        known = (ROOT / path).exists() or (ROOT / "docs" / path).exists()
+        assert known or any(f"/{module}".endswith(f"/{path}") for module in modules), path
+
+
+def test_every_room_is_on_the_map():
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    rooms = [path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
+    assert len(rooms) > 15
+    for room in rooms:
+        assert re.search(rf"\b{room.name}/", text), room
