@@ -27,7 +27,7 @@ def with_shipped(flags):
         `(flags, folder)`: list of str; and the `Path` beside whose `photos/` such a config lies, or `None`.
     """
     flags, folder = list(flags), None
-    for place, (flag, value) in enumerate(zip(flags, [*flags[1:], ""], strict=True)):
+    for place, (flag, value) in enumerate(zip(flags, [*flags[1:], ""], strict=False)):
         joined = flag.startswith("--config=")
         name = flag.partition("=")[2] if joined else value if flag == "--config" else ""
         path = None if not name or pathlib.Path(name).exists() else shipped_configs().get(name)
