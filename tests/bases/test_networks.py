@@ -58,6 +58,7 @@ def full_size_shapes():
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("component", PARAMETERS)
 def test_full_size_has_the_weights_of_kerascv(full_size_shapes, component):
     theirs, mine = full_size_shapes[component]
@@ -65,7 +66,7 @@ def test_full_size_has_the_weights_of_kerascv(full_size_shapes, component):
     assert sum(int(np.prod(shape)) for _, shape in mine) == PARAMETERS[component]
 
 
-@pytest.mark.large
+@pytest.mark.huge
 class TestFullSize:
     """KerasCV's own classes, one at a time: at most two copies of the UNet, about 8 GB."""
 

@@ -1,16 +1,24 @@
 """One tiny run through the command line, which all tests of the trained model share."""
 
+import json
+
+import filelock
 import pytest
 
-from tests.commands.helpers import call, files, flags, write_photos
+from tests.commands.helpers import Done, call, files, flags, write_photos
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """`python -m keras_booth.train`, done once."""
-    folder = tmp_path_factory.mktemp("trained")
-    write_photos(folder / "photos")
-    return call(folder, "train", *flags())
+def trained(tmp_path_factory, worker_id):
+    """`python -m keras_booth.train`, done once, also where several processes run the tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "trained"
+    with filelock.FileLock(f"{folder}.lock"):
+        if not (folder / "done.json").exists():
+            write_photos(folder / "photos")
+            done = call(folder, "train", *flags())
+            (folder / "done.json").write_text(json.dumps([done.code, done.out, done.err]))
+    return Done(*json.loads((folder / "done.json").read_text()), folder)
 
 
 @pytest.fixture(scope="session")

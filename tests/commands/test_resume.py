@@ -100,7 +100,7 @@ def test_killed_twice(tmp_path):
     assert "is finished" in done.err
 
 
-@pytest.mark.large
+@pytest.mark.huge
 @pytest.mark.parametrize("what", [FULL, LORA], ids=["full", "lora"])
 def test_killed_at_ten_random_moments(tmp_path, what):
     whole, cut = places(tmp_path)
@@ -122,6 +122,7 @@ def test_killed_at_ten_random_moments(tmp_path, what):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing")
+@pytest.mark.large
 class TestEnd:
     """A disk that is full, then Ctrl-C after the last step: the model that is left at last is the one of the end.
 

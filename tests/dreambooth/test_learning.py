@@ -27,7 +27,7 @@ KINDS = {
 }
 
 
-@pytest.mark.large
+@pytest.mark.huge
 @pytest.mark.parametrize("kind", KINDS)
 def test_learns_the_subject(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)

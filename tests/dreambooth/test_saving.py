@@ -62,6 +62,7 @@ def reopen(model, folder, backend):
     return np.load(folder / "answers.npz")
 
 
+@pytest.mark.large
 class TestInANewProcess:
     """With networking cut."""
 

@@ -12,7 +12,7 @@ from tests.bases.test_tokenizer import CLIP
 PROMPT = "a photo of sks dog in the snow"
 
 
-@pytest.mark.large
+@pytest.mark.huge
 def test_one_step_on_real_photographs_and_back_from_a_file(photographs, tmp_path):
     if not CLIP.is_file():
         pytest.skip("../shared/data/clip is not there")

@@ -96,7 +96,7 @@ def test_schedulers():
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, err_msg=kind)
 
 
-@pytest.mark.large
+@pytest.mark.huge
 def test_full_size_unet(tmp_path):
     """Stable Diffusion 1.x's own sizes, every weight at random: relative error at most 1e-4."""
     import gc

@@ -46,7 +46,7 @@ def test_starts_as_the_base(text_encoder):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(two))
 
 
-@pytest.mark.parametrize("text_encoder", [False, True])
+@pytest.mark.parametrize("text_encoder", [False, pytest.param(True, marks=pytest.mark.large)])
 def test_only_a_and_b_change(text_encoder):
     booth = small_booth(train_text_encoder=text_encoder, lora=ALL)
     ours = {id(variable) for variable in booth.adapters.variables}
