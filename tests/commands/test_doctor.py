@@ -165,6 +165,7 @@ def test_as_a_user_calls_it():
     assert "warning" not in done.out and "'sks' is one rare token" in done.out
 
 
+@pytest.mark.large
 def test_memory_counts_what_trains():
     """Parameters of LoRA as `add_lora` makes them; the whole UNet otherwise."""
     from keras_booth.bases import shape_of

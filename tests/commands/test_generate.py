@@ -122,6 +122,7 @@ class TestManyPictures:
         assert not np.array_equal(found, plain)
         assert Image.open(tmp_path / name).text["merged_tokens"] == "0.5"
 
+    @pytest.mark.large
     def test_over_a_picture(self, model, workplace, tmp_path):
         flags = (model, PROMPT, "--image", "photos/0.png", "--steps", "4")
         self.draw(tmp_path / "out", *flags, "--strength", "0.25")

@@ -10,7 +10,7 @@ import pytest
 
 from keras_booth.bases import Drawing
 from keras_booth.diffusion import SAMPLERS, Sampling
-from keras_booth.workflow import infotext as module
+from keras_booth.workflow.drawing import infotext as module
 from keras_booth.workflow.drawing.infotext import infotext
 
 

@@ -98,6 +98,7 @@ def test_without_class_images(folders, tmp_path):
     assert lines[0]["prior_loss"] == ""
 
 
+@pytest.mark.large
 def test_tensorboard(folders, tmp_path):
     grid = SampleGrid("a photo of sks dog", count=2, every=2, folder=tmp_path / "samples")
     fit(
