@@ -3,9 +3,9 @@
 import importlib
 import sys
 
+from keras_booth.tools.command import command
 from keras_booth.tools.errors import InputError
 from keras_booth.version import __version__
-from keras_booth.workflow.command import command
 
 COMMANDS = {
     "train": "teach a base one subject from a few photographs",

@@ -2,10 +2,10 @@
 
 import sys
 
+from keras_booth.tools.command import command
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.quiet import quiet_import
-from keras_booth.workflow.command import command
-from keras_booth.workflow.settings.parsing import read_config
+from keras_booth.workflow.parsing import read_config
 
 USAGE = "python -m keras_booth.doctor CONFIG [--any.field value]"
 

@@ -2,8 +2,8 @@
 
 import sys
 
+from keras_booth.tools.command import Parser, command, user_path
 from keras_booth.tools.quiet import quiet_import
-from keras_booth.workflow.command import Parser, command, user_path
 
 
 def make_parser():

@@ -3,8 +3,8 @@
 import sys
 from argparse import BooleanOptionalAction
 
+from keras_booth.tools.command import Parser, command, user_path
 from keras_booth.tools.quiet import quiet_import
-from keras_booth.workflow.command import Parser, command, user_path
 
 
 def make_parser():
@@ -49,7 +49,7 @@ def main(argv=None):
     """Parses the flags, draws, says where the pictures are. See `--help`."""
     flags = vars(make_parser().parse_args(argv))
     with quiet_import():
-        from keras_booth.workflow.drawing.pictures import PictureOptions, draw_pictures
+        from keras_booth.workflow.pictures import PictureOptions, draw_pictures
     own = ("model", "prompts", "output", "prompt_file", "lora", "lora_scale", "merge_tokens")
     rest = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
     options = PictureOptions(**{name: value for name, value in rest.items() if name not in own})

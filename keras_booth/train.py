@@ -5,9 +5,9 @@
 
 import sys
 
+from keras_booth.tools.command import command
 from keras_booth.tools.quiet import quiet_import
-from keras_booth.workflow.command import command
-from keras_booth.workflow.settings.parsing import parse_train
+from keras_booth.workflow.parsing import parse_train
 
 
 @command

@@ -11,7 +11,7 @@ import pytest
 
 from keras_booth.__main__ import COMMANDS, main
 from keras_booth.version import __version__
-from keras_booth.workflow.settings.parsing import parse_config
+from keras_booth.workflow.parsing import parse_config
 from keras_booth.workflow.settings.shipped import shipped_configs, shipped_folder
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from keras_booth import evaluate, export, generate, pretrain
-from keras_booth.workflow.settings.parsing import parse_train, read_config
+from keras_booth.workflow.parsing import parse_train, read_config
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

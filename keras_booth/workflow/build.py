@@ -8,7 +8,7 @@ import keras
 from keras_booth.bases import PRESETS
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.settings.config import sample_prompts
+from keras_booth.workflow.config import sample_prompts
 from keras_booth.workflow.subjects import fill_prompts
 
 

@@ -24,7 +24,7 @@ from keras_booth.tools.errors import InputError, require
 from keras_booth.tools.files import whole_file, write_text
 from keras_booth.workflow.build import build_booth, compile_booth, resolve
 from keras_booth.workflow.files import check_writable, slug
-from keras_booth.workflow.settings.parsing import read_config
+from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior
 
 BEFORE, VARIANTS = "before training", ("without prior loss", "with prior loss")

@@ -21,14 +21,14 @@ from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.figures import image_grid, loss_curves
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files import whole_file, write_text
+from keras_booth.tools.shell import command_line
 from keras_booth.version import __version__
 from keras_booth.workflow.build import build_booth, compile_booth, resolve, with_whole_paths
 from keras_booth.workflow.doctor.photographs import inspect_subjects
 from keras_booth.workflow.doctor.report import WARNING, diagnose
 from keras_booth.workflow.files import check_writable, fresh_folder, slug, working_in
+from keras_booth.workflow.parsing import read_config, to_yaml
 from keras_booth.workflow.same_photos import check_digests, digest_pictures, write_digests
-from keras_booth.workflow.settings.parsing import read_config, to_yaml
-from keras_booth.workflow.shell import command_line
 from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
 
 CONFIG_FILE, CHECKPOINTS = "config.yaml", "checkpoints"

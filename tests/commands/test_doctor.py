@@ -6,8 +6,8 @@ from PIL import Image
 
 from keras_booth import doctor
 from keras_booth.bases import describe_base, load_base, rare_identifiers, rarity
-from keras_booth.workflow.doctor.memory import estimate, trained_parameters
-from keras_booth.workflow.settings.parsing import parse_config, to_yaml
+from keras_booth.workflow.memory import estimate, trained_parameters
+from keras_booth.workflow.parsing import parse_config, to_yaml
 from tests.commands.helpers import ROOT, call, flags, write_photos
 from tests.conftest import SHARED
 

@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from keras_booth import export, train
 from keras_booth.bases import model_spec
+from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.run import lora_use
-from keras_booth.workflow.settings.parsing import read_config
 from tests.bases.test_modelspec import full
 from tests.commands.helpers import files, flags, write_photos
 from tests.conftest import small_booth

@@ -15,10 +15,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from keras_booth import train
+from keras_booth.tools.shell import command_line
 from keras_booth.workflow import run
 from keras_booth.workflow.files import working_in
-from keras_booth.workflow.settings.parsing import parse_config, to_yaml
-from keras_booth.workflow.shell import command_line
+from keras_booth.workflow.parsing import parse_config, to_yaml
 from tests.commands.helpers import call, environment, files, flags, write_photos
 from tests.full_disk import files_of_at_most
 

@@ -13,8 +13,8 @@ from PIL import Image
 from keras_booth import train
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.figures.curves import read_log
-from keras_booth.workflow.settings.parsing import read_config
-from keras_booth.workflow.shell import command_line
+from keras_booth.tools.shell import command_line
+from keras_booth.workflow.parsing import read_config
 from tests.commands.helpers import call, files, flags, write_photos
 
 

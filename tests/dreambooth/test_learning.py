@@ -4,7 +4,7 @@ import pytest
 
 from keras_booth.evaluation import SUBJECTS, load_judge, render_photos
 from keras_booth.workflow.evaluation import VARIANTS, Protocol
-from keras_booth.workflow.settings.parsing import read_config
+from keras_booth.workflow.parsing import read_config
 from tests.commands.helpers import ROOT
 
 LORA = [

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from keras_booth.workflow.command import InputError
-from keras_booth.workflow.settings.config import (
+from keras_booth.tools.command import InputError
+from keras_booth.workflow.config import (
     BaseOptions,
     LoraOptions,
     OutputOptions,
@@ -16,7 +16,7 @@ from keras_booth.workflow.settings.config import (
     TrainingOptions,
     sample_prompts,
 )
-from keras_booth.workflow.settings.parsing import (
+from keras_booth.workflow.parsing import (
     FIELDS,
     describe,
     make_parser,
@@ -305,8 +305,7 @@ class TestParsing:
 
     def test_needs_no_backend(self):
         code = (
-            "import sys, keras_booth.workflow.settings.parsing as p; "
-            "print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
+            "import sys, keras_booth.workflow.parsing as p; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
         )
         # The package's own __init__ is of the ground floor; only what is imported here counts.
         shell = "import sys, types; m = types.ModuleType('keras_booth'); m.__path__ = [sys.argv[1]]; "

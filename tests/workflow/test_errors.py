@@ -4,8 +4,8 @@ import sys
 import pytest
 
 from keras_booth.data import PhotoError
+from keras_booth.tools.command import Parser, command, option_names, user_path
 from keras_booth.tools.errors import InputError, sentence
-from keras_booth.workflow.command import Parser, command, option_names, user_path
 
 
 class TestCommand:

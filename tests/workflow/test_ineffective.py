@@ -6,8 +6,8 @@ from keras_booth.bases import Drawing
 from keras_booth.diffusion import Sampling
 from keras_booth.workflow.doctor.ineffective import drawn_without_effect, without_effect
 from keras_booth.workflow.doctor.report import diagnose
-from keras_booth.workflow.drawing.pictures import PictureOptions
-from keras_booth.workflow.settings.parsing import parse_config
+from keras_booth.workflow.parsing import parse_config
+from keras_booth.workflow.pictures import PictureOptions
 from tests.commands.helpers import write_photos
 
 REQUIRED = ["--subject.photos", "photos", "--subject.class_noun", "dog"]

@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from keras_booth.workflow.build import learning_rate
-from keras_booth.workflow.settings.config import TrainingOptions
+from keras_booth.workflow.config import TrainingOptions
 
 
 def rate_at(step, **options):

@@ -10,7 +10,7 @@ from PIL import Image
 from keras_booth.bases import Drawing
 from keras_booth.diffusion import Sampling
 from keras_booth.workflow.drawing.names import free_path, picture_name, sheet_name
-from keras_booth.workflow.drawing.pictures import PictureOptions, Shot, write_picture
+from keras_booth.workflow.pictures import PictureOptions, Shot, write_picture
 
 OWN = Drawing(Sampling("ddim", 50), 7.5)
 NOTHING = {"image": None, "lora": None, "merge_tokens": None}

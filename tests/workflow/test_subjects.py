@@ -6,10 +6,10 @@ import yaml
 from PIL import Image
 
 from keras_booth.callbacks.validation import as_measured
+from keras_booth.tools.command import InputError
 from keras_booth.workflow.build import resolve
-from keras_booth.workflow.command import InputError
+from keras_booth.workflow.parsing import parse_config, read_config, to_yaml
 from keras_booth.workflow.run import prepare
-from keras_booth.workflow.settings.parsing import parse_config, read_config, to_yaml
 from keras_booth.workflow.subjects import Pictures, build_dataset, fill_prompts, find_pictures, gather_prior
 from tests.commands.helpers import flags, write_photos
 from tests.conftest import small_booth

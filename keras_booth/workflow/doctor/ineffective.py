@@ -6,7 +6,7 @@ A setting counts as given when it differs from its default.
 import dataclasses
 import pathlib
 
-from keras_booth.workflow.settings.config import LoraOptions, PriorOptions, TrainingOptions
+from keras_booth.workflow.config import LoraOptions, PriorOptions, TrainingOptions
 
 # Arguments of an optimizer, and the settings that say the same.
 OVERRIDDEN = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from keras_booth.data import PhotoError, find_photos, inspect_photos
 from keras_booth.data.captions import Captions, caption_files, find_captions
 from keras_booth.data.inspection import Inspection
-from keras_booth.workflow.settings.config import SubjectOptions
+from keras_booth.workflow.config import SubjectOptions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,6 @@ from keras_booth.bases import describe_base
 from keras_booth.data.captions import names
 from keras_booth.workflow.doctor.findings import MISTAKE, NOTE, OK, WARNING, Finding
 from keras_booth.workflow.doctor.ineffective import without_effect
-from keras_booth.workflow.doctor.memory import estimate, machine_memory
 from keras_booth.workflow.doctor.photographs import inspect_subjects
 from keras_booth.workflow.doctor.subject_findings import (
     examine_captions,
@@ -15,6 +14,7 @@ from keras_booth.workflow.doctor.subject_findings import (
     examine_photos,
     examine_texts,
 )
+from keras_booth.workflow.memory import estimate, machine_memory
 from keras_booth.workflow.subjects import fill_prompts
 
 # Photographs that were shown less often than this are rarely learned; more often, usually by heart (section 3 of the

@@ -1,1 +1,1 @@
-"""Pictures that a command draws, with names and notes."""
+"""Names of the pictures that `generate` writes, and what is noted in them."""

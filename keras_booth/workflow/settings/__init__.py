@@ -1,1 +1,1 @@
-"""The one description of a run, and its ways in and out."""
+"""How the settings of a run are read: texts that look like numbers, and configs that come along."""

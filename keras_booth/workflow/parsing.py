@@ -11,13 +11,13 @@ import typing
 import jsonargparse
 import yaml
 
+from keras_booth.tools.command import Parser, option_names, user_path
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import read_text
-from keras_booth.workflow.command import Parser, option_names, user_path
-from keras_booth.workflow.settings.config import RunConfig, SubjectOptions
+from keras_booth.tools.shell import command_line
+from keras_booth.workflow.config import RunConfig, SubjectOptions
 from keras_booth.workflow.settings.shipped import with_shipped
 from keras_booth.workflow.settings.texts import config_files, keep_texts
-from keras_booth.workflow.shell import command_line
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
 MORE = "more_subjects"
