@@ -1,6 +1,5 @@
 """The README's commands and code, with small numbers. `.ci/run` runs the opening commands to the letter."""
 
-import importlib
 import pathlib
 import re
 import shlex
@@ -9,6 +8,7 @@ import pytest
 
 from keras_booth import evaluate, export, generate, pretrain
 from keras_booth.workflow.parsing import parse_train, read_config
+from tests.commands.helpers import call
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -79,17 +79,16 @@ def small(name, arguments):
 
 
 @pytest.mark.large
-def test_commands_run(tmp_path, monkeypatch, capsys):
+def test_commands_run(tmp_path):
     """Every command that needs no network, one after the other in one folder, as a reader would run them."""
     for name in ("configs", "photos"):
         (tmp_path / name).symlink_to(ROOT / name, target_is_directory=True)
     (tmp_path / "prompts.txt").write_text("a photo of sks dog in the snow\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KERAS_BOOTH_CACHE", str(tmp_path / "cache"))
     commands = [(module.rpartition(".")[2], text) for module, text in COMMANDS if not ELSEWHERE.search(module + text)]
     # A table of what can be done comes before the training that makes it possible.
     commands.sort(key=lambda command: (command[0] != "train", "--base.preset" in command[1]))
     for name, text in commands:
-        code = importlib.import_module(f"keras_booth.{name}").main(small(name, text))
-        assert code == 0, (name, text, capsys.readouterr().err)
+        # As a reader calls it, and so that the memory of one is not that of all.
+        done = call(tmp_path, name, *small(name, text))
+        assert done.code == 0, (name, text, done.err)
     assert len(commands) > 15
