@@ -18,7 +18,7 @@ from keras_booth.bases.identifiers import rarity as rarity
 from keras_booth.bases.knowledge import known_classes as known_classes
 from keras_booth.bases.networks.low_rank import LowRank as LowRank
 from keras_booth.bases.pipeline import Compiled as Compiled
-from keras_booth.bases.pipeline import Drawing as Drawing
+from keras_booth.bases.pipeline import DrawSettings as DrawSettings
 from keras_booth.bases.pipeline import TextToImage as TextToImage
 from keras_booth.bases.presets import PRESETS as PRESETS
 from keras_booth.bases.presets import describe_base as describe_base

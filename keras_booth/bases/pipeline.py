@@ -19,7 +19,7 @@ FRESH = 1  # a stream of random numbers, beside that of the beginning
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawing:
+class DrawSettings:
     """How pictures follow a prompt.
 
     Args:
@@ -113,12 +113,12 @@ class TextToImage:
         slices = max(1, DECODED_PIXELS // (height * width))
         return to_uint8(in_slices(self.decoder.predict_on_batch, {"latents": latents}, min(slices, len(latents))))
 
-    def sample(self, inputs, drawing):
+    def sample(self, inputs, settings):
         """The sampling loop on one batch; see `loop`."""
-        first = drawing.sampling.left_out(self.base.schedule, drawing.strength) if "clean" in inputs else 0
-        key = (drawing.sampling, first, frozenset(inputs), self.base.merged_tokens)
+        first = settings.sampling.left_out(self.base.schedule, settings.strength) if "clean" in inputs else 0
+        key = (settings.sampling, first, frozenset(inputs), self.base.merged_tokens)
         if key not in self.loops:
-            self.loops[key] = Compiled(self.loop(drawing.sampling, first), [self.base.unet])
+            self.loops[key] = Compiled(self.loop(settings.sampling, first), [self.base.unet])
         return np.asarray(self.loops[key].predict_on_batch(inputs))
 
     def loop(self, sampling, first=0):
@@ -159,13 +159,13 @@ class TextToImage:
 
         return run
 
-    def draw(self, prompts, keys, drawing, *, clean=None, batch_size=8, on_batch=None):
+    def draw(self, prompts, keys, settings, *, clean=None, batch_size=8, on_batch=None):
         """Draw one picture for each prompt.
 
         Args:
             prompts: list of str.
             keys: list of `(seed, index)`, one a picture: a picture is a function of its key and its prompt.
-            drawing: `Drawing`.
+            settings: `DrawSettings`.
             clean: float32 array `(len(prompts), *latent_shape)`, scaled latents to draw over; `None` for none.
             batch_size: int. Pictures drawn at once; memory grows with it, and not with the number of pictures.
             on_batch: callable given the number of pictures finished, after each batch.
@@ -177,36 +177,36 @@ class TextToImage:
         if not is_natural(batch_size) or batch_size < 1:
             raise InputError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
         batch_size = min(batch_size, len(prompts))
-        context, negative = self.encode(prompts), self.encode([drawing.negative_prompt])
+        context, negative = self.encode(prompts), self.encode([settings.negative_prompt])
         pictures, latents = [], []
         for first in range(0, len(prompts), batch_size):
             wanted = len(prompts[first : first + batch_size])
             # The last batch is filled up, so that one compiled program serves all.
             rows = np.minimum(np.arange(first, first + batch_size), len(prompts) - 1)
-            inputs = self.inputs([keys[row] for row in rows], drawing) | {"context": context[rows]}
+            inputs = self.inputs([keys[row] for row in rows], settings) | {"context": context[rows]}
             if "guidance_scale" in inputs:
                 inputs["negative"] = np.repeat(negative, batch_size, axis=0)
             if clean is not None:
                 inputs["clean"] = clean[rows]
-            drawn = self.sample(inputs, drawing)
+            drawn = self.sample(inputs, settings)
             pictures.append(self.decode(drawn)[:wanted])
             latents.append(drawn[:wanted])
             if on_batch is not None:
                 on_batch(first + wanted)
         return np.concatenate(pictures), np.concatenate(latents)
 
-    def inputs(self, keys, drawing):
+    def inputs(self, keys, settings):
         """What is drawn at random for some pictures, and the guidance: dict of float32 arrays."""
-        shape, steps = self.base.latent_shape, drawing.sampling.steps
+        shape, steps = self.base.latent_shape, settings.sampling.steps
         # Each picture has a random stream of its own, so that it does not depend on the batch it is drawn in.
         inputs = {"noise": np.stack([np.random.default_rng(key).standard_normal(shape, "float32") for key in keys])}
-        if drawing.sampling.share:
+        if settings.sampling.share:
             streams = [np.random.default_rng([*key, FRESH]) for key in keys]
             inputs["fresh"] = np.stack([rng.standard_normal((steps, *shape), "float32") for rng in streams])
-        if drawing.guidance_scale != 1:
-            inputs["guidance_scale"] = np.full(len(keys), drawing.guidance_scale, "float32")
-            if drawing.guidance_rescale:
-                inputs["guidance_rescale"] = np.full(len(keys), drawing.guidance_rescale, "float32")
+        if settings.guidance_scale != 1:
+            inputs["guidance_scale"] = np.full(len(keys), settings.guidance_scale, "float32")
+            if settings.guidance_rescale:
+                inputs["guidance_rescale"] = np.full(len(keys), settings.guidance_rescale, "float32")
         return inputs
 
 

@@ -9,7 +9,7 @@ from keras_booth.diffusion import snr_weights
 from keras_booth.dreambooth.archived import Archived
 from keras_booth.dreambooth.batches import Batches
 from keras_booth.dreambooth.compiling import check_number, check_trainable, refuse_unused
-from keras_booth.dreambooth.draws import Draws
+from keras_booth.dreambooth.drawing import Draws
 from keras_booth.dreambooth.history import History, Past
 from keras_booth.dreambooth.lora.methods import Adapted
 from keras_booth.dreambooth.loss import prior_preservation_loss, squared_error
@@ -96,7 +96,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             raise InputError(f"`dtype` must be the base's, {own!r}, or None. Received: dtype={dtype!r}")
         # Without autocast: the float32 autoencoder must get float32 pictures under any policy.
         super().__init__(dtype=own, autocast=False, **kwargs)
-        self._views = Untracked(base=base, drawer=TextToImage(base), adapters=None, past=Past(), fixed={})
+        self._views = Untracked(base=base, text_to_image=TextToImage(base), adapters=None, past=Past(), fixed={})
         self._views.compiled_for = set()
         self._name(identifier, class_noun, instance_prompt, class_prompt)
         seed = chosen_seed(seed, below=2**31)

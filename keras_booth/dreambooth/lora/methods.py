@@ -37,7 +37,7 @@ class Adapted:
         self._views.past.without_lora = self.trained_steps
         self._views.adapters = Adapters.attach(layers, config, self.seed)
         self._freeze_but_lora()
-        self._views.drawer.clear()
+        self._views.text_to_image.clear()
 
     def _freeze_but_lora(self):
         matrices = {id(variable) for variable in self.adapters.variables}
@@ -66,7 +66,7 @@ class Adapted:
         else:
             self._require_sizes(sizes, path)
         self.adapters.assign(matrices)
-        self._views.drawer.clear()
+        self._views.text_to_image.clear()
 
     def _require_sizes(self, sizes, path):
         """Refuse a file of other layers, ranks or alphas than the model's."""
@@ -110,19 +110,19 @@ class Adapted:
     def lora_scale(self, scale):
         self._require_lora()
         self.adapters.scale = scale
-        self._views.drawer.clear()
+        self._views.text_to_image.clear()
 
     def merge_lora(self):
         """Add the matrices to the kernels: pictures are drawn at the speed of the base."""
         self._require_lora()
         self.adapters.merge()
-        self._views.drawer.clear()
+        self._views.text_to_image.clear()
 
     def unmerge_lora(self):
         """The inverse of `merge_lora`, up to rounding."""
         self._require_lora()
         self.adapters.merge(False)
-        self._views.drawer.clear()
+        self._views.text_to_image.clear()
 
     def _require_lora(self):
         if self.adapters is None:

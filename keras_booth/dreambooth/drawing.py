@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from keras_booth.bases import Drawing
+from keras_booth.bases import DrawSettings
 from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth.prior.drawing import draw_class_images
 from keras_booth.tools.errors import InputError
@@ -63,8 +63,8 @@ class Draws:
         if len(prompts) > 1:
             raise InputError(f"`prompt` must be one text: call it for each class. Received: prompt={prompt!r}")
         self.require_base()
-        drawing = self.drawing(steps, guidance_scale, sampler)
-        return draw_class_images(self, prompts[0], count, folder, int(seed), batch_size, drawing, progress)
+        settings = self.draw_settings(steps, guidance_scale, sampler)
+        return draw_class_images(self, prompts[0], count, folder, int(seed), batch_size, settings, progress)
 
     def generate(
         self,
@@ -107,7 +107,7 @@ class Draws:
         """
         prompts = prompt_list(prompt)
         keys = picture_keys(len(prompts), count, seed)
-        drawing = self.drawing(
+        settings = self.draw_settings(
             steps,
             guidance_scale,
             sampler,
@@ -116,15 +116,15 @@ class Draws:
             strength=1.0 if image is None else strength,
         )
         rows = [text for text in prompts for _ in range(len(keys) // len(prompts))]
-        return self.draw(rows, keys, drawing, image=image, batch_size=batch_size, on_batch=on_batch)[0]
+        return self.draw(rows, keys, settings, image=image, batch_size=batch_size, on_batch=on_batch)[0]
 
-    def draw(self, prompts, keys, drawing, *, image=None, **options):
+    def draw(self, prompts, keys, settings, *, image=None, **options):
         """Draw one picture for each prompt, with all details given.
 
         Args:
             prompts: list of str.
             keys: list of `(seed, index)`, one a picture.
-            drawing: `keras_booth.bases.Drawing`; see `drawing`.
+            settings: `keras_booth.bases.DrawSettings`; see `draw_settings`.
             image: see `generate`.
             **options: `batch_size` and `on_batch` of `keras_booth.bases.TextToImage.draw`.
 
@@ -133,10 +133,10 @@ class Draws:
         """
         with self.base.present():
             clean = None if image is None else np.repeat(self._encode_picture(image), len(prompts), axis=0)
-            return self._views.drawer.draw(prompts, keys, drawing, clean=clean, **options)
+            return self._views.text_to_image.draw(prompts, keys, settings, clean=clean, **options)
 
-    def drawing(self, steps=None, guidance_scale=None, sampler=None, **options):
-        """A `Drawing`, with what is left open taken from the base."""
+    def draw_settings(self, steps=None, guidance_scale=None, sampler=None, **options):
+        """A `DrawSettings`, with what is left open taken from the base."""
         config = self.base.config
         if isinstance(sampler, Sampling):
             if steps not in (None, sampler.steps):
@@ -148,7 +148,7 @@ class Draws:
         if sampling.steps > most:
             raise InputError(f"`steps` must be in [1, {most}]. Received: steps={sampling.steps}")
         guidance_scale = config.guidance_scale if guidance_scale is None else guidance_scale
-        return Drawing(sampling, guidance_scale, **options)
+        return DrawSettings(sampling, guidance_scale, **options)
 
     def _encode_picture(self, image):
         image = np.asarray(image)
