@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_booth.bases import VOCABULARY_FILE, BaseConfig, StableDiffusionBase, Tokenizer, recall, remember
+from keras_booth.dreambooth.optimizers.assembly import serialized
 from keras_booth.dreambooth.storage import save_archive
 from keras_booth.tools.errors import InputError
 
@@ -78,7 +79,7 @@ class Archived:
         if not self.compiled:
             return None
         return {
-            "optimizer": keras.optimizers.serialize(self.optimizer),
+            "optimizer": serialized(self.optimizer),
             "prior_loss_weight": self.prior_loss_weight,
             "min_snr_gamma": self.min_snr_gamma,
             "noise_offset": self.noise_offset,

@@ -13,9 +13,9 @@ from keras_booth.dreambooth.drawing import Draws
 from keras_booth.dreambooth.history import History, Past
 from keras_booth.dreambooth.lora.methods import Adapted
 from keras_booth.dreambooth.loss import prior_preservation_loss, squared_error
-from keras_booth.dreambooth.optimizers.ending import keep_leftovers, steps_of
-from keras_booth.dreambooth.optimizers.fused import fuse_updates
-from keras_booth.dreambooth.optimizers.rates import give_two_rates
+from keras_booth.dreambooth.optimizers.assembly import assemble
+from keras_booth.dreambooth.optimizers.ending import steps_of
+from keras_booth.dreambooth.optimizers.rates import SlowGroup
 from keras_booth.dreambooth.subject import Fixed, Subject, check_names
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.prompts import prompt_list
@@ -272,21 +272,17 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         Raises:
             InputError: for an argument out of range, one that has no effect here, or a model with nothing to train.
         """
-        check_number("prior_loss_weight", prior_loss_weight)
-        check_number("noise_offset", noise_offset)
-        check_number("text_encoder_rate", text_encoder_rate)
-        if min_snr_gamma is not None:
-            check_number("min_snr_gamma", min_snr_gamma, above=0)
-        refuse_unused(kwargs)
-        check_trainable(self)
-        self._views.fixed |= {
-            "prior_loss_weight": float(prior_loss_weight),
-            "min_snr_gamma": min_snr_gamma if min_snr_gamma is None else float(min_snr_gamma),
-            "noise_offset": float(noise_offset),
-            "text_encoder_rate": float(text_encoder_rate),
+        settings = {
+            "prior_loss_weight": check_number("prior_loss_weight", prior_loss_weight),
+            "min_snr_gamma": check_number("min_snr_gamma", min_snr_gamma, above=0, optional=True),
+            "noise_offset": check_number("noise_offset", noise_offset),
+            "text_encoder_rate": check_number("text_encoder_rate", text_encoder_rate),
             "text_encoder_until": text_encoder_until,
             "gradient_checkpointing": bool(gradient_checkpointing),
         }
+        refuse_unused(kwargs)
+        check_trainable(self)
+        self._views.fixed |= settings
         self.count_steps()
         super().compile(
             optimizer=optimizer,
@@ -297,16 +293,22 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             # Keras does it under mixed_float16 alone.
             self.optimizer = LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
         self.base.checkpoint_gradients(self.gradient_checkpointing)
-        if keras.backend.backend() == "tensorflow" and not self.jit_compile:
-            fuse_updates(self.optimizer)
-        keep_leftovers(self.optimizer)
-        slow = self.text_encoder.trainable_variables
-        if slow and (self.text_encoder_rate != 1.0 or text_encoder_until is not None):
-            give_two_rates(self.optimizer, slow, self.text_encoder_rate, text_encoder_until)
+        self.optimizer = assemble(
+            self.optimizer,
+            fused=keras.backend.backend() == "tensorflow" and not self.jit_compile,
+            slow=self._slow_group(),
+        )
         # Variables made inside of the first step would have TensorFlow trace it twice.
         self.optimizer.build(self.trainable_variables)
         self._views.past.counted = steps_of(self.optimizer)
         self._views.compiled_for = {id(variable) for variable in self.trainable_variables}
+
+    def _slow_group(self):
+        """What the text encoder's own learning rate holds for; `None` if it has none."""
+        variables, until = self.text_encoder.trainable_variables, self.text_encoder_until
+        if not variables or (self.text_encoder_rate == 1.0 and until is None):
+            return None
+        return SlowGroup(frozenset(variable.path for variable in variables), self.text_encoder_rate, until)
 
     def call(self, batch, training=False):
         """Noise the pictures of a batch and predict what was added.

@@ -4,11 +4,9 @@ import contextlib
 
 from keras import ops
 
-from keras_booth.dreambooth.optimizers.fused import subclass
-
 
 class Leftovers:
-    """What is mixed into an optimizer that gathers gradients: the end of a training applies those that are left.
+    """Part of an optimizer that gathers gradients: the end of a training applies those that are left.
 
     Keras changes the weights at every n-th step alone, and forgets what came after the last one.
     """
@@ -40,19 +38,6 @@ class Leftovers:
         momentum = self.ema_momentum if int(self.iterations) else 0.0
         for variable, average in zip(self._trainable_variables, self._model_variables_moving_average, strict=True):
             average.assign_add(ops.multiply(variable, sign * (1.0 - momentum)))
-
-
-def keep_leftovers(optimizer):
-    """Have an optimizer lose no gradients at the end of a training, if it is one that gathers them.
-
-    Its class turns into a subclass that is saved under the old name.
-
-    Args:
-        optimizer: `keras.optimizers.Optimizer` that is not built yet.
-    """
-    optimizer = innermost(optimizer)
-    if optimizer.gradient_accumulation_steps and not isinstance(optimizer, Leftovers):
-        subclass(optimizer, Leftovers)
 
 
 def innermost(optimizer):
