@@ -14,7 +14,6 @@ from keras_booth.bases.networks.unet import UNetConfig, build_unet
 from keras_booth.bases.parking import Parked
 from keras_booth.diffusion import NoiseSchedule
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.machine import keep_freed_memory
 from keras_booth.tools.settings import channels_last, default_policy
 
 
@@ -115,7 +114,6 @@ class StableDiffusionBase:
         self.merged_tokens = (0.0, 0)
         self.fine_tuned = False
         self._parked, self.away = None, ()
-        keep_freed_memory()
         with channels_last(), global_policy(dtype or default_policy()):
             self.text_encoder = build_text_encoder(config.text_encoder)
             self.unet = build_unet(config.unet, config.latent_size, config.text_encoder.max_length)

@@ -20,6 +20,7 @@ from keras_booth.bases.request import BaseRequest
 from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.seeds import seeded_weights
 
 
 def _tiny_world(vocabulary):
@@ -71,9 +72,8 @@ def load_base(preset, **options):
     request = requested(preset, options)
     vae = None if request.vae is None else read_vae(request.vae)
     config, tokenizer, load = describe(request, vae)
-    if request.seed is not None:
-        keras.utils.set_random_seed(request.seed)
-    base = StableDiffusionBase(config, tokenizer, request.dtype)
+    with seeded_weights(request.seed):
+        base = StableDiffusionBase(config, tokenizer, request.dtype)
     if request.weights is not None:
         load(base)
         base.fine_tuned = is_archive(request.preset)

@@ -35,7 +35,6 @@ from keras_booth.tiny_world.training import (
 from keras_booth.tiny_world.vocabulary import vocabulary_bytes, write_vocabulary
 from keras_booth.tools.files import whole_file, write_text
 from keras_booth.tools.images import to_float, to_uint8
-from keras_booth.tools.machine import keep_freed_memory
 
 GENERATION = 2
 IMAGE_SIZE = SIDES[GENERATION]
@@ -345,7 +344,6 @@ def pretrain(options):
     """
     options.work.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(options.seed)
-    keep_freed_memory()
     write_text(options.work / "options.json", json.dumps(vars(options), default=str, indent=2) + "\n")
     for stage in options.stages:
         keras.utils.set_random_seed(options.seed)

@@ -14,7 +14,7 @@ QUIET = ("2", "3")  # of `TF_CPP_MIN_LOG_LEVEL`: errors alone, and not even thos
 
 @contextlib.contextmanager
 def quiet_import():
-    """Loads Keras for a command; the block does the other imports.
+    """Loads Keras for a command, and settles what is the process's; the block does the other imports.
 
     Silences what TensorFlow's C++ side writes to stderr while it is imported, and its notices afterwards.
     `TF_CPP_MIN_LOG_LEVEL` alone leaves the lines that come before its logging is set up, so the file descriptor is
@@ -50,8 +50,11 @@ def quiet_import():
 
 
 def import_keras():
-    """Loads Keras with its own settings: those of a `keras.json` that was written for another project would change
-    what a command draws. Half precision is asked for by `base.dtype`."""
+    """Loads Keras with its own settings, and has the process keep the memory that is freed.
+
+    The settings of a `keras.json` that was written for another project would change what a command draws. Half
+    precision is asked for by `base.dtype`.
+    """
     try:
         import keras
     except ValueError as error:
@@ -61,3 +64,7 @@ def import_keras():
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     keras.config.set_epsilon(1e-7)
+    # It needs Keras, too.
+    from keras_booth.tools.machine import keep_freed_memory
+
+    keep_freed_memory()

@@ -1,7 +1,9 @@
 """Seeds as a user gives them: an integer, or `None` for another one each time."""
 
+import contextlib
 import logging
 import operator
+import random
 import secrets
 
 import numpy as np
@@ -33,6 +35,26 @@ def chosen_seed(seed, field="seed", below=None):
         rule = ">= 0" if below is None else f"in [0, {below})"
         raise InputError(f"`{field}` must be an integer {rule}, or None for any. Received: {field}={seed!r}")
     return operator.index(seed)
+
+
+@contextlib.contextmanager
+def seeded_weights(seed):
+    """Has Keras's initializers without a seed draw what a seed says, and leaves the process's own seeds as they were.
+
+    They take their seeds from Python's generator (`keras.src.random.seed_generator.make_default_seed`).
+
+    Args:
+        seed: int; `None` to change nothing.
+    """
+    if seed is None:
+        yield
+        return
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def is_natural(seed):
