@@ -88,8 +88,7 @@ class Parked:
         self.folder = tempfile.TemporaryDirectory(prefix="keras_booth-")
         variables = [variable for model in models for variable in model.weights]
         self.values = [
-            InFile(variable, pathlib.Path(self.folder.name, f"{index:04d}"))
-            for index, variable in enumerate(variables)
+            InFile(variable, pathlib.Path(self.folder.name, f"{index:04d}")) for index, variable in enumerate(variables)
         ]
         self.leave()
 

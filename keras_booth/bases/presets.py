@@ -4,8 +4,6 @@ import dataclasses
 import functools
 import pathlib
 
-import keras
-
 from keras_booth.bases.base import BaseConfig, StableDiffusionBase
 from keras_booth.bases.formats import hub
 from keras_booth.bases.formats.archive import describe_archive

@@ -289,19 +289,19 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
             **kwargs,
         )
-        if self.dtype_policy.name == "float16" and not isinstance(self.optimizer, LossScaleOptimizer):
-            # Keras does it under mixed_float16 alone.
-            self.optimizer = LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
         self.base.checkpoint_gradients(self.gradient_checkpointing)
-        self.optimizer = assemble(
-            self.optimizer,
-            fused=keras.backend.backend() == "tensorflow" and not self.jit_compile,
-            slow=self._slow_group(),
-        )
+        fused = keras.backend.backend() == "tensorflow" and not self.jit_compile
+        self.optimizer = assemble(self._scaled(self.optimizer), fused=fused, slow=self._slow_group())
         # Variables made inside of the first step would have TensorFlow trace it twice.
         self.optimizer.build(self.trainable_variables)
         self._views.past.counted = steps_of(self.optimizer)
         self._views.compiled_for = {id(variable) for variable in self.trainable_variables}
+
+    def _scaled(self, optimizer):
+        """The optimizer with a scaled loss in pure float16, too: Keras does it under mixed_float16 alone."""
+        if self.dtype_policy.name != "float16" or isinstance(optimizer, LossScaleOptimizer):
+            return optimizer
+        return LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
 
     def _slow_group(self):
         """What the text encoder's own learning rate holds for; `None` if it has none."""
