@@ -67,7 +67,7 @@ def photo_dataset(
         prior_ratio: float >= 0, class images per instance image. 0 leaves `prior` out.
         steps_per_epoch: int, or `None` for as many steps as it takes to see every image of both streams.
         crop: `"center"` or `"random"` (along the long side). The short side always fits.
-        flip: bool, whether to mirror each image with probability one half. A `PhotoSet` may bring its own crop and flip.
+        flip: bool, whether to mirror each image with probability one half. Of both a `PhotoSet` may bring its own.
         seed: int >= 0 of order, crop and flip; `None` for any, which is logged.
         shuffle: bool, whether to shuffle each stream anew each time it begins again.
         start_step: int, steps to skip: the first element is the one at this step of the run.
