@@ -10,7 +10,7 @@ from keras_booth.tools.errors import InputError
 
 
 class Archived:
-    """Methods of `DreamBooth`; kept here because they are one concept."""
+    """Methods of `DreamBooth`; kept here because they are one concept. Of `_parts` they need nothing."""
 
     def get_config(self):
         """A description from which `from_config` rebuilds the model, except for weights and vocabulary.

@@ -27,7 +27,8 @@ SLACK = 0.01  # by which a picture that was resized may be out of [-1, 1]
 
 
 class Batches:
-    """Methods of `DreamBooth` that take batches; kept here because they are one concept."""
+    """Methods of `DreamBooth` that take batches; kept here because they are one concept. Of `_parts` they read
+    `compiled_for`."""
 
     def fit(self, x=None, y=None, *args, shuffle=None, **kwargs):
         """`keras.Model.fit` on batches as `keras_booth.data.photo_dataset` makes them; see `call` for one made by hand.
@@ -172,10 +173,10 @@ class Batches:
     def _require_same_parts(self):
         """Refuse to train other variables than those that `compile` found trainable."""
         now = {id(variable) for variable in self.trainable_variables}
-        if now != self._views.compiled_for:
+        if now != self._parts.compiled_for:
             raise InputError(
                 "Parts of the model were frozen or set free after `compile`, which then does not hold for them: call "
-                f"`compile` again. Received: {len(now)} trainable variables, not {len(self._views.compiled_for)}"
+                f"`compile` again. Received: {len(now)} trainable variables, not {len(self._parts.compiled_for)}"
             )
 
 

@@ -13,7 +13,7 @@ from keras_booth.tools.seeds import is_natural, picture_keys
 
 
 class Draws:
-    """Methods of `DreamBooth`; kept here because they are one concept."""
+    """Methods of `DreamBooth`; kept here because they are one concept. They draw with `text_to_image` of `_parts`."""
 
     def class_images(
         self,
@@ -133,7 +133,7 @@ class Draws:
         """
         with self.base.present():
             clean = None if image is None else np.repeat(self._encode_picture(image), len(prompts), axis=0)
-            return self._views.text_to_image.draw(prompts, keys, settings, clean=clean, **options)
+            return self._parts.text_to_image.draw(prompts, keys, settings, clean=clean, **options)
 
     def draw_settings(self, steps=None, guidance_scale=None, sampler=None, **options):
         """A `DrawSettings`, with what is left open taken from the base."""

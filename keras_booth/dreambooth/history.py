@@ -27,26 +27,26 @@ class Past:
 
 
 class History:
-    """Methods of `DreamBooth`; kept here because they are one concept."""
+    """Methods of `DreamBooth`; kept here because they are one concept. They keep `past` of `_parts`."""
 
     @property
     def trained_steps(self):
         """int: training steps (batches) that made the weights what they are, also before saving and loading."""
-        past = self._views.past
+        past = self._parts.past
         return past.steps + self._iterations() - past.counted
 
     def _iterations(self):
         optimizer = getattr(self, "optimizer", None)
-        return self._views.past.counted if optimizer is None else steps_of(optimizer)
+        return self._parts.past.counted if optimizer is None else steps_of(optimizer)
 
     def count_steps(self):
         """Count on from what the optimizer has counted, whatever becomes of it."""
-        past = self._views.past
+        past = self._parts.past
         past.steps, past.counted = self.trained_steps, self._iterations()
 
     def require_base(self):
         """Raises an `InputError` if the model draws as it was trained, and warns where that is not known."""
-        past = self._views.past
+        past = self._parts.past
         adapters = self.adapters
         advice = "draw them with `DreamBooth.from_preset` of the base, and give them to `photo_dataset`"
         if (adapters is None and self.trained_steps) or (adapters is not None and past.without_lora):
@@ -69,21 +69,21 @@ class History:
     def set_weights(self, weights):
         """`keras.Model.set_weights`: whose weights they are is not known then."""
         super().set_weights(weights)
-        self._views.past.known = False
+        self._parts.past.known = False
 
     def load_weights(self, filepath, *args, **kwargs):
         """`keras.Model.load_weights`; the file says how long the weights were trained."""
         super().load_weights(filepath, *args, **kwargs)
         # The optimizer's state may have been in the file, too, and may have fitted.
-        self._views.past.counted = self._iterations()
+        self._parts.past.counted = self._iterations()
 
     def _store_history(self, store):
-        past = self._views.past
+        past = self._parts.past
         without_lora = past.without_lora if self.adapters else self.trained_steps
         store[KEY] = np.array([self.trained_steps, self._iterations(), without_lora, past.known], "int64")
 
     def _restore_history(self, store):
-        past = self._views.past
+        past = self._parts.past
         past.known = False
         if KEY in store.keys():
             numbers = (int(number) for number in ops.convert_to_numpy(store[KEY][:]))

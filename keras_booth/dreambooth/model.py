@@ -10,23 +10,17 @@ from keras_booth.dreambooth.archived import Archived
 from keras_booth.dreambooth.batches import Batches
 from keras_booth.dreambooth.compiling import check_number, check_trainable, refuse_unused
 from keras_booth.dreambooth.drawing import Draws
-from keras_booth.dreambooth.history import History, Past
+from keras_booth.dreambooth.history import History
 from keras_booth.dreambooth.lora.methods import Adapted
 from keras_booth.dreambooth.loss import prior_preservation_loss, squared_error
 from keras_booth.dreambooth.optimizers.assembly import assemble
 from keras_booth.dreambooth.optimizers.ending import steps_of
 from keras_booth.dreambooth.optimizers.rates import SlowGroup
+from keras_booth.dreambooth.parts import Parts
 from keras_booth.dreambooth.subject import Fixed, Subject, check_names
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed
-
-
-class Untracked:
-    """Holds objects that are views of the model, which Keras must neither save nor count as its layers."""
-
-    def __init__(self, **attributes):
-        self.__dict__.update(attributes)
 
 
 @keras.saving.register_keras_serializable(package="keras_booth")
@@ -96,13 +90,12 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             raise InputError(f"`dtype` must be the base's, {own!r}, or None. Received: dtype={dtype!r}")
         # Without autocast: the float32 autoencoder must get float32 pictures under any policy.
         super().__init__(dtype=own, autocast=False, **kwargs)
-        self._views = Untracked(base=base, text_to_image=TextToImage(base), adapters=None, past=Past(), fixed={})
-        self._views.compiled_for = set()
+        self._parts = Parts(base, TextToImage(base))
         self._name(identifier, class_noun, instance_prompt, class_prompt)
         seed = chosen_seed(seed, below=2**31)
-        self._views.fixed |= {"seed": seed, "train_text_encoder": bool(train_text_encoder)}
-        self._views.fixed |= {"prior_loss_weight": 1.0, "min_snr_gamma": None, "noise_offset": 0.0}
-        self._views.fixed |= {"text_encoder_rate": 1.0, "text_encoder_until": None}
+        self._parts.fixed |= {"seed": seed, "train_text_encoder": bool(train_text_encoder)}
+        self._parts.fixed |= {"prior_loss_weight": 1.0, "min_snr_gamma": None, "noise_offset": 0.0}
+        self._parts.fixed |= {"text_encoder_rate": 1.0, "text_encoder_until": None}
         self.text_encoder = base.text_encoder
         self.unet = base.unet
         self.image_encoder = base.image_encoder
@@ -176,7 +169,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
     @property
     def base(self):
         """The `StableDiffusionBase` whose parts are trained."""
-        return self._views.base
+        return self._parts.base
 
     @property
     def image_size(self):
@@ -282,7 +275,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         }
         refuse_unused(kwargs)
         check_trainable(self)
-        self._views.fixed |= settings
+        self._parts.fixed |= settings
         self.count_steps()
         super().compile(
             optimizer=optimizer,
@@ -294,8 +287,8 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         self.optimizer = assemble(self._scaled(self.optimizer), fused=fused, slow=self._slow_group())
         # Variables made inside of the first step would have TensorFlow trace it twice.
         self.optimizer.build(self.trainable_variables)
-        self._views.past.counted = steps_of(self.optimizer)
-        self._views.compiled_for = {id(variable) for variable in self.trainable_variables}
+        self._parts.past.counted = steps_of(self.optimizer)
+        self._parts.compiled_for = {id(variable) for variable in self.trainable_variables}
 
     def _scaled(self, optimizer):
         """The optimizer with a scaled loss in pure float16, too: Keras does it under mixed_float16 alone."""

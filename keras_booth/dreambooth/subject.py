@@ -6,7 +6,7 @@ from keras_booth.tools.errors import InputError, require_different
 
 
 class Subject:
-    """Attributes of `DreamBooth`; kept here because they are one concept.
+    """Attributes of `DreamBooth`; kept here because they are one concept. They keep `names` and `prompts` of `_parts`.
 
     Prompts that are not the user's own follow the names. What was made before with another prompt, such as a dataset or
     class images, stays as it is.
@@ -15,8 +15,8 @@ class Subject:
     def _name(self, identifier, class_noun, instance_prompt=None, class_prompt=None):
         identifier, class_noun = check_names(identifier, class_noun)
         default = default_prompts(identifier, class_noun)
-        self._views.names = identifier, class_noun
-        self._views.prompts = [
+        self._parts.names = identifier, class_noun
+        self._parts.prompts = [
             check_prompt(field, prompt) or usual
             for field, prompt, usual in zip(PROMPTS, (instance_prompt, class_prompt), default, strict=True)
         ]
@@ -27,7 +27,7 @@ class Subject:
                 "A model that was trained knows its subject by what it was called then: make a new model for another "
                 f"name. Received: {', '.join(f'{name}={value!r}' for name, value in changes.items())}"
             )
-        pairs = zip(self._views.prompts, default_prompts(*self._views.names), strict=True)
+        pairs = zip(self._parts.prompts, default_prompts(*self._parts.names), strict=True)
         own = [None if prompt == default else prompt for prompt, default in pairs]
         self._name(*({"identifier": self.identifier, "class_noun": self.class_noun} | changes).values(), *own)
         for name, prompt in (("identifier", own[0]), ("class_noun", own[0]), ("class_noun", own[1])):
@@ -44,7 +44,7 @@ class Subject:
     @property
     def identifier(self):
         """str: the rare token that stands for the subject."""
-        return self._views.names[0]
+        return self._parts.names[0]
 
     @identifier.setter
     def identifier(self, identifier):
@@ -53,7 +53,7 @@ class Subject:
     @property
     def class_noun(self):
         """str: what the subject is."""
-        return self._views.names[1]
+        return self._parts.names[1]
 
     @class_noun.setter
     def class_noun(self, class_noun):
@@ -62,20 +62,20 @@ class Subject:
     @property
     def instance_prompt(self):
         """str: the prompt of the photographs."""
-        return self._views.prompts[0]
+        return self._parts.prompts[0]
 
     @instance_prompt.setter
     def instance_prompt(self, prompt):
-        self._name(*self._views.names, prompt, self.class_prompt)
+        self._name(*self._parts.names, prompt, self.class_prompt)
 
     @property
     def class_prompt(self):
         """str: the prompt of the class images."""
-        return self._views.prompts[1]
+        return self._parts.prompts[1]
 
     @class_prompt.setter
     def class_prompt(self, prompt):
-        self._name(*self._views.names, self.instance_prompt, prompt)
+        self._name(*self._parts.names, self.instance_prompt, prompt)
 
 
 PROMPTS = "instance_prompt", "class_prompt"
@@ -98,7 +98,7 @@ class Fixed:
         if model is None:
             return self
         try:
-            return model._views.fixed[self.name]
+            return model._parts.fixed[self.name]
         except KeyError:
             raise AttributeError(self.name) from None
 

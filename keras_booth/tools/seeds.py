@@ -9,6 +9,7 @@ import secrets
 import numpy as np
 
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.settings import BUILDING
 
 
 def chosen_seed(seed, field="seed", below=None):
@@ -49,12 +50,13 @@ def seeded_weights(seed):
     if seed is None:
         yield
         return
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
+    with BUILDING:
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
 
 
 def is_natural(seed):

@@ -1,8 +1,12 @@
 """Keras's global settings, which a base must not depend on: `keras.json` may be of another project."""
 
 import contextlib
+import threading
 
 import keras
+
+# Held while something is built under settings of the process: another thread would build under them, too.
+BUILDING = threading.RLock()
 
 
 def default_policy():
@@ -17,9 +21,10 @@ def default_policy():
 @contextlib.contextmanager
 def channels_last():
     """Layers that are made inside have their channels last, whatever Keras's global setting."""
-    before = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_last")
-    try:
-        yield
-    finally:
-        keras.config.set_image_data_format(before)
+    with BUILDING:
+        before = keras.config.image_data_format()
+        keras.config.set_image_data_format("channels_last")
+        try:
+            yield
+        finally:
+            keras.config.set_image_data_format(before)

@@ -9,12 +9,15 @@ from keras_booth.tools.errors import InputError
 
 
 class Adapted:
-    """Methods of `DreamBooth`; kept here because they are one concept."""
+    """Methods of `DreamBooth`; kept here because they are one concept.
+
+    They keep `adapters` of the model's `_parts`, and change its layers: `text_to_image` is cleared, `past` told.
+    """
 
     @property
     def adapters(self):
         """The model's `Adapters`, or `None`."""
-        return self._views.adapters
+        return self._parts.adapters
 
     def add_lora(self, config=None):
         """Freeze the model and give it low-rank matrices, which are then all that trains.
@@ -34,10 +37,10 @@ class Adapted:
         if not isinstance(config, dict):
             wanted = [name for name in layers if self.train_text_encoder or not name.startswith("text_encoder.")]
             config = (config or LoraConfig()).select(wanted)
-        self._views.past.without_lora = self.trained_steps
-        self._views.adapters = Adapters.attach(layers, config, self.seed)
+        self._parts.past.without_lora = self.trained_steps
+        self._parts.adapters = Adapters.attach(layers, config, self.seed)
         self._freeze_but_lora()
-        self._views.text_to_image.clear()
+        self._parts.text_to_image.clear()
 
     def _freeze_but_lora(self):
         matrices = {id(variable) for variable in self.adapters.variables}
@@ -66,7 +69,7 @@ class Adapted:
         else:
             self._require_sizes(sizes, path)
         self.adapters.assign(matrices)
-        self._views.text_to_image.clear()
+        self._parts.text_to_image.clear()
 
     def _require_sizes(self, sizes, path):
         """Refuse a file of other layers, ranks or alphas than the model's."""
@@ -110,19 +113,19 @@ class Adapted:
     def lora_scale(self, scale):
         self._require_lora()
         self.adapters.scale = scale
-        self._views.text_to_image.clear()
+        self._parts.text_to_image.clear()
 
     def merge_lora(self):
         """Add the matrices to the kernels: pictures are drawn at the speed of the base."""
         self._require_lora()
         self.adapters.merge()
-        self._views.text_to_image.clear()
+        self._parts.text_to_image.clear()
 
     def unmerge_lora(self):
         """The inverse of `merge_lora`, up to rounding."""
         self._require_lora()
         self.adapters.merge(False)
-        self._views.text_to_image.clear()
+        self._parts.text_to_image.clear()
 
     def _require_lora(self):
         if self.adapters is None:
