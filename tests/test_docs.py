@@ -1,11 +1,11 @@
 """What the documents say of the code."""
 
-import pathlib
 import re
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.helpers.places import ROOT
+
 PACKAGE = ROOT / "keras_booth"
 
 

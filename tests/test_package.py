@@ -13,8 +13,7 @@ from keras_booth.__main__ import COMMANDS, main
 from keras_booth.version import __version__
 from keras_booth.workflow.parsing import parse_config
 from keras_booth.workflow.settings.shipped import shipped_configs, shipped_folder
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers.places import ROOT
 
 
 class TestMain:

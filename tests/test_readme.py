@@ -1,6 +1,5 @@
 """The README's commands and code, with small numbers. `.ci/run` runs the opening commands to the letter."""
 
-import pathlib
 import re
 import shlex
 
@@ -8,9 +7,9 @@ import pytest
 
 from keras_booth import evaluate, export, generate, pretrain
 from keras_booth.workflow.parsing import parse_train, read_config
-from tests.commands.helpers import call
+from tests.helpers.commands import call
+from tests.helpers.places import ROOT
 
-ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"python -m (keras_booth[\w.]*)([^\n`&]*)", README)
 PARSERS = {

@@ -1,7 +1,8 @@
-"""Tokenize 200 prompts with transformers' `CLIPTokenizer`: `python -m tests.bases.checkpoints.make_tokens`."""
+"""Tokenize 200 prompts with transformers' `CLIPTokenizer`: `python -m tests.bases.make_tokens`."""
 
 import gzip
 import json
+import pathlib
 import random
 
 import transformers
@@ -9,8 +10,7 @@ import transformers
 from keras_booth.bases.formats.diffusers.tokenizer import pack
 from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
-from tests.bases.checkpoints.families import HERE
-from tests.conftest import SHARED
+from tests.helpers.places import SHARED
 
 WORDS = (
     "a photo of sks dog in the snow, oil painting; highly-detailed (8k) masterpiece!! it's Dogs' can't we've I'M "
@@ -47,7 +47,7 @@ def main():
         encode = reference([merge for merge in merges if merge])
         found[name] = [encode(text, truncation=True, max_length=77)["input_ids"] for text in texts]
     text = json.dumps({"prompts": texts} | found, ensure_ascii=True)
-    (HERE / "tokens.json").write_text(text.replace("], [", "],\n[") + "\n")
+    pathlib.Path(__file__).with_name("tokens.json").write_text(text.replace("], [", "],\n[") + "\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from keras_booth.tiny_world.judge import Judge
 from keras_booth.tools.quiet import quiet_import
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
 
 PROMPT = "a photo of sks dog"
 

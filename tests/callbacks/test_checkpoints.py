@@ -8,8 +8,8 @@ from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, lo
 from keras_booth.callbacks.guard import FiniteGuard, NotFinite
 from keras_booth.data import photo_dataset
 from keras_booth.dreambooth import LoraConfig
-from tests.commands.helpers import write_photos
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
+from tests.helpers.photographs import write_photos
 
 KINDS = {
     "full": {},

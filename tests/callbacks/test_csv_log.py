@@ -3,7 +3,7 @@
 import pytest
 
 from keras_booth.callbacks.csv_log import CsvLog
-from tests.full_disk import files_of_at_most
+from tests.helpers.full_disk import files_of_at_most
 
 HEAD = "step,loss\n"
 

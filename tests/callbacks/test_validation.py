@@ -11,8 +11,8 @@ from keras_booth.callbacks import SampleGrid
 from keras_booth.callbacks.tensorboard import TensorBoardLog
 from keras_booth.callbacks.validation import ValidationLoss, validation_dataset
 from keras_booth.data import PhotoSet, find_photos, photo_dataset
-from tests.commands.helpers import write_photos
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
+from tests.helpers.photographs import write_photos
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image
 
 from keras_booth.data import PhotoError, PhotoSet, photo_dataset
 from keras_booth.data.prepared import PreparedPhotos
+from tests.helpers.places import ROOT
 
 INSTANCE = [10, 20, 30, 40]
 PRIOR = [101, 102, 103, 104, 105, 106]
@@ -154,9 +154,8 @@ def test_seed_and_shuffle(folders, make_booth):
 
 PRINT_DIGEST = """
 import hashlib, sys
-sys.path.insert(0, sys.argv[3])
-from conftest import Booth
 from keras_booth.data import photo_dataset
+from tests.helpers.data_booth import Booth
 data = photo_dataset(sys.argv[1], sys.argv[2], Booth(), batch_size=3, crop="random", flip=True, seed=7)
 digest = hashlib.sha256()
 for _ in range(3):
@@ -175,10 +174,9 @@ def test_two_processes_see_the_same_bytes(tmp_path, make_booth, noise):
     for batch in [batch for _ in range(3) for batch in collect(data)]:
         for name in sorted(batch):
             digest.update(batch[name].tobytes())
-    here = Path(__file__).resolve().parent
-    command = [sys.executable, "-c", PRINT_DIGEST, str(tmp_path), str(tmp_path), str(here)]
-    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(here.parents[1])}
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-c", PRINT_DIGEST, str(tmp_path), str(tmp_path)]
+    environment = os.environ | {"PYTHONHASHSEED": "1"}
+    output = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
     assert output.split()[-1] == digest.hexdigest()
 
 
@@ -278,9 +276,9 @@ def test_fit_sees_each_epoch_once_and_in_order(folders, make_booth):
     assert resumed.seen[-6:] == expected[6:]
 
 
-def test_real_photographs(real_photos, make_booth):
+def test_real_photographs(photographs, make_booth):
     booth = make_booth(image_size=64)
-    dataset = photo_dataset(real_photos / "dog", real_photos / "cat", booth, batch_size=2)
+    dataset = photo_dataset(photographs / "dog", photographs / "cat", booth, batch_size=2)
     batches = collect(dataset)
     assert len(batches) == 5
     for batch in batches:

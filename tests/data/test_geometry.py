@@ -20,8 +20,8 @@ def test_fine_pattern_is_averaged_not_aliased(factor):
     np.testing.assert_allclose(small[inner], box_average(image, factor)[inner], atol=3)
 
 
-def test_downsizing_a_photograph_is_near_its_box_average(real_photos):
-    photo = read_photo(real_photos / "backpack" / "02.jpg")
+def test_downsizing_a_photograph_is_near_its_box_average(photographs):
+    photo = read_photo(photographs / "backpack" / "02.jpg")
     assert photo.shape == (1280, 1280, 3)
     difference = resize_short_side(photo, 160) - box_average(photo, 8)
     taken = photo[4::8, 4::8] - box_average(photo, 8)  # what a resize without antialias would give

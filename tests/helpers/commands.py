@@ -1,4 +1,4 @@
-"""Photographs, and the commands as a user calls them."""
+"""The commands as a user calls them."""
 
 import os
 import subprocess
@@ -6,10 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 # Random weights: nothing is learned, but everything happens.
 TINY = {
     "base.weights": "null",
@@ -35,15 +33,6 @@ class Done:
     out: str
     err: str
     folder: Path
-
-
-def write_photos(folder, count=3):
-    """Writes some pictures of noise into a folder."""
-    folder.mkdir(parents=True)
-    for index in range(count):
-        pixels = np.random.default_rng(index).integers(0, 256, (100, 120, 3), "uint8")
-        Image.fromarray(pixels).save(folder / f"{index}.png")
-    return folder
 
 
 def flags(**options):

@@ -1,21 +1,19 @@
 """One LoRA under all the names that programs have given its matrices."""
 
-import pathlib
-
 import numpy as np
 from safetensors.numpy import load_file
 
 from keras_booth.bases import named_layers
 from keras_booth.dreambooth.lora.names import kohya_name, original_names
+from tests.helpers.places import ROOT
 
-HERE = pathlib.Path(__file__).parent
 OLD = {"to_q": "to_q", "to_k": "to_k", "to_v": "to_v", "to_out.0": "to_out"}
 OLD |= {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
 
 
 def golden(family, base):
-    """The LoRA that `make_goldens.py` wrote: dict of `[down, up, alpha]` by full name of the layer."""
-    tensors = load_file(HERE / f"{family}-kohya.safetensors")
+    """The LoRA of `dreambooth/lora/make_goldens.py`: dict of `[down, up, alpha]` by full name of the layer."""
+    tensors = load_file(ROOT / "tests" / "dreambooth" / "lora" / f"{family}-kohya.safetensors")
     parts = ("lora_down.weight", "lora_up.weight", "alpha")
     stems = {kohya_name(name): name for name in named_layers(base)}
     return {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_booth.tiny_world.training import DenoiserTraining, middling_timesteps, words_so_far
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
 
 
 def draw(seed, size=32):

@@ -1,4 +1,4 @@
-"""Ask diffusers' own converter what our original names mean: `python -m tests.bases.checkpoints.make_original_names`.
+"""Ask diffusers' own converter what our original names mean: `python -m tests.bases.formats.make_original_names`.
 
 Each tensor is filled with a number of its own, so that the converted one tells where it came from.
 """
@@ -18,7 +18,7 @@ from diffusers.loaders.single_file_utils import (
 
 from keras_booth.bases import load_base
 from keras_booth.bases.formats.names import ORIGINAL, component_tensors
-from tests.bases.checkpoints.families import FAMILIES, HERE, description, write_checkpoint
+from tests.helpers.checkpoints.families import FAMILIES, description, write_checkpoint
 
 
 def mapping(family):
@@ -59,7 +59,9 @@ def mapping(family):
 
 def main():
     names = {family: mapping(family) for family in FAMILIES}
-    (HERE / "original_names.json").write_text(json.dumps(names, indent=0, sort_keys=True) + "\n")
+    pathlib.Path(__file__).with_name("original_names.json").write_text(
+        json.dumps(names, indent=0, sort_keys=True) + "\n"
+    )
 
 
 if __name__ == "__main__":

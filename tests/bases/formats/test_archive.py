@@ -10,7 +10,7 @@ import pytest
 from keras_booth.bases import describe_base, load_base
 from keras_booth.bases.formats.archive import CLASS, VOCABULARY_FILE, WEIGHTS_FILE
 from keras_booth.dreambooth import DreamBooth, LoraConfig
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from keras_booth.bases import export_base, load_base
 from keras_booth.bases.formats.names import DIFFUSERS, ORIGINAL, component_tensors
 from keras_booth.bases.tiny_world import VOCABULARY
-from tests.bases.checkpoints.families import WEIGHT_FILES
+from tests.helpers.checkpoints.families import WEIGHT_FILES
 
 
 def files(folder):
@@ -86,8 +86,8 @@ def strip_metadata(path):
 
 
 def test_original_names(base, family):
-    """diffusers' own converter turns our original names into the names that we give diffusers (`make_goldens.py`)."""
-    golden = json.loads((pathlib.Path(__file__).parent / "original_names.json").read_text())[family]
+    """diffusers' own converter turns our original names into those that we give diffusers (`make_original_names.py`)."""
+    golden = json.loads(pathlib.Path(__file__).with_name("original_names.json").read_text())[family]
     ours = {}
     for component, tensors in component_tensors(base, ORIGINAL).items():
         for original, diffusers in zip(tensors, component_tensors(base, DIFFUSERS)[component], strict=True):

@@ -12,7 +12,7 @@ from keras_booth.bases.formats.external_vae import read_vae
 from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.dreambooth.prior.drawing import drawing_variables
-from tests.bases.checkpoints.families import write_checkpoint
+from tests.helpers.checkpoints.families import write_checkpoint
 
 NAME = "diffusion_pytorch_model.safetensors"
 

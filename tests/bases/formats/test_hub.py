@@ -5,7 +5,6 @@ import hashlib
 import http.server
 import json
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -15,10 +14,10 @@ import pytest
 
 from keras_booth.bases import export_base, load_base
 from keras_booth.bases.tiny_world import VOCABULARY
-from tests.bases.checkpoints.families import write_checkpoint
-from tests.bases.checkpoints.test_variants import mix
+from tests.helpers.checkpoints.families import write_checkpoint
+from tests.helpers.checkpoints.variants import mix
+from tests.helpers.places import ROOT
 
-ROOT = pathlib.Path(__file__).parents[3]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SCRIPT = f"""
 import sys

@@ -12,7 +12,7 @@ from keras_cv.src.models.stable_diffusion.text_encoder import TextEncoderV2
 
 from keras_booth.bases import load_base
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
-from tests.conftest import SHARED
+from tests.helpers.places import SHARED
 
 
 def write_legacy(model, path):

@@ -19,7 +19,7 @@ from keras_booth.bases.networks.corrections import (
 )
 from keras_booth.bases.networks.unet import UNetConfig, build_unet
 from keras_booth.tools.errors import InputError
-from tests.conftest import small_config
+from tests.helpers.booths import small_config
 
 
 def config_of(groups):

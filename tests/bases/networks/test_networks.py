@@ -1,8 +1,6 @@
 """Text encoder, UNet and autoencoder against KerasCV's own."""
 
 import json
-import os
-import pathlib
 import subprocess
 import sys
 
@@ -20,7 +18,8 @@ from keras_booth.bases.networks.corrections import SpatialTransformer
 from keras_booth.bases.networks.text_encoder import TextEncoderConfig, build_text_encoder
 from keras_booth.bases.networks.unet import TimestepFeatures, UNetConfig, build_unet
 from keras_booth.bases.tiny_world import tiny_world_config
-from tests.conftest import small_config
+from tests.helpers.booths import small_config
+from tests.helpers.places import ROOT
 
 PARAMETERS = {"text_encoder": 123_060_480, "unet": 859_520_964, "image_encoder": 34_163_664, "decoder": 49_490_199}
 
@@ -51,9 +50,8 @@ def train_epsilon(model):
 @pytest.fixture(scope="module")
 def full_size_shapes():
     """dict of (KerasCV's, ours) by component: the name and shape of every weight."""
-    script = pathlib.Path(__file__).with_name("full_size_shapes.py")
-    environment = os.environ | {"PYTHONPATH": str(script.parents[2])}
-    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True)
+    line = [sys.executable, "-m", "tests.helpers.processes.full_size_shapes"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -15,7 +15,7 @@ from keras_booth.bases.networks import token_merging
 from keras_booth.bases.networks.corrections import SelfAttention, SpatialTransformer
 from keras_booth.bases.networks.token_merging import count_merged, match, merge, unmerge
 from keras_booth.dreambooth.prior.drawing import describe
-from tests.conftest import fixed_batch, small_booth, small_config
+from tests.helpers.booths import fixed_batch, small_booth, small_config
 
 SIZES = [((4, 6), 7), ((4, 4), 12), ((3, 5), 4), ((1, 5), 2), ((2, 2), 1)]
 

@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from keras_booth.data import PhotoError, find_photos, inspect_photos, read_photo
 from keras_booth.data.reading import opening
-from tests.data.test_photographs import ORIENTATIONS, linear_to_srgb, store_with_orientation
+from tests.helpers.photographs import ORIENTATIONS, linear_to_srgb, store_with_orientation
 
 # How far a decoded picture of smooth colours may be from what was encoded.
 NEAR = {"TIFF": 0, "AVIF": 6, "HEIF": 6}

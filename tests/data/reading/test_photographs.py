@@ -5,32 +5,10 @@ import pytest
 from PIL import Image
 
 from keras_booth.data import PhotoError, find_photos, read_photo
+from tests.helpers.photographs import ORIENTATIONS, linear_to_srgb, store_with_orientation, write_png16
 
 LOSSLESS = {"PNG": {}, "BMP": {}, "WEBP": {"lossless": True}}
 FORMATS = {"JPEG": {"quality": 95}, "GIF": {}, **LOSSLESS}
-
-# EXIF orientation -> the visual sides at which the stored picture's row 0 and column 0 lie (Exif 2.3, tag 0x0112).
-ORIENTATIONS = {
-    1: ("top", "left"),
-    2: ("top", "right"),
-    3: ("bottom", "right"),
-    4: ("bottom", "left"),
-    5: ("left", "top"),
-    6: ("right", "top"),
-    7: ("right", "bottom"),
-    8: ("left", "bottom"),
-}
-
-
-def store_with_orientation(upright, orientation):
-    """Turns a picture into what a camera would store under that orientation, from the definition."""
-    row_side, column_side = ORIENTATIONS[orientation]
-    stored = upright if row_side in ("top", "bottom") else upright.transpose(1, 0, 2)
-    if row_side in ("bottom", "right"):
-        stored = stored[::-1]
-    if column_side in ("bottom", "right"):
-        stored = stored[:, ::-1]
-    return np.ascontiguousarray(stored)
 
 
 @pytest.mark.parametrize("format", LOSSLESS)
@@ -139,7 +117,7 @@ def test_cmyk(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_16_bits_are_scaled_not_clipped(tmp_path, write_png16, channels):
+def test_16_bits_are_scaled_not_clipped(tmp_path, channels):
     values = np.linspace(0, 65535, 600).astype(np.uint16).reshape(20, -1, 1).repeat(channels, -1)
     photo = read_photo(write_png16(tmp_path / "photo.png", values))
     # Pillow itself drops the low byte of 16-bit colour, which is at most one level off.
@@ -147,16 +125,11 @@ def test_16_bits_are_scaled_not_clipped(tmp_path, write_png16, channels):
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_16_bits_with_alpha(tmp_path, write_png16, channels):
+def test_16_bits_with_alpha(tmp_path, channels):
     values = np.full((1, 2, channels), 65535 // 2, np.uint16)
     values[0, :, -1] = 0, 65535
     photo = read_photo(write_png16(tmp_path / "photo.png", values))
     np.testing.assert_allclose(photo[0, :, 0], [255, 127], atol=1)
-
-
-def linear_to_srgb(values):
-    light = values / 255.0
-    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
@@ -263,8 +236,8 @@ def test_folder_errors(tmp_path):
         find_photos(tmp_path / "empty" / "notes.txt")
 
 
-def test_real_photographs(real_photos):
-    for folder in sorted(path for path in real_photos.iterdir() if path.is_dir()):
+def test_real_photographs(photographs):
+    for folder in sorted(path for path in photographs.iterdir() if path.is_dir()):
         photos = find_photos(folder)
         assert 4 <= len(photos) <= 6
         photo = read_photo(photos[0])

@@ -6,7 +6,7 @@ import pytest
 
 from keras_booth.dreambooth import LoraConfig
 from keras_booth.dreambooth.optimizers.fused import FusedAdam, fuse_updates
-from tests.conftest import fixed_batch, small_booth
+from tests.helpers.booths import fixed_batch, small_booth
 
 OPTIONS = {
     "adam": (keras.optimizers.Adam, {}),

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.conftest import fixed_batch, small_booth
+from tests.helpers.booths import fixed_batch, small_booth
 
 
 def moved(optimizer, steps=1, **options):

@@ -18,9 +18,10 @@ from keras_booth.data import photo_dataset
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.dreambooth.prior import cache
 from keras_booth.dreambooth.prior.drawing import describe
-from tests.commands.helpers import ROOT, write_photos
-from tests.conftest import small_booth
-from tests.dreambooth import drawing
+from tests.helpers.booths import small_booth
+from tests.helpers.photographs import write_photos
+from tests.helpers.places import ROOT
+from tests.helpers.processes import drawing
 
 OPTIONS = {"batch_size": 2, "steps": 1, "progress": False}
 COUNT = drawing.COUNT

@@ -1,4 +1,4 @@
-"""Make the golden files with diffusers and transformers: `python -m tests.bases.checkpoints.make_goldens`."""
+"""Make the golden files with diffusers and transformers: `python -m tests.helpers.checkpoints.make_goldens`."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import transformers
 
-from tests.bases.checkpoints.families import (
+from tests.helpers.checkpoints.families import (
     CLASS_PROMPT,
     FAMILIES,
     HERE,

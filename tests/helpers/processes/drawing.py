@@ -11,7 +11,7 @@ import pathlib
 import sys
 import time
 
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
 
 COUNT, BATCH_SIZE = 5, 2
 

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from tests.conftest import fixed_batch, small_booth
-from tests.dreambooth.test_objective import MIXED, gradients, losses
+from tests.helpers.booths import fixed_batch, small_booth
+from tests.helpers.objective import MIXED, gradients, losses
 
 booth = small_booth()
 # The backends draw different random weights from the same seed.

@@ -8,7 +8,7 @@ from keras_booth.workflow.doctor.ineffective import drawn_without_effect, withou
 from keras_booth.workflow.doctor.report import diagnose
 from keras_booth.workflow.parsing import parse_config
 from keras_booth.workflow.pictures import PictureOptions
-from tests.commands.helpers import write_photos
+from tests.helpers.photographs import write_photos
 
 REQUIRED = ["--subject.photos", "photos", "--subject.class_noun", "dog"]
 

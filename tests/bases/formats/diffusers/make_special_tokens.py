@@ -1,4 +1,4 @@
-"""Ask transformers' `CLIPTokenizer` what the files of a folder mean: `python -m …checkpoints.make_special_tokens`."""
+"""Ask transformers' `CLIPTokenizer` what the files of a folder mean: `python -m …diffusers.make_special_tokens`."""
 
 import json
 import pathlib
@@ -8,8 +8,7 @@ import transformers
 
 from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
-from tests.bases.checkpoints.families import HERE
-from tests.bases.checkpoints.tokenizer_files import PROMPTS, cases, write_files
+from tests.helpers.tokenizer_files import PROMPTS, cases, write_files
 
 
 def main():
@@ -21,7 +20,7 @@ def main():
         options = {"padding": "max_length", "truncation": True, "max_length": 16}
         found[name] = tokenizer(list(PROMPTS), **options)["input_ids"]
     text = json.dumps(found).replace("]], ", "]],\n")
-    (HERE / "special_tokens.json").write_text(text + "\n")
+    pathlib.Path(__file__).with_name("special_tokens.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

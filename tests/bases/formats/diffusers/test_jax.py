@@ -7,13 +7,23 @@ import sys
 
 import pytest
 
-HERE = pathlib.Path(__file__).parent
+from tests.helpers.places import ROOT
 
 
 @pytest.mark.large
 def test_parity_on_jax():
     environment = os.environ | {"KERAS_BACKEND": "jax"}
-    line = [sys.executable, "-m", "pytest", "-q", "-n", "0", str(HERE / "test_parity.py"), "-k", "not dreambooth"]
-    done = subprocess.run(line, cwd=HERE.parents[2], env=environment, capture_output=True, text=True)
+    line = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "0",
+        pathlib.Path(__file__).with_name("test_parity.py"),
+        "-k",
+        "not dreambooth",
+    ]
+    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "12 passed" in done.stdout
+    assert " passed" in done.stdout and "skipped" not in done.stdout

@@ -11,7 +11,7 @@ transformers = pytest.importorskip("transformers")
 from keras_booth.bases import export_base, load_base
 from keras_booth.bases.formats.diffusers.scheduler import SCHEDULERS, parse_schedule
 from keras_booth.bases.tiny_world import VOCABULARY
-from tests.bases.checkpoints.families import FAMILIES, NEGATIVE, PROMPT, draw, inputs, write_checkpoint
+from tests.helpers.checkpoints.families import FAMILIES, NEGATIVE, PROMPT, draw, inputs, write_checkpoint
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -103,7 +103,7 @@ def test_full_size_unet(tmp_path):
 
     from keras_booth.bases.formats.names import DIFFUSERS, tensors_of, unet_layers
     from keras_booth.bases.networks.unet import UNetConfig, build_unet
-    from tests.bases.checkpoints.families import values
+    from tests.helpers.checkpoints.families import values
 
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((1, 16, 16, 4), "float32")

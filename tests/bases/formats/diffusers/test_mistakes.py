@@ -8,8 +8,8 @@ from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import export_base, load_base
 from keras_booth.bases.tiny_world import VOCABULARY
-from tests.bases.checkpoints.families import write_checkpoint
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
+from tests.helpers.checkpoints.families import write_checkpoint
 
 
 @pytest.fixture

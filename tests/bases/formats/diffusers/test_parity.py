@@ -1,4 +1,4 @@
-"""Checkpoints of both families compute what diffusers computes (goldens of `make_goldens.py`)."""
+"""Checkpoints of both families compute what diffusers computes (goldens of `tests/helpers/checkpoints`)."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from keras_booth.bases.formats.names import DIFFUSERS, component_tensors
 from keras_booth.dreambooth import DreamBooth
-from tests.bases.checkpoints.families import (
+from tests.helpers.checkpoints.families import (
     CLASS_PROMPT,
     INSTANCE_PROMPT,
     NEGATIVE,

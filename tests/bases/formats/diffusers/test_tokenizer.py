@@ -1,16 +1,17 @@
 """Padding and added tokens of a folder are read as transformers reads them (`make_special_tokens.py`)."""
 
 import json
+import pathlib
 
 import pytest
 
 from keras_booth.bases import load_base
 from keras_booth.bases.formats.diffusers.tokenizer import read_tokenizer, write_tokenizer
-from tests.bases.checkpoints.families import HERE, write_checkpoint
-from tests.bases.checkpoints.tokenizer_files import LENGTH, PROMPTS, cases, token, write_files
+from tests.helpers.checkpoints.families import write_checkpoint
+from tests.helpers.tokenizer_files import LENGTH, PROMPTS, cases, token, write_files
 
 SIZE = 1211
-GOLDEN = json.loads((HERE / "special_tokens.json").read_text())
+GOLDEN = json.loads(pathlib.Path(__file__).with_name("special_tokens.json").read_text())
 
 
 @pytest.mark.parametrize("name", GOLDEN)

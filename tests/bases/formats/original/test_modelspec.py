@@ -5,19 +5,11 @@ import datetime
 
 import pytest
 
-from keras_booth.bases import BaseConfig, describe_base, stable_diffusion_version
+from keras_booth.bases import describe_base, stable_diffusion_version
 from keras_booth.bases.formats.original.modelspec import SIZES, architecture, model_spec, warn_of_strangers
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig
 from keras_booth.bases.tiny_world import VOCABULARY, tiny_world_config
-from keras_booth.diffusion import NoiseSchedule
-from tests.conftest import small_config
-
-
-def full(version, prediction_type="epsilon", **changes):
-    unet, text_encoder = SIZES[version]
-    schedule = NoiseSchedule(prediction_type=prediction_type)
-    sizes = {"image_size": 512, "unet": unet, "text_encoder": text_encoder, "schedule": schedule}
-    return BaseConfig(**({"name": "any name"} | sizes | changes))
+from tests.helpers.booths import full_size_config, small_config
 
 
 def test_presets():
@@ -27,7 +19,7 @@ def test_presets():
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_sizes_and_not_the_name_tell(version):
-    config = full(version)
+    config = full_size_config(version)
     assert stable_diffusion_version(config) == version
     padded = dataclasses.replace(config.text_encoder, padding="!" if version == 1 else "<|endoftext|>")
     assert stable_diffusion_version(dataclasses.replace(config, text_encoder=padded, image_size=(768, 512))) == version
@@ -35,12 +27,14 @@ def test_sizes_and_not_the_name_tell(version):
     strangers = [
         tiny_world_config(1000).named("stable_diffusion_1.4"),
         small_config(),
-        full(version, unet=other[0]),
-        full(version, text_encoder=other[1]),
-        full(version, unet=dataclasses.replace(config.unet, widths=(320, 640, 1280, 1280, 1280)[:3], heads=(8, 8, 8))),
-        full(version, text_encoder=dataclasses.replace(config.text_encoder, layers=11)),
-        full(version, autoencoder=AutoencoderConfig(widths=(64, 128, 256, 256))),
-        full(version, latent_scale=0.13025),
+        full_size_config(version, unet=other[0]),
+        full_size_config(version, text_encoder=other[1]),
+        full_size_config(
+            version, unet=dataclasses.replace(config.unet, widths=(320, 640, 1280, 1280, 1280)[:3], heads=(8, 8, 8))
+        ),
+        full_size_config(version, text_encoder=dataclasses.replace(config.text_encoder, layers=11)),
+        full_size_config(version, autoencoder=AutoencoderConfig(widths=(64, 128, 256, 256))),
+        full_size_config(version, latent_scale=0.13025),
     ]
     for stranger in strangers:
         assert stable_diffusion_version(stranger) is None
@@ -57,7 +51,7 @@ def test_sizes_and_not_the_name_tell(version):
 )
 def test_of_stable_diffusion(monkeypatch, version, prediction_type, name):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    config = full(version, prediction_type, image_size=(512, 768))
+    config = full_size_config(version, prediction_type, image_size=(512, 768))
     common = {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.date": "2023-11-14T22:13:20+00:00",
@@ -100,7 +94,7 @@ def test_what_other_programs_take_for_something_else_is_said(caplog):
         (1, "v_prediction", False),
         (2, "v_prediction", True),
     ):
-        warn_of_strangers(full(version, prediction_type), whole)
+        warn_of_strangers(full_size_config(version, prediction_type), whole)
     assert caplog.text == ""
-    warn_of_strangers(full(1, "v_prediction"), whole=True)
+    warn_of_strangers(full_size_config(1, "v_prediction"), whole=True)
     assert "predicts v: in ComfyUI put the node ModelSamplingDiscrete" in caplog.text
