@@ -86,7 +86,7 @@ def strip_metadata(path):
 
 
 def test_original_names(base, family):
-    """diffusers' own converter turns our original names into those that we give diffusers (`make_original_names.py`)."""
+    """diffusers' own converter turns our original names into those we give diffusers (`make_original_names.py`)."""
     golden = json.loads(pathlib.Path(__file__).with_name("original_names.json").read_text())[family]
     ours = {}
     for component, tensors in component_tensors(base, ORIGINAL).items():
