@@ -11,7 +11,6 @@ import pytest
 from tests.helpers.checkpoints.families import FAMILIES, write_checkpoint
 from tests.helpers.places import SHARED
 
-
 # What the imports have left stays: garbage is looked for among the rest, in a fraction of the time.
 gc.freeze()
 

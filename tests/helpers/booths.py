@@ -12,13 +12,15 @@ from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.diffusion import NoiseSchedule
 from keras_booth.dreambooth import DreamBooth
 
+TOKENIZER = Tokenizer(VOCABULARY.read_bytes(), max_length=12)
+
 
 def small_config(prediction_type="epsilon"):
     """Two levels, 16 x 16 pixels, latents of 8 x 8."""
     return BaseConfig(
         name="small",
         image_size=16,
-        text_encoder=TextEncoderConfig(vocabulary_size=1211, max_length=12, width=32, layers=1, heads=2),
+        text_encoder=TextEncoderConfig(TOKENIZER.vocabulary_size, TOKENIZER.max_length, width=32, layers=1, heads=2),
         unet=UNetConfig(widths=(32, 64), heads=(2, 0), context_width=32, blocks_per_level=1, time_features=32),
         autoencoder=AutoencoderConfig(widths=(32, 32), encoder_blocks=1, decoder_blocks=1),
         schedule=NoiseSchedule(prediction_type=prediction_type),
@@ -38,7 +40,7 @@ def small_booth(dtype="float32", prediction_type="epsilon", seed=0, **kwargs):
     """A `DreamBooth` on random weights."""
     keras.utils.set_random_seed(seed)
     config = small_config(prediction_type)
-    base = StableDiffusionBase(config, Tokenizer(VOCABULARY.read_bytes(), max_length=12), dtype)
+    base = StableDiffusionBase(config, TOKENIZER, dtype)
     return DreamBooth(base, dtype=dtype, **kwargs)
 
 

@@ -7,6 +7,7 @@ from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
 
 LENGTH = 16
+SIZE = Tokenizer(VOCABULARY.read_bytes()).vocabulary_size
 START, END = "<|startoftext|>", "<|endoftext|>"
 PROMPTS = (
     "a dog!",

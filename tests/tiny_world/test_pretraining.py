@@ -1,5 +1,7 @@
 """The recipe of the base: its losses, its corpus, and that it goes on after a kill as if nothing had been."""
 
+import collections
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from keras_booth.tiny_world.judge import build_judge_model
 from keras_booth.tiny_world.losses import decibels, detail_weights, edge_error, reconstruction_loss
 from keras_booth.tiny_world.pretrain import pick_crops, to_float
 from keras_booth.tiny_world.rows import filled_array
-from keras_booth.tiny_world.scenes import labels
+from keras_booth.tiny_world.scenes import ATTRIBUTES, labels
 from keras_booth.tiny_world.training import AutoencoderTraining, DecoderTraining, normalize_latents
 
 SMALL = AutoencoderConfig(latent_channels=3, widths=(32, 32), encoder_blocks=1, decoder_blocks=1)
@@ -108,8 +110,9 @@ class TestCorpus:
     def test_every_class_stands_equally_often_in_every_setting(self):
         scenes = corpus.make_scenes(2 * corpus.CHUNK, seed=3)
         rows = [labels(scene) for scene in scenes]
-        pairs = np.bincount([12 * row["class_noun"] + row["setting"] for row in rows])
-        assert (pairs == 2).all() and len(pairs) == 120
+        pairs = collections.Counter((row["class_noun"], row["setting"]) for row in rows)
+        assert len(pairs) == len(ATTRIBUTES["class_noun"]) * len(ATTRIBUTES["setting"])
+        assert set(pairs.values()) == {2}
         assert scenes[: corpus.CHUNK] == corpus.make_scenes(corpus.CHUNK, seed=3)
         assert scenes[: corpus.CHUNK] != corpus.make_scenes(corpus.CHUNK, seed=4)
 
@@ -133,7 +136,7 @@ def test_more_identifiers_leave_the_other_words_as_they_are(tmp_path):
     for word in vocabulary.WORDS + vocabulary.RARE_IDENTIFIERS:
         assert old.encode(word)[1:-1] == new.encode(word)[1:-1] and len(new.encode(word)) == 3
     ids = {new.encode(word)[1] for word in vocabulary.identifiers_of(2) if len(new.encode(word)) == 3}
-    assert len(ids) == len(vocabulary.identifiers_of(2)) == 36
+    assert len(ids) == len(vocabulary.identifiers_of(2))
 
 
 def written(folder, generation):

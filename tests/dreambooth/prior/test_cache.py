@@ -18,6 +18,7 @@ from keras_booth.data import photo_dataset
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.dreambooth.prior import cache
 from keras_booth.dreambooth.prior.drawing import describe
+from keras_booth.version import __version__
 from tests.helpers.booths import small_booth
 from tests.helpers.photographs import write_photos
 from tests.helpers.places import ROOT
@@ -74,7 +75,9 @@ class TestFiles:
         lines = manifest(folder)
         assert [line["index"] for line in lines] == list(range(COUNT))
         assert [line["file"] for line in lines] == [f"{index:05d}.png" for index in range(COUNT)]
-        assert {(line["seed"], line["prompt"], line["version"]) for line in lines} == {(0, "a photo of a dog", "0.1.0")}
+        assert {(line["seed"], line["prompt"], line["version"]) for line in lines} == {
+            (0, "a photo of a dog", __version__)
+        }
         for line in lines:
             path = folder / line["file"]
             assert line["picture"] == cache.digest(path.read_bytes())

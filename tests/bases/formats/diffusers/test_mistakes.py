@@ -10,6 +10,7 @@ from keras_booth.bases import export_base, load_base
 from keras_booth.bases.tiny_world import VOCABULARY
 from tests.helpers.booths import small_booth
 from tests.helpers.checkpoints.families import write_checkpoint
+from tests.helpers.tokenizer_files import SIZE
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ class TestFolder:
 
     def test_tokenizer_with_added_tokens(self, folder):
         path = folder / "tokenizer" / "vocab.json"
-        edit_json(path, **{"<my-cat>": 1211})
+        edit_json(path, **{"<my-cat>": SIZE})
         refused(folder, "added tokens", "'<my-cat>'", "vocab.json")
 
 

@@ -8,9 +8,8 @@ import pytest
 from keras_booth.bases import load_base
 from keras_booth.bases.formats.diffusers.tokenizer import read_tokenizer, write_tokenizer
 from tests.helpers.checkpoints.families import write_checkpoint
-from tests.helpers.tokenizer_files import LENGTH, PROMPTS, cases, token, write_files
+from tests.helpers.tokenizer_files import LENGTH, PROMPTS, SIZE, cases, token, write_files
 
-SIZE = 1211
 GOLDEN = json.loads(pathlib.Path(__file__).with_name("special_tokens.json").read_text())
 
 
@@ -31,7 +30,7 @@ def test_every_combination_of_the_files(tmp_path, name):
         ({"special_tokens_map.json": {"pad_token": "[PAD]"}}, ["without an id", "'[PAD]'", "special_tokens_map.json"]),
         ({"added_tokens.json": {"dog</w>": 7}}, ["'dog</w>' with 7", "added_tokens.json"]),
         (
-            {"tokenizer_config.json": {"added_tokens_decoder": {"1211": token("cat", single_word=True)}}},
+            {"tokenizer_config.json": {"added_tokens_decoder": {str(SIZE): token("cat", single_word=True)}}},
             ["single_word", "'cat'", "tokenizer_config.json"],
         ),
     ],
@@ -48,5 +47,5 @@ def test_a_token_without_an_embedding(tmp_path):
     folder = write_checkpoint("1.x", tmp_path / "checkpoint")
     (folder / "tokenizer" / "tokenizer_config.json").unlink()
     (folder / "tokenizer" / "added_tokens.json").write_text(json.dumps({"<cat-toy>": SIZE}))
-    with pytest.raises(ValueError, match="vocab_size is 1211.*'<cat-toy>' with the id 1211"):
+    with pytest.raises(ValueError, match=f"vocab_size is {SIZE}.*'<cat-toy>' with the id {SIZE}"):
         load_base(folder)
