@@ -1,11 +1,11 @@
 """What the documents say of the code."""
 
-import pathlib
 import re
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.helpers.places import ROOT
+
 PACKAGE = ROOT / "keras_booth"
 
 
@@ -22,6 +22,6 @@ def test_files_exist(name):
 def test_every_room_is_on_the_map():
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
     rooms = [path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
-    assert len(rooms) > 15
+    assert rooms
     for room in rooms:
         assert re.search(rf"\b{room.name}/", text), room

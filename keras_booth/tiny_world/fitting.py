@@ -77,11 +77,14 @@ def fit(model, batches, steps, learning_rate, work, ema, warmup=100, watch=None)
         batches.epoch = epoch
 
     if done < epochs:
-        callbacks = [
-            keras.callbacks.CSVLogger(work / "log.csv", append=True),
-            keras.callbacks.LambdaCallback(on_epoch_begin=follow, on_epoch_end=keep),
-        ]
-        model.fit(batches, initial_epoch=done, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=2)
+        log = keras.callbacks.CSVLogger(work / "log.csv", append=True)
+        callbacks = [log, keras.callbacks.LambdaCallback(on_epoch_begin=follow, on_epoch_end=keep)]
+        try:
+            model.fit(batches, initial_epoch=done, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=2)
+        finally:
+            # Keras does so at the end only, and not of a training that is interrupted.
+            if log.csv_file:
+                log.csv_file.close()
     load_weights(model_parts(model), work / PARTS)
 
 

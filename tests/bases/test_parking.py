@@ -9,7 +9,7 @@ import pytest
 
 import keras_booth
 from keras_booth.dreambooth import LoraConfig
-from tests.conftest import fixed_batch, small_booth
+from tests.helpers.booths import fixed_batch, small_booth
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow only")
 

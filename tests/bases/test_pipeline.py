@@ -1,7 +1,6 @@
 """Drawing: what is computed once, what is computed in slices, and that memory does not grow with the count."""
 
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -14,9 +13,9 @@ from keras_booth.bases import pipeline as pipeline_module
 from keras_booth.bases.pipeline import in_slices
 from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth import DreamBooth
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
+from tests.helpers.places import ROOT
 
-ROOT = pathlib.Path(__file__).parents[2]
 SCRIPT = """
 import resource
 from keras_booth.dreambooth import DreamBooth

@@ -7,9 +7,7 @@ import pytest
 
 from keras_booth.bases import Tokenizer
 from keras_booth.bases.tiny_world import VOCABULARY
-from tests.conftest import SHARED
-
-CLIP = SHARED / "data" / "clip" / "bpe_simple_vocab_16e6.txt.gz"
+from tests.helpers.places import CLIP
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +87,9 @@ def test_a_vocabulary_of_ones_own():
 
 
 class TestReference:
-    """200 prompts as transformers' `CLIPTokenizer` reads them (`checkpoints/make_tokens.py`)."""
+    """200 prompts as transformers' `CLIPTokenizer` reads them (`make_tokens.py`)."""
 
-    GOLDEN = json.loads((pathlib.Path(__file__).parent / "checkpoints" / "tokens.json").read_text())
+    GOLDEN = json.loads(pathlib.Path(__file__).with_name("tokens.json").read_text())
 
     def compare(self, name, path):
         tokenizer = Tokenizer(path.read_bytes())

@@ -5,7 +5,8 @@ import json
 import filelock
 import pytest
 
-from tests.commands.helpers import Done, call, files, flags, write_photos
+from tests.helpers.commands import Done, call, files, flags
+from tests.helpers.photographs import write_photos
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from keras_booth import doctor
 from keras_booth.bases import describe_base, load_base, rare_identifiers, rarity
 from keras_booth.workflow.memory import estimate, trained_parameters
 from keras_booth.workflow.parsing import parse_config, to_yaml
-from tests.commands.helpers import ROOT, call, flags, write_photos
-from tests.conftest import SHARED
+from tests.helpers.commands import call, flags
+from tests.helpers.photographs import write_photos
+from tests.helpers.places import ROOT, SHARED
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import yaml
 from PIL import Image
 
 from keras_booth import evaluate
-from tests.commands.helpers import call, files
+from tests.helpers.commands import call, files
 
 pytestmark = pytest.mark.large
 

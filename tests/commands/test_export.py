@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 from keras_booth import export
 from keras_booth.bases import check_export, load_base
 from keras_booth.bases.tiny_world import VOCABULARY
-from tests.commands.helpers import call, files
+from tests.helpers.commands import call, files
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_single_file(model, tmp_path, capsys, caplog):
 @pytest.mark.large
 def test_a_model_goes_on_from_an_export(exported, workplace):
     """The exported folder is a base to train."""
-    from tests.commands.helpers import flags
+    from tests.helpers.commands import flags
 
     options = flags(base__preset=exported.folder / "dog", base__weights="pretrained", training__steps="1")
     done = call(workplace, "train", *options)

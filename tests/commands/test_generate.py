@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_booth import generate
 from keras_booth.dreambooth import DreamBooth, LoraConfig
-from tests.commands.helpers import call, files
+from tests.helpers.commands import call, files
 
 PROMPT = "a photo of sks dog in the snow"
 NAME = "a-photo-of-sks-dog-in-the-snow-seed0"

@@ -14,9 +14,9 @@ from keras_booth import export, train
 from keras_booth.bases import model_spec
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.run import lora_use
-from tests.bases.test_modelspec import full
-from tests.commands.helpers import files, flags, write_photos
-from tests.conftest import small_booth
+from tests.helpers.booths import full_size_config, small_booth
+from tests.helpers.commands import files, flags
+from tests.helpers.photographs import write_photos
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared tracing"
@@ -77,7 +77,7 @@ def test_the_closing_text_says_who_reads_it(run, tmp_path):
     """`tiny_world` is no Stable Diffusion."""
     assert f"{LORA}  what was trained alone, for diffusers\n" in run[1]
     config = read_config(run[0] / "config.yaml")
-    save_file(load_file(run[0] / LORA), tmp_path / LORA, model_spec(full(1), adapter="lora"))
+    save_file(load_file(run[0] / LORA), tmp_path / LORA, model_spec(full_size_config(1), adapter="lora"))
     assert lora_use(tmp_path, config) == "what was trained alone, for AUTOMATIC1111, ComfyUI, Forge, and diffusers"
     other = config.replace("lora", layout="diffusers")
     assert lora_use(tmp_path, other) == "what was trained alone, for diffusers"

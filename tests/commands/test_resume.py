@@ -19,8 +19,9 @@ from keras_booth.tools.shell import command_line
 from keras_booth.workflow import run
 from keras_booth.workflow.files import working_in
 from keras_booth.workflow.parsing import parse_config, to_yaml
-from tests.commands.helpers import call, environment, files, flags, write_photos
-from tests.full_disk import files_of_at_most
+from tests.helpers.commands import call, environment, files, flags
+from tests.helpers.full_disk import files_of_at_most
+from tests.helpers.photographs import write_photos
 
 LORA = {"lora__rank": "2", "training__text_encoder": "true"}
 FULL = {"prior__loss_weight": "1"}

@@ -15,7 +15,8 @@ from keras_booth.dreambooth import DreamBooth
 from keras_booth.figures.curves import read_log
 from keras_booth.tools.shell import command_line
 from keras_booth.workflow.parsing import read_config
-from tests.commands.helpers import call, files, flags, write_photos
+from tests.helpers.commands import call, files, flags
+from tests.helpers.photographs import write_photos
 
 
 class TestRun:

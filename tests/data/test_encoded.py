@@ -9,8 +9,8 @@ from keras_booth.data import PhotoError, PhotoSet, photo_dataset
 from keras_booth.data.encoded import EncodedPhotos
 from keras_booth.data.prepared import PreparedPhotos
 from keras_booth.dreambooth import LoraConfig
-from tests.commands.helpers import write_photos
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
+from tests.helpers.photographs import write_photos
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """What diffusers' schedulers do, step by step: writes `samplers.npz`. Needs torch and diffusers.
 
-PYTHONPATH=. python tests/diffusion/make_goldens.py
+`python -m tests.diffusion.make_goldens`
 """
 
 import pathlib
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from diffusers.schedulers import scheduling_euler_ancestral_discrete as ancestral
 
-from tests.diffusion.cases import cases, network, noises
+from tests.helpers.sampler_cases import cases, network, noises
 
 HERE = pathlib.Path(__file__).parent
 KINDS = {

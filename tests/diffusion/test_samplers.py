@@ -9,7 +9,7 @@ import pytest
 
 from keras_booth.diffusion import SAMPLERS, NoiseSchedule, Sampling, guided, sample
 from keras_booth.diffusion.samplers import denoise
-from tests.diffusion.cases import cases, network, noises
+from tests.helpers.sampler_cases import cases, network, noises
 
 HERE = pathlib.Path(__file__).parent
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_booth.tools.errors import InputError
-from tests.conftest import fixed_batch, small_booth
+from tests.helpers.booths import fixed_batch, small_booth
 
 FORMAT = "A batch is a dict of `images`, float (batch, 16, 16, 3) in [-1, 1], and `tokens`, int (batch, 12)"
 

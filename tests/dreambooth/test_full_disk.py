@@ -3,8 +3,8 @@
 import pytest
 
 from keras_booth.dreambooth.prior.cache import write_whole
-from tests.conftest import small_booth
-from tests.full_disk import files_of_at_most
+from tests.helpers.booths import small_booth
+from tests.helpers.full_disk import files_of_at_most
 
 
 def test_class_images(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from keras_booth.evaluation import SUBJECTS, load_judge, render_photos
 from keras_booth.workflow.evaluation import VARIANTS, Protocol
 from keras_booth.workflow.parsing import read_config
-from tests.commands.helpers import ROOT
+from tests.helpers.places import ROOT
 
 LORA = [
     "--training.steps",

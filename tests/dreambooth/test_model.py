@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import pathlib
 import re
 
 import keras
@@ -15,9 +14,10 @@ from keras_booth.callbacks import SampleGrid
 from keras_booth.data import photo_dataset
 from keras_booth.diffusion import SAMPLERS, Sampling
 from keras_booth.dreambooth import DreamBooth
-from tests.conftest import fixed_batch, small_booth
+from tests.helpers.booths import fixed_batch, small_booth
+from tests.helpers.photographs import levels
+from tests.helpers.places import PHOTOS
 
-PHOTOS = pathlib.Path(__file__).parents[2] / "photos" / "orange_dog"
 PROMPT = "a photo of sks dog in the snow"
 
 
@@ -28,11 +28,6 @@ def values(layers):
 
 def equal(one, other):
     return [np.array_equal(a, b) for a, b in zip(one, other, strict=True)]
-
-
-def levels(one, other):
-    """The largest difference of two uint8 pictures."""
-    return np.abs(one.astype(int) - other.astype(int)).max()
 
 
 def train(booth, prior=None, *, epochs=1, run_eagerly=False, prior_loss_weight=0.5):

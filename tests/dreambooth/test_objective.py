@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -10,13 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from tests.conftest import fixed_batch, small_booth
-
-MIXED = (False, True, False, True)
-
-
-def array(tensor):
-    return keras.ops.convert_to_numpy(tensor)
+from tests.helpers.booths import fixed_batch, small_booth
+from tests.helpers.objective import MIXED, array, gradients, losses
+from tests.helpers.places import ROOT
 
 
 def by_hand(booth, batch, prior_loss_weight):
@@ -38,23 +33,6 @@ def by_hand(booth, batch, prior_loss_weight):
     instance_loss = errors[~prior].mean()
     prior_loss = errors[prior].mean() if prior.any() else 0.0
     return instance_loss + prior_loss_weight * prior_loss, instance_loss, prior_loss
-
-
-def losses(booth, batch):
-    """loss, instance_loss and prior_loss of one evaluation."""
-    logs = booth.test_on_batch(batch, return_dict=True)
-    return np.array([logs[name] for name in ("loss", "instance_loss", "prior_loss")])
-
-
-def gradients(booth, batch):
-    """The gradient of the objective, one float64 vector, by one step of plain gradient descent."""
-    before = [array(variable) for variable in booth.trainable_variables]
-    booth.train_on_batch(batch)
-    after = [array(variable) for variable in booth.trainable_variables]
-    flat = [(b.astype("float64") - a).ravel() for b, a in zip(before, after, strict=True)]
-    for variable, value in zip(booth.trainable_variables, before, strict=True):
-        variable.assign(value)
-    return np.concatenate(flat)
 
 
 def compiled(prior_loss_weight, min_snr_gamma=None, noise_offset=0.0, **kwargs):
@@ -154,11 +132,11 @@ def test_logged_losses_add_up():
 @pytest.mark.large
 def test_backends_agree():
     """Objective and gradient on TensorFlow and on JAX, from the same weights."""
-    script = pathlib.Path(__file__).with_name("objective_on_backend.py")
+    line = [sys.executable, "-m", "tests.helpers.processes.objective_on_backend"]
     results = []
     for backend in ("tensorflow", "jax"):
-        environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(script.parents[2])}
-        done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True)
+        environment = os.environ | {"KERAS_BACKEND": backend}
+        done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         results.append(np.array(json.loads(done.stdout.splitlines()[-1])))
     np.testing.assert_allclose(results[0], results[1], atol=1e-4)

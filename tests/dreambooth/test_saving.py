@@ -14,9 +14,10 @@ import pytest
 import keras_booth
 from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.dreambooth import DreamBooth, LoraConfig
-from tests.conftest import fixed_batch, small_booth
-from tests.dreambooth import reopened
-from tests.dreambooth.test_model import PHOTOS, levels
+from tests.helpers.booths import fixed_batch, small_booth
+from tests.helpers.photographs import levels
+from tests.helpers.places import PHOTOS, ROOT
+from tests.helpers.processes import reopened
 
 
 class Saved:
@@ -55,7 +56,7 @@ def reopen(model, folder, backend):
     """What `reopened.py` found in a new process with an empty home."""
     home = folder / "home"
     home.mkdir(parents=True)
-    changes = {"HOME": str(home), "KERAS_BACKEND": backend, "PYTHONPATH": str(PHOTOS.parents[1])}
+    changes = {"HOME": str(home), "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, reopened.__file__, str(model), str(PHOTOS), str(folder / "answers")]
     done = subprocess.run(command, env=os.environ | changes, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

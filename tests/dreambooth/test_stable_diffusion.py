@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_booth
-from tests.bases.test_tokenizer import CLIP
+from tests.helpers.places import CLIP
 
 PROMPT = "a photo of sks dog in the snow"
 

@@ -11,7 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.places import ROOT
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Pictures of a cell: the base, the photographs, the class images, a sheet an epoch, new settings, the loaded model.
 SHOWN = [1, 1, 1, 3, 1, 1]

@@ -11,8 +11,9 @@ from keras_booth.workflow.build import resolve
 from keras_booth.workflow.parsing import parse_config, read_config, to_yaml
 from keras_booth.workflow.run import prepare
 from keras_booth.workflow.subjects import Pictures, build_dataset, fill_prompts, find_pictures, gather_prior
-from tests.commands.helpers import flags, write_photos
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
+from tests.helpers.commands import flags
+from tests.helpers.photographs import write_photos
 
 CAT = {"photos": "photos/cat", "identifier": "zwx", "class_noun": "cat"}
 TOY = {"photos": "photos/toy", "class_noun": "toy", "class_images": "toys", "captions": True}

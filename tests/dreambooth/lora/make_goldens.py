@@ -13,8 +13,8 @@ from diffusers.training_utils import _collate_lora_metadata
 from diffusers.utils import convert_state_dict_to_diffusers
 from safetensors.torch import save_file
 
-from tests.bases.checkpoints.families import FAMILIES, inputs, tokenizer_of, values
-from tests.bases.checkpoints.make_goldens import modules
+from tests.helpers.checkpoints.families import FAMILIES, inputs, tokenizer_of, values
+from tests.helpers.checkpoints.make_goldens import modules
 
 HERE = pathlib.Path(__file__).parent
 # As in diffusers' `train_dreambooth_lora.py`, and, for 2.x, convolutions and dense layers too.

@@ -10,8 +10,8 @@ from safetensors.numpy import load_file, save_file
 
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.tools.errors import InputError
-from tests.bases.checkpoints.families import inputs, write_checkpoint
-from tests.conftest import small_booth
+from tests.helpers.booths import small_booth
+from tests.helpers.checkpoints.families import inputs, write_checkpoint
 
 HERE = pathlib.Path(__file__).parent
 PROMPT = "a photo of sks dog"

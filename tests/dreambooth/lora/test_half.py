@@ -7,8 +7,8 @@ from safetensors.numpy import load_file
 
 from keras_booth.bases import load_base
 from keras_booth.dreambooth import DreamBooth, LoraConfig, load
-from tests.bases.checkpoints.families import write_checkpoint
-from tests.conftest import fixed_batch, small_booth
+from tests.helpers.booths import fixed_batch, small_booth
+from tests.helpers.checkpoints.families import write_checkpoint
 
 ALL = LoraConfig(rank=2, alpha=3.0, targets=("attention", "feed_forward", "convolution"))
 

@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 from keras_booth.bases import export_base
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.dreambooth.lora.files import read_lora
-from tests.bases.checkpoints.families import FAMILIES, PROMPT, inputs, write_checkpoint
-from tests.dreambooth.lora import spellings
+from tests.helpers import lora_spellings as spellings
+from tests.helpers.checkpoints.families import FAMILIES, PROMPT, inputs, write_checkpoint
 
 RANK, ALPHA = 3, 2.0
 

@@ -7,8 +7,7 @@ from safetensors import safe_open
 
 from keras_booth.dreambooth import LoraConfig
 from keras_booth.dreambooth.lora.files import write_lora
-from tests.bases.test_modelspec import full
-from tests.conftest import small_booth
+from tests.helpers.booths import full_size_config, small_booth
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ PROMPTS = {"my_dog": {"a photo of sks dog": 4, "sks dog, schlafend im Körbchen"
 )
 def test_kohya(booth, tmp_path, version, prediction_type, second, name, architecture):
     """Of the three that sd-scripts trains."""
-    config, layers = full(version, prediction_type).named("my-base"), booth.adapters.layers
+    config, layers = full_size_config(version, prediction_type).named("my-base"), booth.adapters.layers
     write_lora(layers, tmp_path / "dog-lora.safetensors", config, subjects=("sks dog",), prompts=PROMPTS)
     found = metadata(tmp_path / "dog-lora.safetensors")
     assert json.loads(found.pop("ss_tag_frequency")) == PROMPTS

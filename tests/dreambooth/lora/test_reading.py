@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from keras_booth.bases import load_base
 from keras_booth.dreambooth.lora.files import read_lora
 from keras_booth.tools.errors import CheckpointError
-from tests.dreambooth.lora import spellings
+from tests.helpers import lora_spellings as spellings
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Small checkpoints in diffusers' format, and what diffusers computes with them."""

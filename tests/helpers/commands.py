@@ -1,0 +1,59 @@
+"""The commands as a user calls them."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.helpers.places import ROOT
+
+# Random weights: nothing is learned, but everything happens.
+TINY = {
+    "base.weights": "null",
+    "subject.class_noun": "dog",
+    "prior.count": "2",
+    "prior.steps": "2",
+    "training.steps": "2",
+    "training.batch_size": "2",
+    "sampling.prompts": '["a photo of sks dog in the snow"]',
+    "sampling.count": "2",
+    "sampling.steps": "2",
+    "sampling.batch_size": "2",
+    "sampling.every": "2",
+    "output.folder": "run",
+}
+
+
+@dataclass
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path
+
+
+def flags(**options):
+    """Flags of a tiny training run; fields are written with `__` for the dot."""
+    given = TINY | {"subject.photos": "photos"} | {name.replace("__", "."): value for name, value in options.items()}
+    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+
+
+def environment(folder):
+    """The environment of a user's shell, with the class images kept in `folder`."""
+    kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return kept | {"KERAS_BOOTH_CACHE": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
+
+
+def call(folder, command, *arguments):
+    """Runs `python -m keras_booth.COMMAND` in a folder, as a user does."""
+    line = [sys.executable, "-m", f"keras_booth.{command}", *map(str, arguments)]
+    done = subprocess.run(line, cwd=folder, env=environment(folder), capture_output=True, text=True)
+    return Done(done.returncode, done.stdout, done.stderr, folder)
+
+
+def files(folder):
+    """All paths under a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

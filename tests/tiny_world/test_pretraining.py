@@ -1,0 +1,235 @@
+"""The recipe of the base: its losses, its corpus, and that it goes on after a kill as if nothing had been."""
+
+import collections
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
+
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
+from keras_booth.bases.tiny_world import SIDES, tiny_world_config
+from keras_booth.tiny_world import corpus, fitting, vocabulary
+from keras_booth.tiny_world.discriminator import PatchDiscriminator
+from keras_booth.tiny_world.judge import build_judge_model
+from keras_booth.tiny_world.losses import decibels, detail_weights, edge_error, reconstruction_loss
+from keras_booth.tiny_world.pretrain import pick_crops, to_float
+from keras_booth.tiny_world.rows import filled_array
+from keras_booth.tiny_world.scenes import ATTRIBUTES, labels
+from keras_booth.tiny_world.training import AutoencoderTraining, DecoderTraining, normalize_latents
+
+SMALL = AutoencoderConfig(latent_channels=3, widths=(32, 32), encoder_blocks=1, decoder_blocks=1)
+
+
+def array(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def some_pictures(count=4, side=16, seed=0):
+    return np.tanh(np.random.default_rng(seed).standard_normal((count, side, side, 3))).astype("float32")
+
+
+class TestLosses:
+    def test_edges_of_a_ramp(self):
+        """0.1 from pixel to pixel to the right, 0.2 at half the resolution, nothing downwards."""
+        ramp = np.broadcast_to(0.1 * np.arange(8, dtype="float32")[None, None, :, None], (2, 8, 8, 3))
+        assert array(edge_error(ramp)) == pytest.approx(0.5 * (0.1 + 0.2), rel=1e-5)
+
+    def test_a_wrong_color_has_no_edges(self):
+        assert array(edge_error(np.full((1, 8, 8, 3), 0.7, "float32"))) == pytest.approx(0.0, abs=1e-6)
+
+    def test_flat_pictures_weigh_the_same_everywhere(self):
+        np.testing.assert_allclose(array(detail_weights(np.full((1, 16, 16, 3), -0.4, "float32"))), 1.0, atol=1e-5)
+
+    def test_a_dot_weighs_more_and_the_mean_is_1(self):
+        """Blurred, the dot is 1/81 of its height; its detail of 80/81 is over the cap of 0.5."""
+        picture = np.zeros((1, 32, 32, 3), "float32")
+        picture[:, 16, 16] = 1.0
+        weights = array(detail_weights(picture))[0, :, :, 0]
+        assert weights.mean() == pytest.approx(1.0, rel=1e-5)
+        assert weights[16, 16] / weights[0, 0] == pytest.approx(4.0, rel=1e-5)
+        assert weights[12, 12] / weights[0, 0] == pytest.approx(1 + 3 * 2 / 81, rel=1e-5)
+
+    def test_the_sum_for_a_wrong_color(self):
+        truth = np.full((1, 8, 8, 3), 0.25, "float32")
+        assert array(reconstruction_loss(truth + 0.1, truth)) == pytest.approx(0.1 + 2 * 0.01, rel=1e-4)
+
+    def test_decibels(self):
+        truth = some_pictures(2) * 0.5
+        np.testing.assert_allclose(array(decibels(truth + 0.2, truth)), 20.0, rtol=1e-4)
+
+
+class TestDiscriminator:
+    def test_each_loss_moves_its_own_side(self):
+        judge = PatchDiscriminator()
+        truth, pictures = tf.constant(some_pictures(2)), tf.Variable(some_pictures(2, seed=1))
+        kernels = [kernel.value for kernel in judge.kernels]
+        with tf.GradientTape(persistent=True) as tape:
+            hinge, fooled = judge.hinge(truth, pictures), judge.fooled(pictures)
+        assert tape.gradient(hinge, pictures) is None
+        assert all(gradient is None for gradient in tape.gradient(fooled, kernels))
+        assert np.abs(tape.gradient(fooled, pictures)).max() > 0
+        assert all(np.abs(gradient).max() > 0 for gradient in tape.gradient(hinge, kernels))
+
+    def test_it_learns_beside_the_decoder(self):
+        layers = [keras.layers.UpSampling2D(2), keras.layers.Conv2D(3, 3, padding="same")]
+        model = DecoderTraining(keras.Sequential([keras.Input((8, 8, 3)), *layers]), adversarial_weight=0.01)
+        model.compile(keras.optimizers.Adam(1e-3))
+        batch = {"latents": np.zeros((4, 8, 8, 3), "float32"), "pictures": some_pictures()}
+        before = array(model.discriminator.kernels[0])
+        losses = [model.train_on_batch(batch, return_dict=True)["loss"] for _ in range(8)]
+        assert losses[-1] < losses[0] and np.abs(array(model.discriminator.kernels[0]) - before).max() > 1e-3
+
+
+class TestRows:
+    def test_filling_goes_on_where_it_was_interrupted(self, tmp_path):
+        path, starts = tmp_path / "numbers.npy", []
+
+        def chunks(start):
+            starts.append(start)
+            for row in range(start, 6, 2):
+                if row == 4 and len(starts) == 1:
+                    raise KeyboardInterrupt
+                yield np.arange(row, row + 2)[:, None]
+
+        with pytest.raises(KeyboardInterrupt):
+            filled_array(path, (6, 1), "int32", chunks)
+        assert not path.exists()
+        for _ in range(2):
+            np.testing.assert_array_equal(filled_array(path, (6, 1), "int32", chunks)[:, 0], np.arange(6))
+        assert starts == [0, 4] and [entry.name for entry in tmp_path.iterdir()] == ["numbers.npy"]
+
+    def test_an_array_of_other_options_is_refused(self, tmp_path):
+        filled_array(tmp_path / "a.npy", (2,), "int32", lambda start: [np.zeros(2)])
+        with pytest.raises(ValueError, match="remove it"):
+            filled_array(tmp_path / "a.npy", (3,), "int32", None)
+
+
+class TestCorpus:
+    def test_every_class_stands_equally_often_in_every_setting(self):
+        scenes = corpus.make_scenes(2 * corpus.CHUNK, seed=3)
+        rows = [labels(scene) for scene in scenes]
+        pairs = collections.Counter((row["class_noun"], row["setting"]) for row in rows)
+        assert len(pairs) == len(ATTRIBUTES["class_noun"]) * len(ATTRIBUTES["setting"])
+        assert set(pairs.values()) == {2}
+        assert scenes[: corpus.CHUNK] == corpus.make_scenes(corpus.CHUNK, seed=3)
+        assert scenes[: corpus.CHUNK] != corpus.make_scenes(corpus.CHUNK, seed=4)
+
+    def test_captions_name_all_rare_identifiers(self):
+        scenes = corpus.make_scenes(corpus.CHUNK, seed=0) * 10
+        captions = [text for row in corpus.captions_of(scenes, 0, 2) for text in row]
+        named = [word for text in captions for word in text.split() if word in vocabulary.identifiers_of(2)]
+        assert set(named) == set(vocabulary.identifiers_of(2)) and len(set(named)) >= 30
+        assert 0.03 < len(named) / len(captions) < 0.05
+
+    def test_crops_are_parts_of_pictures(self):
+        pictures = np.random.default_rng(0).integers(256, size=(3, 128, 128, 3), dtype="uint8")
+        crops = pick_crops({"pictures": pictures}, np.array([2, 0]), np.random.default_rng(1))
+        (y, x), *_ = np.random.default_rng(1).integers(65, size=(2, 2))
+        assert crops.shape == (2, 64, 64, 3)
+        np.testing.assert_array_equal(crops[0], to_float(pictures[2, y : y + 64, x : x + 64]))
+
+
+def test_more_identifiers_leave_the_other_words_as_they_are(tmp_path):
+    old, new = (SimpleTokenizer(bpe_path=str(written(tmp_path, generation))) for generation in (1, 2))
+    for word in vocabulary.WORDS + vocabulary.RARE_IDENTIFIERS:
+        assert old.encode(word)[1:-1] == new.encode(word)[1:-1] and len(new.encode(word)) == 3
+    ids = {new.encode(word)[1] for word in vocabulary.identifiers_of(2) if len(new.encode(word)) == 3}
+    assert len(ids) == len(vocabulary.identifiers_of(2))
+
+
+def written(folder, generation):
+    path = folder / f"{generation}.txt.gz"
+    path.write_bytes(vocabulary.vocabulary_bytes(generation))
+    return path
+
+
+class TestSizes:
+    def test_latents_are_as_large_as_at_64_pixels(self):
+        first, second = (tiny_world_config(1211, generation) for generation in (1, 2))
+        assert [config.image_size[0] for config in (first, second)] == list(SIDES.values()) == [64, 128]
+        assert first.latent_size == second.latent_size == (16, 16)
+        assert second.unet.latent_channels == second.autoencoder.latent_channels == 16
+
+    def test_judge_of_128_pixels(self):
+        model = build_judge_model(image_size=128)
+        assert model.input_shape == (None, 128, 128, 3) and model.count_params() < 600_000
+        assert model.output["setting"].shape == (None, 12)
+
+
+def test_normalized_latents_have_mean_0_and_variance_1():
+    encoder, decoder = build_image_encoder(SMALL), build_decoder(SMALL)
+    pictures = some_pictures(8)
+    moments = array(encoder(pictures))
+    before = array(decoder(moments[..., :3]))
+    normalize_latents(encoder, decoder, moments[..., :3].mean((0, 1, 2)), moments[..., :3].std((0, 1, 2)))
+    means = array(encoder(pictures))[..., :3]
+    np.testing.assert_allclose(means.mean((0, 1, 2)), 0.0, atol=1e-4)
+    np.testing.assert_allclose(means.std((0, 1, 2)), 1.0, rtol=1e-3)
+    np.testing.assert_allclose(array(decoder(means)), before, atol=1e-3)
+
+
+class OnePart(keras.Model):
+    """The least that trains as an autoencoder does: one part, and noise of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = keras.Sequential([keras.Input((2, 2, 3)), keras.layers.Dense(3)], name="part")
+        self.seed_generator = keras.random.SeedGenerator(5)
+
+    def call(self, x):
+        return self.part(x + keras.random.normal(keras.ops.shape(x), seed=self.seed_generator))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return keras.ops.mean(keras.ops.square(y_pred - x))
+
+
+def test_noise_of_the_latents_is_in_proportion_to_them():
+    """An encoder that says its input with hardly any variance, and a decoder that says its latents."""
+    pictures = 5.0 * some_pictures(8, 32)
+    x, latents = keras.Input((None, None, 3)), keras.Input((None, None, 3))
+    encoder = keras.Model(x, keras.ops.concatenate([x, -25.0 + 0.0 * x], axis=-1))
+    model = AutoencoderTraining(encoder, keras.Model(latents, 1.0 * latents))
+    error = array(model(pictures)["pictures"]) - pictures
+    np.testing.assert_allclose(error.std((0, 1, 2)), 0.03 * pictures.std((0, 1, 2)), rtol=0.05)
+
+
+class TestFit:
+    """Two epochs in one go, and two that are killed after the first: the same weights."""
+
+    @pytest.fixture(autouse=True)
+    def short_epochs(self, monkeypatch):
+        monkeypatch.setattr(fitting, "EPOCH_STEPS", 3)
+
+    def train(self, folder, watch=None):
+        keras.utils.set_random_seed(0)
+        model = OnePart()
+        batches = fitting.Batches({"x": some_pictures(8, 2)}, 4, 0, lambda arrays, rows, rng: arrays["x"][rows])
+        fitting.fit(model, batches, 6, 1e-2, folder, ema=0.5, warmup=2, watch=watch)
+        return [array(variable) for variable in model.part.weights]
+
+    def test_a_killed_training_goes_on(self, tmp_path):
+        whole = self.train(tmp_path / "whole")
+
+        def kill(epochs, figures):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            self.train(tmp_path / "killed", kill)
+        seen = []
+
+        def watch(epochs, figures):
+            assert figures["loss"] > 0
+            seen.append(epochs)
+
+        resumed = self.train(tmp_path / "killed", watch)
+        assert seen == [2]
+        for one, other in zip(whole, resumed, strict=True):
+            np.testing.assert_array_equal(one, other)
+        finished = self.train(tmp_path / "killed", watch)
+        assert seen == [2]
+        for one, other in zip(resumed, finished, strict=True):
+            np.testing.assert_array_equal(one, other)
+        rows = (tmp_path / "killed" / "log.csv").read_text().splitlines()
+        assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1"]
