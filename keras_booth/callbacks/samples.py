@@ -4,8 +4,8 @@ import pathlib
 import sys
 
 from keras_booth.callbacks.steps import StepCallback
-from keras_booth.dreambooth.optimizers.ending import averaged
-from keras_booth.figures.sheets import image_grid
+from keras_booth.dreambooth import averaged
+from keras_booth.figures import image_grid
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
 from keras_booth.tools.progress import progress_bar

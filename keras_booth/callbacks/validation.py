@@ -8,8 +8,7 @@ from keras_booth.bases import Compiled
 from keras_booth.callbacks.csv_log import CsvLog
 from keras_booth.callbacks.steps import LOSSES, StepCallback
 from keras_booth.data import photo_dataset
-from keras_booth.dreambooth.loss import squared_error
-from keras_booth.dreambooth.optimizers.ending import averaged
+from keras_booth.dreambooth import averaged, squared_error
 
 PICTURES = 8
 TIMESTEPS = 4

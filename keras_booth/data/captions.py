@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_booth.data.errors import PhotoError
 from keras_booth.tools.files import read_text
+from keras_booth.tools.wording import names, plural
 
 logger = logging.getLogger("keras_booth")
 
@@ -182,14 +183,3 @@ def read_line(line, where):
         raise PhotoError(
             f'A line must look like {{"file_name": "1.jpg", "text": "a photo of sks dog"}}. Received: {where}'
         ) from error
-
-
-def names(paths, limit=8):
-    """The names of files, the first ones of many."""
-    shown = ", ".join(path.name if isinstance(path, Path) else path for path in paths[:limit])
-    return shown if len(paths) <= limit else f"{shown} and {len(paths) - limit} more"
-
-
-def plural(items, one, several):
-    """The word for as many items."""
-    return one if len(items) == 1 else several

@@ -5,9 +5,10 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_booth.data.captions import caption_files, names, read_captions
+from keras_booth.data.captions import caption_files, read_captions
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.reading.photographs import find_photos
+from keras_booth.tools.wording import names
 
 logger = logging.getLogger("keras_booth")
 

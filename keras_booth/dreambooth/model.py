@@ -4,7 +4,7 @@ import keras
 from keras import ops
 from keras.optimizers import LossScaleOptimizer
 
-from keras_booth.bases import BaseRequest, TextToImage, default_policy, export_base, load_base, prefers_jit
+from keras_booth.bases import BaseRequest, TextToImage, export_base, load_base
 from keras_booth.diffusion import snr_weights
 from keras_booth.dreambooth.archived import Archived
 from keras_booth.dreambooth.batches import Batches
@@ -18,8 +18,10 @@ from keras_booth.dreambooth.optimizers.fused import fuse_updates
 from keras_booth.dreambooth.optimizers.rates import give_two_rates
 from keras_booth.dreambooth.subject import Fixed, Subject, check_names
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.machine import prefers_jit
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed
+from keras_booth.tools.settings import default_policy
 
 
 class Untracked:

@@ -6,8 +6,7 @@ import itertools
 import numpy as np
 from PIL import Image
 
-from keras_booth.tiny_world.judge import Judge
-from keras_booth.tiny_world.scenes import ATTRIBUTES, Look, Scene, caption, random_scene, render
+from keras_booth.tiny_world import ATTRIBUTES, Judge, Look, Scene, caption, random_scene, render
 
 IDENTITY = ("class_noun", "main_color", "second_color", "pattern", "accessory")
 VARIETY = ("main_color", "second_color", "pattern", "accessory")

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 from safetensors.numpy import load_file, save_file
 
-from keras_booth.bases.tiny_world import IMAGE_SIZE
+from keras_booth.bases import TINY_WORLD_IMAGE_SIZE as IMAGE_SIZE
 from keras_booth.tiny_world.scenes import ATTRIBUTES
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_booth.bases.tiny_world import IMAGE_SIZE
+from keras_booth.bases import TINY_WORLD_IMAGE_SIZE as IMAGE_SIZE
 from keras_booth.tiny_world.art.accessories import draw_accessory
 from keras_booth.tiny_world.art.backdrops import BACKDROPS, draw_backdrop
 from keras_booth.tiny_world.art.canvas import Canvas

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from keras_booth.data.captions import caption_files, names
+from keras_booth.data.captions import caption_files
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.reading.colours import to_srgb
 from keras_booth.data.reading.formats import KINDS, is_photo
 from keras_booth.data.reading.opening import open_picture
+from keras_booth.tools.wording import names
 
 logger = logging.getLogger("keras_booth")
 
