@@ -1,6 +1,7 @@
 """`keras.saving.load_model` knows our classes as soon as `keras_booth` was imported, though their rooms were not."""
 
 import importlib
+from types import ModuleType
 
 import wrapt
 
@@ -8,12 +9,12 @@ import wrapt
 CLASSES = {"keras_booth>DreamBooth": "keras_booth.dreambooth"}
 
 
-def register_when_keras_is_imported():
+def register_when_keras_is_imported() -> None:
     """Put a stand-in for each class into Keras's table: at once if Keras is there, otherwise when it comes."""
     wrapt.register_post_import_hook(register_stand_ins, "keras")
 
 
-def register_stand_ins(_keras):
+def register_stand_ins(_keras: ModuleType) -> None:
     """Put a stand-in for each class into Keras's table, where the class itself is not in it yet.
 
     Imports nothing of ours: the hook runs inside of an import of Keras, which may be inside of one of ours.
@@ -25,7 +26,7 @@ def register_stand_ins(_keras):
         get_custom_objects().setdefault(registered, stand_in(registered.partition(">")[2], room))
 
 
-def stand_in(name, room):
+def stand_in(name: str, room: str) -> type:
     """A class that Keras takes for `name` of `room`, and that makes one of these.
 
     The class itself takes its place in Keras's table when it is imported. Keras still shows the stand-in to what it

@@ -1,5 +1,17 @@
 """A loss that can be read: the same pictures, timesteps and noise every time."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from keras_booth.data import PhotoSet
+from keras_booth.dreambooth import DreamBooth
+from keras_booth.tools.annotations import FilePath
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 import dataclasses
 
 import numpy as np
@@ -14,7 +26,7 @@ PICTURES = 8
 TIMESTEPS = 4
 
 
-def compiled_errors(booth):
+def compiled_errors(booth: DreamBooth) -> Compiled:
     """The error of each sample of a batch, compiled: dict of fixed arrays -> float32 `(batch,)`."""
 
     def errors(batch):
@@ -40,7 +52,7 @@ class ValidationLoss(StepCallback):
         seed: int. Seed of the noise.
     """
 
-    def __init__(self, data, path, every, seed=0):
+    def __init__(self, data: tf.data.Dataset, path: FilePath, every: int, seed: int = 0):
         super().__init__()
         self.samples = [{name: array[0] for name, array in batch.items()} for batch in data.as_numpy_iterator()]
         self.log = CsvLog(path, LOSSES[1:])
@@ -49,21 +61,21 @@ class ValidationLoss(StepCallback):
         self.losses, self.measured_at = {}, None
         self.errors = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         if not self.log.begin(self.start):
             self.measure()
 
-    def on_steps(self, before):
+    def on_steps(self, before: int) -> None:
         if self.passed(before, self.every) and self.step != self.stop:
             self.measure()
 
-    def finish(self):
+    def finish(self) -> None:
         """The last line is always of the model that is saved."""
         if self.step not in self.log.steps():
             self.measure()
 
-    def measure(self):
+    def measure(self) -> None:
         """Measure, remember the losses in `self.losses`, and add a line to the file."""
         self.sync()
         with averaged(self.model):
@@ -71,7 +83,7 @@ class ValidationLoss(StepCallback):
         self.measured_at = self.step
         self.log.add(self.step, self.losses)
 
-    def mean_losses(self):
+    def mean_losses(self) -> dict[str, float]:
         """dict of the mean losses of the fixed samples with the weights as they are."""
         errors = self.errors = self.errors or compiled_errors(self.model)
         found = {False: [], True: []}
@@ -91,7 +103,9 @@ class ValidationLoss(StepCallback):
         }
 
 
-def validation_dataset(booth, photos, prior):
+def validation_dataset(
+    booth: DreamBooth, photos: Sequence[PhotoSet], prior: Sequence[PhotoSet] | None
+) -> tf.data.Dataset:
     """The first pictures of each kind, one after the other and always the same: their centers, not mirrored.
 
     Args:
@@ -104,6 +118,6 @@ def validation_dataset(booth, photos, prior):
     return photo_dataset(*sets, booth, batch_size=1, shuffle=False, cache_latents=True, cache_text=frozen)
 
 
-def as_measured(photos):
+def as_measured(photos: PhotoSet) -> PhotoSet:
     """The first pictures of a `PhotoSet`, always cut in the same way."""
     return dataclasses.replace(photos.first(PICTURES), crop="center", flip=False)

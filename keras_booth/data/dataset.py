@@ -3,6 +3,8 @@
 import math
 import operator
 import os
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -16,23 +18,44 @@ from keras_booth.data.prepared import PreparedPhotos
 from keras_booth.tools.images import to_float
 from keras_booth.tools.seeds import chosen_seed
 
+Source: TypeAlias = str | os.PathLike[str] | PhotoSet
+
+
+class Trainee(Protocol):
+    """What `photo_dataset` asks of the model that is to be trained; a `DreamBooth` is one."""
+
+    @property
+    def instance_prompt(self) -> str:
+        """What photographs of the subject are called."""
+
+    @property
+    def class_prompt(self) -> str:
+        """What class images are called."""
+
+    @property
+    def image_size(self) -> int | tuple[int, int]:
+        """Side, or (height, width), of the pictures in pixels."""
+
+    def tokenize(self, prompts: list[str]) -> np.ndarray:
+        """Prompts -> int array `(len(prompts), length)`."""
+
 
 def photo_dataset(
-    instance,
-    prior,
-    booth,
+    instance: Source | Sequence[Source],
+    prior: Source | Sequence[Source] | None,
+    booth: Trainee,
     *,
-    batch_size=2,
-    prior_ratio=1.0,
-    steps_per_epoch=None,
-    crop="center",
-    flip=False,
-    seed=0,
-    shuffle=True,
-    start_step=0,
-    cache_latents=False,
-    cache_text=False,
-):
+    batch_size: int = 2,
+    prior_ratio: float = 1.0,
+    steps_per_epoch: int | None = None,
+    crop: str = "center",
+    flip: bool = False,
+    seed: int | None = 0,
+    shuffle: bool = True,
+    start_step: int = 0,
+    cache_latents: bool = False,
+    cache_text: bool = False,
+) -> tf.data.Dataset:
     """Makes the dataset that `fit` trains on.
 
     Every element is one dict of arrays:

@@ -9,6 +9,7 @@ It makes the generation of 128 pixels. The weights of 64 pixels that ship until 
 stood here before.
 """
 
+import argparse
 import json
 import shutil
 import time
@@ -345,7 +346,7 @@ RUNNERS = {
 }
 
 
-def run_stages(options):
+def run_stages(options: argparse.Namespace) -> None:
     """Run stages, each of which can be interrupted and run again.
 
     Args:

@@ -3,13 +3,15 @@
 import logging
 import operator
 import secrets
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_booth.tools.errors import InputError
 
 
-def chosen_seed(seed, field="seed", below=None):
+def chosen_seed(seed: int | None, field: str = "seed", below: int | None = None) -> int:
     """A seed to use.
 
     Args:
@@ -35,7 +37,7 @@ def chosen_seed(seed, field="seed", below=None):
     return operator.index(seed)
 
 
-def is_natural(seed):
+def is_natural(seed: Any) -> bool:
     """Whether it is an integer >= 0; NumPy's are."""
     try:
         return not isinstance(seed, bool) and operator.index(seed) >= 0
@@ -43,7 +45,9 @@ def is_natural(seed):
         return False
 
 
-def picture_keys(prompts, count, seed):
+def picture_keys(
+    prompts: int, count: int | None, seed: int | Sequence[int] | np.ndarray | None
+) -> list[tuple[int, int]]:
     """`(seed, index)` of each picture of a call of `generate`."""
     several = isinstance(seed, (list, tuple, range, np.ndarray)) and np.ndim(seed) > 0
     seeds = list(seed) if several else [chosen_seed(seed)]

@@ -78,7 +78,7 @@ class TimestepFeatures(keras.layers.Layer):
         return ops.cast(ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1), self.compute_dtype)
 
 
-def build_unet(config, latent_size, max_length, name="unet"):
+def build_unet(config: UNetConfig, latent_size: tuple[int, int], max_length: int, name: str = "unet") -> keras.Model:
     """Build the denoiser.
 
     Weights come in the order of KerasCV's `DiffusionModel`, for whose sizes `UNetConfig()` stands.

@@ -5,6 +5,7 @@ AUTOMATIC1111 and ComfyUI open all of these. A name that stays as it is needs no
 
 import re
 
+from keras_booth.bases.base import StableDiffusionBase
 from keras_booth.bases.formats.names import CLIP_PREFIX, TABLES, sublayers, unet_layers
 from keras_booth.tools.errors import CheckpointError
 
@@ -40,7 +41,7 @@ def original_name(name):
     return None if re.match(LEFT_OUT, name) else name
 
 
-def original_unet_names(base):
+def original_unet_names(base: StableDiffusionBase) -> dict[str, str]:
     """What diffusers calls the layers of a base's UNet, by what the original layout calls them: dict of str."""
     return {
         original: name
