@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-from keras_booth.data import PhotoSet
-from keras_booth.dreambooth import DreamBooth
-from keras_booth.tools.annotations import FilePath
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-import dataclasses
 
 import numpy as np
 
 from keras_booth.bases import Compiled
 from keras_booth.callbacks.csv_log import CsvLog
 from keras_booth.callbacks.steps import LOSSES, StepCallback
-from keras_booth.data import photo_dataset
-from keras_booth.dreambooth import averaged, squared_error
+from keras_booth.data import PhotoSet, photo_dataset
+from keras_booth.dreambooth import DreamBooth, averaged, squared_error
+from keras_booth.tools.annotations import FilePath
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 PICTURES = 8
 TIMESTEPS = 4
