@@ -1,12 +1,15 @@
 """Text to pictures with a base."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_booth.bases.base import StableDiffusionBase
 from keras_booth.diffusion import Sampling, guided, sample
+from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.images import to_uint8
 from keras_booth.tools.machine import prefers_jit
@@ -60,7 +63,7 @@ class Compiled(keras.Model):
         parts: list of the `keras.Model`s that it calls. Their live weights are used; nothing is copied.
     """
 
-    def __init__(self, function, parts):
+    def __init__(self, function: Callable[[dict[str, Tensor]], Tensor], parts: Sequence[keras.Model]):
         super().__init__(dtype="float32", autocast=False)
         self.function = function
         # Tracked as layers, so that their variables reach JAX's compiled function as arguments.
@@ -68,7 +71,7 @@ class Compiled(keras.Model):
         # Keras's own default is XLA, also where it is slower.
         self.jit_compile = prefers_jit()
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """The function's value."""
         return self.function(inputs)
 
@@ -80,11 +83,11 @@ class TextToImage:
         base: `StableDiffusionBase`. Its live weights are used; nothing is copied.
     """
 
-    def __init__(self, base):
+    def __init__(self, base: StableDiffusionBase):
         self.base = base
         self.clear()
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget what was compiled, because what it calls has changed."""
         base = self.base
         self.loops = {}
@@ -92,7 +95,7 @@ class TextToImage:
         self.encoder = Compiled(encode, [base.text_encoder])
         self.decoder = Compiled(lambda inputs: base.decode(inputs["latents"]), [base.decoder])
 
-    def encode(self, prompts):
+    def encode(self, prompts: Sequence[str]) -> np.ndarray:
         """Text embeddings of some prompts, each of which is encoded once, by itself.
 
         Args:
@@ -107,13 +110,13 @@ class TextToImage:
         }
         return np.stack([found[prompt] for prompt in prompts])
 
-    def decode(self, latents):
+    def decode(self, latents: np.ndarray) -> np.ndarray:
         """Scaled latents -> uint8 pictures `(batch, H, W, 3)`, few at a time."""
         height, width = self.base.config.image_size
         slices = max(1, DECODED_PIXELS // (height * width))
         return to_uint8(in_slices(self.decoder.predict_on_batch, {"latents": latents}, min(slices, len(latents))))
 
-    def sample(self, inputs, settings):
+    def sample(self, inputs: dict[str, np.ndarray], settings: DrawSettings) -> np.ndarray:
         """The sampling loop on one batch; see `loop`."""
         first = settings.sampling.left_out(self.base.schedule, settings.strength) if "clean" in inputs else 0
         key = (settings.sampling, first, frozenset(inputs), self.base.merged_tokens)
@@ -121,7 +124,7 @@ class TextToImage:
             self.loops[key] = Compiled(self.loop(settings.sampling, first), [self.base.unet])
         return np.asarray(self.loops[key].predict_on_batch(inputs))
 
-    def loop(self, sampling, first=0):
+    def loop(self, sampling: Sampling, first: int = 0) -> Callable[[dict[str, Tensor]], Tensor]:
         """The whole loop, without its first steps, as a function of a dict of arrays, each with a leading batch axis.
 
         `noise` and `context`, text embeddings; by choice `negative`, text embeddings, with `guidance_scale`
@@ -159,7 +162,16 @@ class TextToImage:
 
         return run
 
-    def draw(self, prompts, keys, settings, *, clean=None, batch_size=8, on_batch=None):
+    def draw(
+        self,
+        prompts: Sequence[str],
+        keys: Sequence[tuple[int, int]],
+        settings: DrawSettings,
+        *,
+        clean: np.ndarray | None = None,
+        batch_size: int = 8,
+        on_batch: Callable[[int], object] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw one picture for each prompt.
 
         Args:
@@ -195,7 +207,7 @@ class TextToImage:
                 on_batch(first + wanted)
         return np.concatenate(pictures), np.concatenate(latents)
 
-    def inputs(self, keys, settings):
+    def inputs(self, keys: Sequence[tuple[int, int]], settings: DrawSettings) -> dict[str, np.ndarray]:
         """What is drawn at random for some pictures, and the guidance: dict of float32 arrays."""
         shape, steps = self.base.latent_shape, settings.sampling.steps
         # Each picture has a random stream of its own, so that it does not depend on the batch it is drawn in.

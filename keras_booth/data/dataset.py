@@ -20,6 +20,8 @@ not change the training that follows.
 import math
 import operator
 import os
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -34,24 +36,44 @@ from keras_booth.tools.images import to_float
 from keras_booth.tools.seeds import chosen_seed
 
 STREAMS = INSTANCE, PRIOR
+Source: TypeAlias = str | os.PathLike[str] | PhotoSet
+
+
+class Trainee(Protocol):
+    """What `photo_dataset` asks of the model that is to be trained; a `DreamBooth` is one."""
+
+    @property
+    def instance_prompt(self) -> str:
+        """What photographs of the subject are called."""
+
+    @property
+    def class_prompt(self) -> str:
+        """What class images are called."""
+
+    @property
+    def image_size(self) -> int | tuple[int, int]:
+        """Side, or (height, width), of the pictures in pixels."""
+
+    def tokenize(self, prompts: list[str]) -> np.ndarray:
+        """Prompts -> int array `(len(prompts), length)`."""
 
 
 def photo_dataset(
-    instance,
-    prior,
-    booth,
+    instance: Source | Sequence[Source],
+    prior: Source | Sequence[Source] | None,
+    booth: Trainee,
     *,
-    batch_size=2,
-    prior_ratio=1.0,
-    steps_per_epoch=None,
-    crop="center",
-    flip=False,
-    seed=0,
-    shuffle=True,
-    start_step=0,
-    cache_latents=False,
-    cache_text=False,
-):
+    batch_size: int = 2,
+    prior_ratio: float = 1.0,
+    steps_per_epoch: int | None = None,
+    crop: str = "center",
+    flip: bool = False,
+    seed: int | None = 0,
+    shuffle: bool = True,
+    start_step: int = 0,
+    cache_latents: bool = False,
+    cache_text: bool = False,
+) -> tf.data.Dataset:
     """Makes the dataset that `fit` trains on, of batches as `keras_booth.data.dataset` describes them.
 
     All photographs are opened once, here; nothing can turn out broken later.
@@ -70,7 +92,7 @@ def photo_dataset(
         flip: bool, whether to mirror each image with probability one half. Of both a `PhotoSet` may bring its own.
         seed: int >= 0 of order, crop and flip; `None` for any, which is logged.
         shuffle: bool, whether to shuffle each stream anew each time it begins again.
-        start_step: int, steps to skip: the first element is the one at this step of the run.
+        start_step: int, steps to skip; the first element is that of this step of the run.
         cache_latents: bool, whether to send all images through the frozen image encoder now; see `EncodedPhotos`.
         cache_text: bool, whether to send all prompts through the text encoder now; for a frozen one only.
 
@@ -83,7 +105,6 @@ def photo_dataset(
     Example:
 
     >>> data = photo_dataset("photos/my_dog", "photos/dogs", booth, batch_size=4)
-    >>> booth.fit(data, epochs=4)
     """
     batch_size = _check_int("batch_size", batch_size, minimum=1)
     seed = _check_int("seed", chosen_seed(None) if seed is None else seed, minimum=0)

@@ -1,11 +1,17 @@
 """What a DreamBooth model can draw."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_booth.bases import DrawSettings
+from keras_booth.data import PhotoSet
 from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth.prior.drawing import draw_class_images
+from keras_booth.tools.annotations import FilePath, Prompts
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.images import to_float
 from keras_booth.tools.prompts import prompt_list
@@ -17,17 +23,17 @@ class Draws:
 
     def class_images(
         self,
-        count=200,
+        count: int = 200,
         *,
-        prompt=None,
-        folder=None,
-        seed=0,
-        batch_size=8,
-        steps=None,
-        guidance_scale=None,
-        sampler=None,
-        progress=True,
-    ):
+        prompt: str | None = None,
+        folder: FilePath | None = None,
+        seed: int = 0,
+        batch_size: int = 8,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        sampler: str | Sampling | None = None,
+        progress: bool = True,
+    ) -> PhotoSet:
         """Class images of the base, drawn once and found again by later runs (arXiv:2208.12242, section 3.2).
 
         Drawing that was interrupted, even killed, goes on where it was, and ends with the same files. Images that were
@@ -68,20 +74,20 @@ class Draws:
 
     def generate(
         self,
-        prompt,
-        count=None,
+        prompt: Prompts,
+        count: int | None = None,
         *,
-        seed=0,
-        steps=None,
-        guidance_scale=None,
-        guidance_rescale=0.0,
-        negative_prompt="",
-        sampler=None,
-        image=None,
-        strength=0.8,
-        batch_size=8,
-        on_batch=None,
-    ):
+        seed: int | Sequence[int] | np.ndarray | None = 0,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float = 0.0,
+        negative_prompt: str = "",
+        sampler: str | Sampling | None = None,
+        image: ArrayLike | None = None,
+        strength: float = 0.8,
+        batch_size: int = 8,
+        on_batch: Callable[[int], object] | None = None,
+    ) -> np.ndarray:
         """Draw pictures.
 
         Args:
@@ -118,7 +124,15 @@ class Draws:
         rows = [text for text in prompts for _ in range(len(keys) // len(prompts))]
         return self.draw(rows, keys, settings, image=image, batch_size=batch_size, on_batch=on_batch)[0]
 
-    def draw(self, prompts, keys, settings, *, image=None, **options):
+    def draw(
+        self,
+        prompts: Sequence[str],
+        keys: Sequence[tuple[int, int]],
+        settings: DrawSettings,
+        *,
+        image: ArrayLike | None = None,
+        **options: Any,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw one picture for each prompt, with all details given.
 
         Args:
@@ -135,7 +149,13 @@ class Draws:
             clean = None if image is None else np.repeat(self._encode_picture(image), len(prompts), axis=0)
             return self._parts.text_to_image.draw(prompts, keys, settings, clean=clean, **options)
 
-    def draw_settings(self, steps=None, guidance_scale=None, sampler=None, **options):
+    def draw_settings(
+        self,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        sampler: str | Sampling | None = None,
+        **options: Any,
+    ) -> DrawSettings:
         """A `DrawSettings`, with what is left open taken from the base."""
         config = self.base.config
         if isinstance(sampler, Sampling):

@@ -1,11 +1,13 @@
 """Whether a DreamBooth model is still the base that it was made of, which a saved file must say, too."""
 
 import logging
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_booth.dreambooth.optimizers.ending import steps_of
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 
 KEY = "history"  # among the model's own variables in a file
@@ -30,7 +32,7 @@ class History:
     """Methods of `DreamBooth`; kept here because they are one concept. They keep `past` of `_parts`."""
 
     @property
-    def trained_steps(self):
+    def trained_steps(self) -> int:
         """int: training steps (batches) that made the weights what they are, also before saving and loading."""
         past = self._parts.past
         return past.steps + self._iterations() - past.counted
@@ -39,12 +41,12 @@ class History:
         optimizer = getattr(self, "optimizer", None)
         return self._parts.past.counted if optimizer is None else steps_of(optimizer)
 
-    def count_steps(self):
+    def count_steps(self) -> None:
         """Count on from what the optimizer has counted, whatever becomes of it."""
         past = self._parts.past
         past.steps, past.counted = self.trained_steps, self._iterations()
 
-    def require_base(self):
+    def require_base(self) -> None:
         """Raises an `InputError` if the model draws as it was trained, and warns where that is not known."""
         past = self._parts.past
         adapters = self.adapters
@@ -66,12 +68,12 @@ class History:
                 advice,
             )
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Any) -> None:
         """`keras.Model.set_weights`: whose weights they are is not known then."""
         super().set_weights(weights)
         self._parts.past.known = False
 
-    def load_weights(self, filepath, *args, **kwargs):
+    def load_weights(self, filepath: FilePath, *args: Any, **kwargs: Any) -> None:
         """`keras.Model.load_weights`; the file says how long the weights were trained."""
         super().load_weights(filepath, *args, **kwargs)
         # The optimizer's state may have been in the file, too, and may have fitted.

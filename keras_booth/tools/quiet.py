@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from keras_booth.tools.backend import keras_json, require_backend
 from keras_booth.tools.errors import InputError, sentence
@@ -13,7 +14,7 @@ QUIET = ("2", "3")  # of `TF_CPP_MIN_LOG_LEVEL`: errors alone, and not even thos
 
 
 @contextlib.contextmanager
-def quiet_import():
+def quiet_import() -> Iterator[None]:
     """Loads Keras for a command, and settles what is the process's; the block does the other imports.
 
     Silences what TensorFlow's C++ side writes to stderr while it is imported, and its notices afterwards.
@@ -49,7 +50,7 @@ def quiet_import():
             os.close(stderr)
 
 
-def import_keras():
+def import_keras() -> None:
     """Loads Keras with its own settings, and has the process keep the memory that is freed.
 
     The settings of a `keras.json` that was written for another project would change what a command draws. Half

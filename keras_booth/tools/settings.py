@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Iterator
 
 import keras
 
@@ -9,7 +10,7 @@ import keras
 BUILDING = threading.RLock()
 
 
-def default_policy():
+def default_policy() -> str:
     """Name of the dtype policy that is meant where none is said: the global one, if somebody set it.
 
     One that only follows `floatx`, which a `keras.json` may say, is not: bases are float32 by default.
@@ -19,7 +20,7 @@ def default_policy():
 
 
 @contextlib.contextmanager
-def channels_last():
+def channels_last() -> Iterator[None]:
     """Layers that are made inside have their channels last, whatever Keras's global setting."""
     with BUILDING:
         before = keras.config.image_data_format()

@@ -9,8 +9,7 @@ import pathlib
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from keras_booth.data import read_photo
-from keras_booth.data.geometry import center_crop, resize_short_side
+from keras_booth.data import center_crop, read_photo, resize_short_side
 from keras_booth.dreambooth import DreamBooth, load
 from keras_booth.figures import image_grid, image_matrix, rows_of
 from keras_booth.tools.errors import require, require_guidance

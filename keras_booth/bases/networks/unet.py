@@ -87,7 +87,7 @@ def embed_timesteps(timesteps, config):
     return keras.layers.Dense(width)(embedding)
 
 
-def build_unet(config, latent_size, max_length, name="unet"):
+def build_unet(config: UNetConfig, latent_size: tuple[int, int], max_length: int, name: str = "unet") -> keras.Model:
     """Build the denoiser.
 
     Weights come in the order of KerasCV's `DiffusionModel`, for whose sizes `UNetConfig()` stands.

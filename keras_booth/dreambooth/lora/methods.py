@@ -1,10 +1,12 @@
 """What a DreamBooth model can do with LoRA."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 from keras_booth.bases import named_layers
 from keras_booth.dreambooth.lora.adapters import Adapters, LoraConfig
 from keras_booth.dreambooth.lora.files import read_lora, write_lora
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 
 
@@ -15,11 +17,11 @@ class Adapted:
     """
 
     @property
-    def adapters(self):
+    def adapters(self) -> Adapters | None:
         """The model's `Adapters`, or `None`."""
         return self._parts.adapters
 
-    def add_lora(self, config=None):
+    def add_lora(self, config: LoraConfig | dict[str, tuple[int, float]] | None = None) -> None:
         """Freeze the model and give it low-rank matrices, which are then all that trains.
 
         Args:
@@ -50,7 +52,7 @@ class Adapted:
             for variable in model.weights:
                 variable.trainable = id(variable) in matrices
 
-    def load_lora(self, path):
+    def load_lora(self, path: FilePath) -> None:
         """Take LoRA from a file in kohya's, diffusers' or peft's layout.
 
         A model without LoRA gets the layers of the file; a model with LoRA of the same layers and ranks takes the
@@ -83,7 +85,15 @@ class Adapted:
                     f"file {theirs}. Received: {path}"
                 )
 
-    def save_lora(self, path, *, layout="kohya", dtype="float32", subjects=None, prompts=None):
+    def save_lora(
+        self,
+        path: FilePath,
+        *,
+        layout: str = "kohya",
+        dtype: str = "float32",
+        subjects: Sequence[str] | None = None,
+        prompts: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
         """Write the LoRA alone, a few megabytes, for other programs and for `load_lora`.
 
         AUTOMATIC1111, ComfyUI, Forge and diffusers open it, if the base is a Stable Diffusion; of another base, such as
@@ -104,24 +114,24 @@ class Adapted:
         write_lora(self.adapters.layers, path, self.base.config, layout, dtype, subjects, prompts)
 
     @property
-    def lora_scale(self):
+    def lora_scale(self) -> float:
         """float: what LoRA is weighed by when pictures are drawn. 0 is the base, 1 what was trained."""
         self._require_lora()
         return self.adapters.scale
 
     @lora_scale.setter
-    def lora_scale(self, scale):
+    def lora_scale(self, scale: float):
         self._require_lora()
         self.adapters.scale = scale
         self._parts.text_to_image.clear()
 
-    def merge_lora(self):
+    def merge_lora(self) -> None:
         """Add the matrices to the kernels: pictures are drawn at the speed of the base."""
         self._require_lora()
         self.adapters.merge()
         self._parts.text_to_image.clear()
 
-    def unmerge_lora(self):
+    def unmerge_lora(self) -> None:
         """The inverse of `merge_lora`, up to rounding."""
         self._require_lora()
         self.adapters.merge(False)

@@ -1,7 +1,9 @@
 """What belongs to the end of a training: gradients that are left over, and weights that are averages."""
 
 import contextlib
+from collections.abc import Iterator
 
+import keras
 from keras import ops
 
 
@@ -51,7 +53,7 @@ def steps_of(optimizer):
 
 
 @contextlib.contextmanager
-def averaged(model):
+def averaged(model: keras.Model) -> Iterator[None]:
     """Has a model in training hold the averages of its weights for the time of a block, if its optimizer keeps some.
 
     They are what `fit` leaves at its end, and so what is worth looking at before it.
