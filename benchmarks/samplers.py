@@ -14,6 +14,7 @@ import numpy as np
 import keras_booth
 from keras_booth.diffusion import Sampling
 from keras_booth.evaluation import agreement, base_prompts, load_judge
+from keras_booth.tools.machine import keep_freed_memory
 
 CHOICES = {
     "ddim": {"sampler": "ddim"},
@@ -31,6 +32,7 @@ def main():
     parser.add_argument("--count", type=int, default=64, help="pictures, each with a prompt of its own")
     parser.add_argument("--steps", type=int, nargs="+", default=[6, 8, 10, 15, 25, 50])
     flags = parser.parse_args()
+    keep_freed_memory()
     booth, judge = keras_booth.DreamBooth.from_preset("tiny_world"), load_judge()
     prompts, wanted = base_prompts(flags.count)
     truth = booth.generate(prompts, sampler=Sampling("dpmpp_2m", 200), batch_size=16).astype("float32")

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 import keras_booth
+from keras_booth.tools.machine import keep_freed_memory
 
 
 def seconds(function, repeats):
@@ -31,6 +32,7 @@ def main():
     parser.add_argument("--steps", type=int, default=20, help="repeats of the training step")
     parser.add_argument("--jit", action="store_true", help="the training step through XLA, whatever the default is")
     flags = parser.parse_args()
+    keep_freed_memory()
     booth = keras_booth.DreamBooth.from_preset("tiny_world", weights=None, train_text_encoder=True)
     booth.compile(keras.optimizers.AdamW(1e-4, global_clipnorm=1.0), jit_compile=flags.jit or None)
     rng = np.random.default_rng(0)

@@ -15,6 +15,7 @@ import numpy as np
 from full_size import our_booth
 
 import keras_booth
+from keras_booth.tools.machine import keep_freed_memory
 
 PROMPTS = ["a photo of a dog", "a photo of a cat in the snow"]
 
@@ -82,6 +83,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=5, help="calls of which the median is taken")
     parser.add_argument("--tiny", action="store_true", help="tiny_world alone")
     flags = parser.parse_args()
+    keep_freed_memory()
     ratios = [0.0, *flags.ratios]
     if not flags.tiny:
         seconds = denoising(flags.size, ratios, flags.levels, flags.repeats)

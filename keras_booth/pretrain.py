@@ -46,8 +46,8 @@ def main(argv=None):
     """Parses the flags and runs the stages. See `--help`."""
     flags = make_parser().parse_args(argv)
     with quiet_import():
-        from keras_booth.tiny_world.pretrain import pretrain
-    pretrain(flags)
+        from keras_booth.tiny_world import run_stages
+    run_stages(flags)
 
 
 if __name__ == "__main__":

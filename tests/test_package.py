@@ -1,5 +1,7 @@
-"""What `python -m keras_booth` says, and what a wheel holds."""
+"""What `python -m keras_booth` says, what the package offers, and what a wheel holds."""
 
+import importlib
+import inspect
 import shutil
 import subprocess
 import sys
@@ -36,6 +38,45 @@ class TestMain:
         assert "--dtype" in capsys.readouterr().err
 
 
+ROOMS = ("bases", "callbacks", "data", "diffusion", "dreambooth", "evaluation", "figures", "tiny_world")
+
+
+def functions_of(offered):
+    """A function; or the public methods and properties of a class, those of our own classes that it is made of too."""
+    if inspect.isfunction(offered):
+        return [offered]
+    found = []
+    for kind in offered.__mro__ if inspect.isclass(offered) else ():
+        for name, member in vars(kind).items() if kind.__module__.startswith("keras_booth.") else ():
+            if not name.startswith("_") or name in ("__init__", "__call__"):
+                member = getattr(member, "fget", getattr(member, "__func__", member))
+                # Not those that `dataclass` writes.
+                found += [member] if inspect.isfunction(member) and member.__module__ == kind.__module__ else []
+    return found
+
+
+def unannotated(function):
+    """The parameters of a function that have no annotation, and "return" if its result has none."""
+    signature = inspect.signature(function)
+    names = [name for name, parameter in signature.parameters.items() if parameter.annotation is parameter.empty]
+    result = signature.return_annotation is signature.empty and function.__name__ != "__init__"
+    return [name for name in names if name not in ("self", "cls")] + ["return"] * result
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_a_room_offers_is_annotated(room):
+    module = importlib.import_module(f"keras_booth.{room}")
+    offered = [getattr(module, name) for name in module.__all__]
+    functions = {function for thing in offered for function in functions_of(thing)}
+    assert functions
+    assert {function.__qualname__: unannotated(function) for function in functions if unannotated(function)} == {}
+
+
+def test_every_room_says_what_it_offers():
+    folders = {path.parent.name for path in (ROOT / "keras_booth").glob("*/__init__.py")}
+    assert folders - {"tools", "workflow"} == set(ROOMS)
+
+
 @pytest.mark.large
 def test_a_wheel_holds_configs_and_photographs(tmp_path):
     # Of a copy: setuptools leaves a folder `build` beside what it builds, with files that later wheels would hold.
@@ -54,6 +95,8 @@ def test_a_wheel_holds_configs_and_photographs(tmp_path):
     done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     names = zipfile.ZipFile(wheel).namelist()
     assert any(name.endswith("share/keras_booth/photos/orange_dog/00.jpg") for name in names)
+    # For editors and type checkers.
+    assert {"keras_booth/py.typed", "keras_booth/__init__.pyi"} <= set(names)
     assert done.stdout.splitlines(), done.stderr
     config, folder = map(Path, done.stdout.splitlines())
     assert config.read_text() == (ROOT / "configs" / "quickstart.yaml").read_text()

@@ -78,7 +78,7 @@ def small(name, arguments):
     return [*words, *more]
 
 
-@pytest.mark.huge
+@pytest.mark.large
 def test_commands_run(tmp_path):
     """Every command that needs no network, one after the other in one folder, as a reader would run them."""
     for name in ("configs", "photos"):

@@ -1,35 +1,85 @@
 """Stable Diffusion bases: what a DreamBooth starts from."""
 
-from keras_booth.bases.base import BaseConfig as BaseConfig
-from keras_booth.bases.base import StableDiffusionBase as StableDiffusionBase
-from keras_booth.bases.formats.archive import VOCABULARY_FILE as VOCABULARY_FILE
-from keras_booth.bases.formats.archive import WEIGHTS_FILE as WEIGHTS_FILE
-from keras_booth.bases.formats.archive import read_archive as read_archive
-from keras_booth.bases.formats.export import check_export as check_export
-from keras_booth.bases.formats.export import export_base as export_base
-from keras_booth.bases.formats.names import named_layers as named_layers
-from keras_booth.bases.formats.original.modelspec import model_spec as model_spec
-from keras_booth.bases.formats.original.modelspec import predicts_v as predicts_v
-from keras_booth.bases.formats.original.modelspec import stable_diffusion_version as stable_diffusion_version
-from keras_booth.bases.formats.original.modelspec import warn_of_strangers as warn_of_strangers
-from keras_booth.bases.formats.tensors import Checkpoint as Checkpoint
-from keras_booth.bases.identifiers import rare_identifiers as rare_identifiers
-from keras_booth.bases.identifiers import rarity as rarity
-from keras_booth.bases.knowledge import known_classes as known_classes
-from keras_booth.bases.networks.low_rank import LowRank as LowRank
-from keras_booth.bases.pipeline import Compiled as Compiled
-from keras_booth.bases.pipeline import Drawing as Drawing
-from keras_booth.bases.pipeline import TextToImage as TextToImage
-from keras_booth.bases.presets import PRESETS as PRESETS
-from keras_booth.bases.presets import describe_base as describe_base
-from keras_booth.bases.presets import load_base as load_base
-from keras_booth.bases.request import BaseRequest as BaseRequest
-from keras_booth.bases.sizes import activation_floats as activation_floats
-from keras_booth.bases.sizes import lora_parameters as lora_parameters
-from keras_booth.bases.sizes import shape_of as shape_of
-from keras_booth.bases.tokenizer import Tokenizer as Tokenizer
-from keras_booth.bases.vocabularies import recall as recall
-from keras_booth.bases.vocabularies import remember as remember
-from keras_booth.bases.vocabularies import vocabulary_digest as vocabulary_digest
-from keras_booth.tools.machine import prefers_jit as prefers_jit
-from keras_booth.tools.settings import default_policy as default_policy
+from keras_booth.tools.backend import require_backend
+
+require_backend()
+
+from keras_booth.bases.base import BaseConfig, StableDiffusionBase, global_policy
+from keras_booth.bases.formats.archive import VOCABULARY_FILE, WEIGHTS_FILE, read_archive
+from keras_booth.bases.formats.export import check_export, export_base
+from keras_booth.bases.formats.names import named_layers
+from keras_booth.bases.formats.original.modelspec import (
+    model_spec,
+    predicts_v,
+    stable_diffusion_version,
+    warn_of_strangers,
+)
+from keras_booth.bases.formats.original.shapes import original_unet_names
+from keras_booth.bases.formats.own_weights import load_weights, named_variables, save_weights
+from keras_booth.bases.formats.tensors import Checkpoint, fits, read_json
+from keras_booth.bases.identifiers import rare_identifiers, rarity
+from keras_booth.bases.knowledge import known_classes
+from keras_booth.bases.networks.autoencoder import LOG_VARIANCE, build_decoder, build_image_encoder
+from keras_booth.bases.networks.low_rank import LowRank
+from keras_booth.bases.pipeline import Compiled, DrawSettings, TextToImage
+from keras_booth.bases.presets import PRESETS, describe_base, load_base
+from keras_booth.bases.request import BaseRequest
+from keras_booth.bases.sizes import activation_floats, lora_parameters, shape_of
+from keras_booth.bases.tiny_world import IMAGE_SIZE as TINY_WORLD_IMAGE_SIZE
+from keras_booth.bases.tiny_world import SHIPPED as TINY_WORLD_SHIPPED
+from keras_booth.bases.tiny_world import SIDES as TINY_WORLD_SIDES
+from keras_booth.bases.tiny_world import VOCABULARY as TINY_WORLD_VOCABULARY
+from keras_booth.bases.tiny_world import WEIGHTS as TINY_WORLD_WEIGHTS
+from keras_booth.bases.tiny_world import tiny_world_config
+from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.bases.vocabularies import recall, remember, vocabulary_digest
+
+__all__ = [
+    "BaseConfig",
+    "BaseRequest",
+    "Checkpoint",
+    "Compiled",
+    "DrawSettings",
+    "LOG_VARIANCE",
+    "LowRank",
+    "PRESETS",
+    "StableDiffusionBase",
+    "TINY_WORLD_IMAGE_SIZE",
+    "TINY_WORLD_SHIPPED",
+    "TINY_WORLD_SIDES",
+    "TINY_WORLD_VOCABULARY",
+    "TINY_WORLD_WEIGHTS",
+    "TextToImage",
+    "Tokenizer",
+    "VOCABULARY_FILE",
+    "WEIGHTS_FILE",
+    "activation_floats",
+    "build_decoder",
+    "build_image_encoder",
+    "check_export",
+    "describe_base",
+    "export_base",
+    "fits",
+    "global_policy",
+    "known_classes",
+    "load_base",
+    "load_weights",
+    "lora_parameters",
+    "model_spec",
+    "named_layers",
+    "named_variables",
+    "original_unet_names",
+    "predicts_v",
+    "rare_identifiers",
+    "rarity",
+    "read_archive",
+    "read_json",
+    "recall",
+    "remember",
+    "save_weights",
+    "shape_of",
+    "stable_diffusion_version",
+    "tiny_world_config",
+    "vocabulary_digest",
+    "warn_of_strangers",
+]

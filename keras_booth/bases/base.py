@@ -1,7 +1,11 @@
 """The one interface of a Stable Diffusion model: what everything above `bases/` sees."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 from keras import ops
@@ -12,9 +16,10 @@ from keras_booth.bases.networks.corrections import GradientCheckpointing, Spatia
 from keras_booth.bases.networks.text_encoder import TextEncoderConfig, build_text_encoder
 from keras_booth.bases.networks.unet import UNetConfig, build_unet
 from keras_booth.bases.parking import Parked
+from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.diffusion import NoiseSchedule
+from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.machine import keep_freed_memory
 from keras_booth.tools.settings import channels_last, default_policy
 
 
@@ -54,24 +59,24 @@ class BaseConfig:
             )
 
     @property
-    def latent_size(self):
+    def latent_size(self) -> tuple[int, int]:
         """(height, width) of the latents."""
         return tuple(side // self.autoencoder.factor for side in self.image_size)
 
-    def with_image_size(self, image_size):
+    def with_image_size(self, image_size: int | tuple[int, int]) -> BaseConfig:
         """The same base for pictures of another size."""
         return dataclasses.replace(self, image_size=image_size)
 
-    def named(self, name):
+    def named(self, name: str) -> BaseConfig:
         """The same base under another name."""
         return dataclasses.replace(self, name=name)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """A JSON-serializable dict for `from_dict`."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, config):
+    def from_dict(cls, config: dict[str, Any]) -> BaseConfig:
         """The inverse of `to_dict`."""
         parts = {
             "text_encoder": TextEncoderConfig,
@@ -83,7 +88,7 @@ class BaseConfig:
 
 
 @contextlib.contextmanager
-def global_policy(policy):
+def global_policy(policy: str | keras.DTypePolicy) -> Iterator[None]:
     """KerasCV's blocks give their sublayers no dtype: only the global policy while they are built counts."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
@@ -108,14 +113,13 @@ class StableDiffusionBase:
         fine_tuned: bool. Whether its weights come from a model that was fine-tuned here, so that it is no original.
     """
 
-    def __init__(self, config, tokenizer=None, dtype=None):
+    def __init__(self, config: BaseConfig, tokenizer: Tokenizer | None = None, dtype: str | None = None):
         self.config = config
         self.tokenizer = tokenizer
         self.schedule = config.schedule
         self.merged_tokens = (0.0, 0)
         self.fine_tuned = False
         self._parked, self.away = None, ()
-        keep_freed_memory()
         with channels_last(), global_policy(dtype or default_policy()):
             self.text_encoder = build_text_encoder(config.text_encoder)
             self.unet = build_unet(config.unet, config.latent_size, config.text_encoder.max_length)
@@ -124,7 +128,7 @@ class StableDiffusionBase:
             self.decoder = build_decoder(config.autoencoder)
 
     @property
-    def tokenizer(self):
+    def tokenizer(self) -> Tokenizer:
         """`Tokenizer`.
 
         Raises:
@@ -138,25 +142,25 @@ class StableDiffusionBase:
         return self._tokenizer
 
     @tokenizer.setter
-    def tokenizer(self, tokenizer):
+    def tokenizer(self, tokenizer: Tokenizer | None):
         self._tokenizer = tokenizer
 
     @property
-    def has_tokenizer(self):
+    def has_tokenizer(self) -> bool:
         """bool."""
         return self._tokenizer is not None
 
     @property
-    def latent_shape(self):
+    def latent_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the latents of one picture."""
         return (*self.config.latent_size, self.config.unet.latent_channels)
 
     @property
-    def components(self):
+    def components(self) -> dict[str, keras.Model]:
         """dict of the four `keras.Model`s by name."""
         return {name: getattr(self, name) for name in ("text_encoder", "unet", "image_encoder", "decoder")}
 
-    def park(self, *names):
+    def park(self, *names: str) -> None:
         """Have components that are not trained wait in a file; `present` brings them back for a while.
 
         Args:
@@ -168,7 +172,7 @@ class StableDiffusionBase:
         self.away = names
 
     @contextlib.contextmanager
-    def present(self):
+    def present(self) -> Iterator[None]:
         """All components in memory for a while."""
         parked, self._parked = self._parked, None
         if parked is not None:
@@ -180,7 +184,7 @@ class StableDiffusionBase:
                 parked.leave()
                 self._parked = parked
 
-    def checkpoint_gradients(self, wanted=True):
+    def checkpoint_gradients(self, wanted: bool = True) -> None:
         """Have the blocks of UNet and text encoder keep their inputs only, and compute the rest again in the backward
         pass: less memory, more time, the same gradients. Takes effect where a step is compiled afterwards."""
         for model in (self.unet, self.text_encoder):
@@ -188,7 +192,7 @@ class StableDiffusionBase:
                 if isinstance(layer, GradientCheckpointing):
                     layer.forgets = bool(wanted)
 
-    def merge_tokens(self, ratio, levels=1):
+    def merge_tokens(self, ratio: float, levels: int = 1) -> None:
         """Have the UNet's self-attention see similar tokens as one (ToMe-SD, arXiv:2303.17604): fewer scores to compute
         and to keep, and other pictures, the more so the more is merged. Weights stay as they are; the setting is not
         saved with them (`DreamBooth` saves it). Takes effect where a step or a sampler is compiled afterwards.
@@ -208,7 +212,7 @@ class StableDiffusionBase:
                 layer.merge_tokens(ratio if chosen else 0)
         self.merged_tokens = (float(ratio), levels) if ratio else (0.0, 0)
 
-    def moments(self, pictures):
+    def moments(self, pictures: Tensor) -> Tensor:
         """Pictures -> moments of the posterior, unscaled.
 
         Args:
@@ -219,7 +223,7 @@ class StableDiffusionBase:
         """
         return self.image_encoder(pictures, training=False)
 
-    def sample_posterior(self, moments, noise=None):
+    def sample_posterior(self, moments: Tensor, noise: Tensor | None = None) -> Tensor:
         """Moments -> scaled latents.
 
         Args:
@@ -235,7 +239,7 @@ class StableDiffusionBase:
             mean = mean + ops.exp(0.5 * ops.clip(log_variance, *LOG_VARIANCE)) * noise
         return mean * self.config.latent_scale
 
-    def moments_of(self, latents):
+    def moments_of(self, latents: Tensor) -> Tensor:
         """Scaled latents -> moments of a posterior that is nothing but them: the inverse of `sample_posterior`.
 
         Args:
@@ -257,10 +261,10 @@ class StableDiffusionBase:
         mean = latents / self.config.latent_scale
         return ops.concatenate([mean, ops.full_like(mean, LOG_VARIANCE[0])], axis=-1)
 
-    def encode(self, pictures, noise=None):
+    def encode(self, pictures: Tensor, noise: Tensor | None = None) -> Tensor:
         """Pictures -> scaled latents: `sample_posterior` of `moments`."""
         return self.sample_posterior(self.moments(pictures), noise)
 
-    def decode(self, latents):
+    def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents -> float32 pictures `(batch, H, W, 3)` in `[-1, 1]`."""
         return ops.clip(self.decoder(latents / self.config.latent_scale, training=False), -1.0, 1.0)

@@ -2,6 +2,8 @@
 
 import re
 
+from keras_booth.bases.tokenizer import Tokenizer
+
 # Merges come in the order of their frequency, so late tokens are rare ones.
 RARE_SHARE = 0.6
 SHAPE = re.compile(r"[a-z]{3}</w>")
@@ -9,7 +11,7 @@ SHAPE = re.compile(r"[a-z]{3}</w>")
 UNPRONOUNCEABLE = re.compile(r"[^aeiouy]{3}</w>")
 
 
-def rarity(tokenizer, word):
+def rarity(tokenizer: Tokenizer, word: str) -> float | None:
     """How rare a word's token is.
 
     Args:
@@ -23,7 +25,7 @@ def rarity(tokenizer, word):
     return pieces[0] / tokenizer.vocabulary_size if len(pieces) == 1 else None
 
 
-def rare_identifiers(tokenizer, count=5):
+def rare_identifiers(tokenizer: Tokenizer, count: int = 5) -> list[str]:
     """Words of one rare token that mean nothing, the rarest first.
 
     Args:

@@ -1,9 +1,10 @@
 """What a base knows, as far as anybody can tell."""
 
+from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.tiny_world import CLASSES
 
 
-def known_classes(config):
+def known_classes(config: BaseConfig) -> tuple[str, ...] | None:
     """The class nouns of a base.
 
     Args:

@@ -10,37 +10,12 @@ from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import writing
 
 
-class Away(keras.Variable):
-    """A variable whose value waits in a file: who reads it reads the file, who assigns to it writes the file.
+class InFile:
+    """What a variable holds in place of its `tf.Variable` while the value waits in a file.
 
-    So whatever Keras or a user does with the weights of a model that is parked (saving, loading, copying), it does
-    with the right ones. A variable turns into this and back, so that what was compiled keeps it.
-    """
-
-    @property
-    def value(self):
-        """The value, read anew each time.
-
-        Raises:
-            InputError: in a function that is being compiled, where it would be kept for good.
-        """
-        import tensorflow as tf
-
-        if not tf.executing_eagerly():
-            raise InputError(f"The weight waits in a file; `base.park()` has it come back. Received: {self.path}")
-        return tf.convert_to_tensor(np.fromfile(self.waits.path, self.waits.dtype).reshape(self.shape))
-
-    def assign(self, value):
-        """Takes a value of the variable's shape, as any variable does."""
-        array = keras.ops.convert_to_numpy(value)
-        if array.shape != tuple(self.shape):
-            raise InputError(f"{self.path} has the shape {tuple(self.shape)}. Received: value of shape {array.shape}")
-        self.waits.write(array.astype(self.waits.dtype))
-        return self.value
-
-
-class Waiting:
-    """The value of one variable in a file.
+    Who reads the variable reads the file, who assigns to it writes the file. So whatever Keras or a user does with the
+    weights of a model that is parked (saving, loading, copying), it does with the right ones. The `tf.Variable` stays
+    what it is, empty, because what was compiled knows it.
 
     Args:
         variable: `keras.Variable`.
@@ -49,7 +24,8 @@ class Waiting:
 
     def __init__(self, variable, path):
         array = keras.ops.convert_to_numpy(variable)
-        self.variable, self.path, self.kind, self.dtype = variable, path, type(variable), array.dtype
+        self.variable, self.path, self.held = variable, path, variable._value
+        self.shape, self.dtype = self.held.shape, self.held.dtype
         self.write(array)
 
     def write(self, array):
@@ -57,16 +33,40 @@ class Waiting:
         with writing(self.path):
             self.path.write_bytes(array.tobytes())
 
+    def numpy(self):
+        """The value, read anew each time."""
+        return np.fromfile(self.path, self.dtype.as_numpy_dtype).reshape(self.shape)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def __tf_tensor__(self, dtype=None, name=None):
+        """The value for TensorFlow.
+
+        Raises:
+            InputError: in a function that is being compiled, where it would be kept for good.
+        """
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            raise InputError(
+                f"The weight waits in a file; `base.park()` has it come back. Received: {self.variable.path}"
+            )
+        return tf.convert_to_tensor(self.numpy(), dtype, name=name)
+
+    def assign(self, value):
+        """Called by Keras, which has made sure of the shape and the dtype."""
+        self.write(keras.ops.convert_to_numpy(value))
+
     def leave(self):
         """Free the memory."""
-        overwrite(self.variable, np.zeros(0, self.dtype))
-        self.variable.waits, self.variable.__class__ = self, Away
+        overwrite(self.held, np.zeros(0, self.dtype.as_numpy_dtype))
+        self.variable._value = self
 
     def come_back(self):
         """Read the value again."""
-        array = np.fromfile(self.path, self.dtype).reshape(self.variable.shape)
-        self.variable.__class__ = self.kind
-        overwrite(self.variable, array)
+        overwrite(self.held, self.numpy())
+        self.variable._value = self.held
 
 
 class Parked:
@@ -88,8 +88,7 @@ class Parked:
         self.folder = tempfile.TemporaryDirectory(prefix="keras_booth-")
         variables = [variable for model in models for variable in model.weights]
         self.values = [
-            Waiting(variable, pathlib.Path(self.folder.name, f"{index:04d}"))
-            for index, variable in enumerate(variables)
+            InFile(variable, pathlib.Path(self.folder.name, f"{index:04d}")) for index, variable in enumerate(variables)
         ]
         self.leave()
 
@@ -105,8 +104,8 @@ class Parked:
 
 
 def overwrite(variable, array):
-    """Give a variable a value of any shape."""
+    """Give a `tf.Variable` a value of any shape."""
     import tensorflow as tf
 
     # What `tf.Variable.assign` calls, which insists on the shape.
-    tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=tf.convert_to_tensor(array), validate_shape=False)
+    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=tf.convert_to_tensor(array), validate_shape=False)

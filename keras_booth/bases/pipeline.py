@@ -1,12 +1,15 @@
 """Text to pictures with a base."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_booth.bases.base import StableDiffusionBase
 from keras_booth.diffusion import Sampling, guided, sample
+from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.images import to_uint8
 from keras_booth.tools.machine import prefers_jit
@@ -19,7 +22,7 @@ FRESH = 1  # a stream of random numbers, beside that of the beginning
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawing:
+class DrawSettings:
     """How pictures follow a prompt.
 
     Args:
@@ -60,7 +63,7 @@ class Compiled(keras.Model):
         parts: list of the `keras.Model`s that it calls. Their live weights are used; nothing is copied.
     """
 
-    def __init__(self, function, parts):
+    def __init__(self, function: Callable[[dict[str, Tensor]], Tensor], parts: Sequence[keras.Model]):
         super().__init__(dtype="float32", autocast=False)
         self.function = function
         # Tracked as layers, so that their variables reach JAX's compiled function as arguments.
@@ -68,7 +71,7 @@ class Compiled(keras.Model):
         # Keras's own default is XLA, also where it is slower.
         self.jit_compile = prefers_jit()
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """The function's value."""
         return self.function(inputs)
 
@@ -80,11 +83,11 @@ class TextToImage:
         base: `StableDiffusionBase`. Its live weights are used; nothing is copied.
     """
 
-    def __init__(self, base):
+    def __init__(self, base: StableDiffusionBase):
         self.base = base
         self.clear()
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget what was compiled, because what it calls has changed."""
         base = self.base
         self.loops = {}
@@ -92,7 +95,7 @@ class TextToImage:
         self.encoder = Compiled(encode, [base.text_encoder])
         self.decoder = Compiled(lambda inputs: base.decode(inputs["latents"]), [base.decoder])
 
-    def encode(self, prompts):
+    def encode(self, prompts: Sequence[str]) -> np.ndarray:
         """Text embeddings of some prompts, each of which is encoded once, by itself.
 
         Args:
@@ -107,21 +110,21 @@ class TextToImage:
         }
         return np.stack([found[prompt] for prompt in prompts])
 
-    def decode(self, latents):
+    def decode(self, latents: np.ndarray) -> np.ndarray:
         """Scaled latents -> uint8 pictures `(batch, H, W, 3)`, few at a time."""
         height, width = self.base.config.image_size
         slices = max(1, DECODED_PIXELS // (height * width))
         return to_uint8(in_slices(self.decoder.predict_on_batch, {"latents": latents}, min(slices, len(latents))))
 
-    def sample(self, inputs, drawing):
+    def sample(self, inputs: dict[str, np.ndarray], settings: DrawSettings) -> np.ndarray:
         """The sampling loop on one batch; see `loop`."""
-        first = drawing.sampling.left_out(self.base.schedule, drawing.strength) if "clean" in inputs else 0
-        key = (drawing.sampling, first, frozenset(inputs), self.base.merged_tokens)
+        first = settings.sampling.left_out(self.base.schedule, settings.strength) if "clean" in inputs else 0
+        key = (settings.sampling, first, frozenset(inputs), self.base.merged_tokens)
         if key not in self.loops:
-            self.loops[key] = Compiled(self.loop(drawing.sampling, first), [self.base.unet])
+            self.loops[key] = Compiled(self.loop(settings.sampling, first), [self.base.unet])
         return np.asarray(self.loops[key].predict_on_batch(inputs))
 
-    def loop(self, sampling, first=0):
+    def loop(self, sampling: Sampling, first: int = 0) -> Callable[[dict[str, Tensor]], Tensor]:
         """The whole loop, without its first steps, as a function of a dict of arrays, each with a leading batch axis.
 
         `noise` and `context`, text embeddings; by choice `negative`, text embeddings, with `guidance_scale`
@@ -159,13 +162,22 @@ class TextToImage:
 
         return run
 
-    def draw(self, prompts, keys, drawing, *, clean=None, batch_size=8, on_batch=None):
+    def draw(
+        self,
+        prompts: Sequence[str],
+        keys: Sequence[tuple[int, int]],
+        settings: DrawSettings,
+        *,
+        clean: np.ndarray | None = None,
+        batch_size: int = 8,
+        on_batch: Callable[[int], object] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw one picture for each prompt.
 
         Args:
             prompts: list of str.
             keys: list of `(seed, index)`, one a picture: a picture is a function of its key and its prompt.
-            drawing: `Drawing`.
+            settings: `DrawSettings`.
             clean: float32 array `(len(prompts), *latent_shape)`, scaled latents to draw over; `None` for none.
             batch_size: int. Pictures drawn at once; memory grows with it, and not with the number of pictures.
             on_batch: callable given the number of pictures finished, after each batch.
@@ -177,36 +189,36 @@ class TextToImage:
         if not is_natural(batch_size) or batch_size < 1:
             raise InputError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
         batch_size = min(batch_size, len(prompts))
-        context, negative = self.encode(prompts), self.encode([drawing.negative_prompt])
+        context, negative = self.encode(prompts), self.encode([settings.negative_prompt])
         pictures, latents = [], []
         for first in range(0, len(prompts), batch_size):
             wanted = len(prompts[first : first + batch_size])
             # The last batch is filled up, so that one compiled program serves all.
             rows = np.minimum(np.arange(first, first + batch_size), len(prompts) - 1)
-            inputs = self.inputs([keys[row] for row in rows], drawing) | {"context": context[rows]}
+            inputs = self.inputs([keys[row] for row in rows], settings) | {"context": context[rows]}
             if "guidance_scale" in inputs:
                 inputs["negative"] = np.repeat(negative, batch_size, axis=0)
             if clean is not None:
                 inputs["clean"] = clean[rows]
-            drawn = self.sample(inputs, drawing)
+            drawn = self.sample(inputs, settings)
             pictures.append(self.decode(drawn)[:wanted])
             latents.append(drawn[:wanted])
             if on_batch is not None:
                 on_batch(first + wanted)
         return np.concatenate(pictures), np.concatenate(latents)
 
-    def inputs(self, keys, drawing):
+    def inputs(self, keys: Sequence[tuple[int, int]], settings: DrawSettings) -> dict[str, np.ndarray]:
         """What is drawn at random for some pictures, and the guidance: dict of float32 arrays."""
-        shape, steps = self.base.latent_shape, drawing.sampling.steps
+        shape, steps = self.base.latent_shape, settings.sampling.steps
         # Each picture has a random stream of its own, so that it does not depend on the batch it is drawn in.
         inputs = {"noise": np.stack([np.random.default_rng(key).standard_normal(shape, "float32") for key in keys])}
-        if drawing.sampling.share:
+        if settings.sampling.share:
             streams = [np.random.default_rng([*key, FRESH]) for key in keys]
             inputs["fresh"] = np.stack([rng.standard_normal((steps, *shape), "float32") for rng in streams])
-        if drawing.guidance_scale != 1:
-            inputs["guidance_scale"] = np.full(len(keys), drawing.guidance_scale, "float32")
-            if drawing.guidance_rescale:
-                inputs["guidance_rescale"] = np.full(len(keys), drawing.guidance_rescale, "float32")
+        if settings.guidance_scale != 1:
+            inputs["guidance_scale"] = np.full(len(keys), settings.guidance_scale, "float32")
+            if settings.guidance_rescale:
+                inputs["guidance_rescale"] = np.full(len(keys), settings.guidance_rescale, "float32")
         return inputs
 
 

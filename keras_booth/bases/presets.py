@@ -3,8 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-
-import keras
+from typing import Any
 
 from keras_booth.bases.base import BaseConfig, StableDiffusionBase
 from keras_booth.bases.formats import hub
@@ -19,7 +18,9 @@ from keras_booth.bases.formats.tensors import refuse_pickle
 from keras_booth.bases.request import BaseRequest
 from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.seeds import seeded_weights
 
 
 def _tiny_world(vocabulary):
@@ -47,7 +48,7 @@ PRESETS = {
 }
 
 
-def load_base(preset, **options):
+def load_base(preset: FilePath | BaseRequest, **options: Any) -> StableDiffusionBase:
     """Make a base.
 
     Args:
@@ -71,9 +72,8 @@ def load_base(preset, **options):
     request = requested(preset, options)
     vae = None if request.vae is None else read_vae(request.vae)
     config, tokenizer, load = describe(request, vae)
-    if request.seed is not None:
-        keras.utils.set_random_seed(request.seed)
-    base = StableDiffusionBase(config, tokenizer, request.dtype)
+    with seeded_weights(request.seed):
+        base = StableDiffusionBase(config, tokenizer, request.dtype)
     if request.weights is not None:
         load(base)
         base.fine_tuned = is_archive(request.preset)
@@ -83,13 +83,13 @@ def load_base(preset, **options):
     return base
 
 
-def describe_base(preset, **options):
+def describe_base(preset: FilePath | BaseRequest, **options: Any) -> tuple[BaseConfig, Tokenizer]:
     """What `load_base` would make, without its weights: `(BaseConfig, Tokenizer)`."""
     request = requested(preset, options)
     return describe(request, None if request.vae is None else read_vae(request.vae))[:2]
 
 
-def requested(preset, options):
+def requested(preset: FilePath | BaseRequest, options: dict[str, Any]) -> BaseRequest:
     """The `BaseRequest` that a call means."""
     return preset if isinstance(preset, BaseRequest) else BaseRequest(preset=preset, **options)
 

@@ -1,12 +1,14 @@
 """How large a base is, without making it."""
 
+from collections.abc import Iterable
+
 import keras
 
-from keras_booth.bases.base import StableDiffusionBase
+from keras_booth.bases.base import BaseConfig, StableDiffusionBase
 from keras_booth.bases.formats.names import named_layers
 
 
-def shape_of(config):
+def shape_of(config: BaseConfig) -> StableDiffusionBase:
     """A base whose variables have shapes and no values: a gigabyte's model costs nothing.
 
     Args:
@@ -19,7 +21,7 @@ def shape_of(config):
         return StableDiffusionBase(config)
 
 
-def lora_parameters(base, names, rank):
+def lora_parameters(base: StableDiffusionBase, names: Iterable[str], rank: int) -> int:
     """Number of parameters of A and B for some layers.
 
     Args:
@@ -38,7 +40,7 @@ def lora_parameters(base, names, rank):
     return total
 
 
-def activation_floats(config, checkpointing=False):
+def activation_floats(config: BaseConfig, checkpointing: bool = False) -> int:
     """Roughly how many numbers the UNet keeps of one sample until the backward pass.
 
     Counts what each block's operations put out: ten times its channels in a residual block, 33 in a transformer block,

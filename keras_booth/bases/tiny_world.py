@@ -30,7 +30,7 @@ SHIPPED = 1  # the generation whose weights are package data
 IMAGE_SIZE = SIDES[SHIPPED]
 
 
-def tiny_world_config(vocabulary_size, generation=SHIPPED):
+def tiny_world_config(vocabulary_size: int, generation: int = SHIPPED) -> BaseConfig:
     """`BaseConfig` of the small base that ships with the package.
 
     The latents are normalized inside of the autoencoder, hence a scale of 1.

@@ -6,6 +6,7 @@ import re
 import tempfile
 import typing
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import regex
@@ -75,7 +76,9 @@ class Tokenizer:
         InputError: if the padding token is not in the vocabulary.
     """
 
-    def __init__(self, vocabulary, max_length=77, padding=END, added=()):
+    def __init__(
+        self, vocabulary: bytes, max_length: int = 77, padding: str = END, added: Iterable[tuple[str, int, bool]] = ()
+    ):
         self.vocabulary = bytes(vocabulary)
         self.max_length = max_length
         self.padding = padding
@@ -97,31 +100,31 @@ class Tokenizer:
         self.pad = known[padding]
 
     @property
-    def ids(self):
+    def ids(self) -> dict[str, int]:
         """dict of the tokens' ids."""
         return self._bpe.encoder
 
     @property
-    def merges(self):
+    def merges(self) -> list[str]:
         """list of str: the pairs that are merged, in order."""
         return [" ".join(pair) for pair in self._bpe.bpe_ranks]
 
     @property
-    def vocabulary_size(self):
+    def vocabulary_size(self) -> int:
         """int: the number of tokens, without added ones."""
         return len(self._bpe.vocab)
 
     @property
-    def start(self):
+    def start(self) -> int:
         """int: id of the token that begins a prompt."""
         return self.ids[START]
 
     @property
-    def end(self):
+    def end(self) -> int:
         """int: id of the token that ends a prompt."""
         return self.ids[END]
 
-    def pieces(self, text):
+    def pieces(self, text: str) -> list[int]:
         """The token ids of `text` alone: a list of int, without start, end and padding.
 
         Cuts and cleans the text as transformers' `CLIPTokenizer` does; KerasCV's tokenizer also resolves HTML entities.
@@ -142,7 +145,7 @@ class Tokenizer:
                 pieces += [self.ids[piece] for piece in self._bpe.bpe(symbols).split(" ")]
         return pieces
 
-    def cut_off(self, text):
+    def cut_off(self, text: str) -> tuple[int, list[str]]:
         """What a text has beyond the window.
 
         Args:
@@ -159,7 +162,7 @@ class Tokenizer:
                 words.append(word)
         return count, words
 
-    def complaint(self, text):
+    def complaint(self, text: str) -> str | None:
         """One sentence about a text that is cut, which then is not said again; `None` for one that is not."""
         count, words = self.cut_off(text)
         if not words:
@@ -168,7 +171,7 @@ class Tokenizer:
         lost = " ".join(words if len(words) <= 40 else [*words[:30], "...", *words[-9:]])
         return f"A prompt is cut: it has {count} tokens, of which {self.max_length - 2} are read. Left out is: {lost}"
 
-    def __call__(self, prompts):
+    def __call__(self, prompts: Sequence[str]) -> np.ndarray:
         """Tokenize. Prompts that are cut are named in a warning on the logger `"keras_booth"`, each once.
 
         Args:

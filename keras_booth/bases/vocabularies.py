@@ -2,26 +2,27 @@
 
 import hashlib
 
+from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
 
 _SEEN = {}
 
 
-def vocabulary_digest(tokenizer):
+def vocabulary_digest(tokenizer: Tokenizer) -> str:
     """Hexadecimal digest of all that a tokenizer's output depends on."""
     hasher = hashlib.blake2b(tokenizer.vocabulary, digest_size=16)
     hasher.update(repr((tokenizer.max_length, tokenizer.padding, *map(tuple, tokenizer.added))).encode())
     return hasher.hexdigest()
 
 
-def remember(tokenizer):
+def remember(tokenizer: Tokenizer) -> str:
     """Keep a tokenizer for `recall`. Returns its digest."""
     digest = vocabulary_digest(tokenizer)
     return _SEEN.setdefault(digest, tokenizer) and digest
 
 
-def recall(digest, config):
+def recall(digest: str | None, config: BaseConfig) -> Tokenizer | None:
     """The tokenizer of a digest.
 
     Args:

@@ -8,13 +8,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from keras_booth.callbacks.steps import StepCallback
+from keras_booth.dreambooth import DreamBooth
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
 from keras_booth.tools.files import whole_file
 
 PATTERN = "step-*.safetensors"
 
 
-def training_state(booth):
+def training_state(booth: DreamBooth) -> dict[str, keras.Variable]:
     """All variables that a training step reads and writes, by name. Paths would not do: their numbers differ between
     processes.
 
@@ -39,7 +41,7 @@ def training_state(booth):
     }
 
 
-def save_checkpoint(booth, folder, step):
+def save_checkpoint(booth: DreamBooth, folder: FilePath, step: int) -> pathlib.Path:
     """Write the state after `step` steps as `step-00000123.safetensors`.
 
     Returns:
@@ -54,7 +56,7 @@ def save_checkpoint(booth, folder, step):
     return path
 
 
-def load_checkpoint(booth, path):
+def load_checkpoint(booth: DreamBooth, path: FilePath) -> int:
     """Put a compiled model into the state of a checkpoint.
 
     Returns:
@@ -86,7 +88,7 @@ def load_checkpoint(booth, path):
         raise CheckpointError(f"The checkpoint is damaged ({error}). Received: {path}") from error
 
 
-def latest_checkpoint(folder):
+def latest_checkpoint(folder: FilePath) -> pathlib.Path | None:
     """`Path` of the newest checkpoint in a folder, or `None`."""
     return max(pathlib.Path(folder).glob(PATTERN), default=None)
 
@@ -100,13 +102,13 @@ class Checkpoints(StepCallback):
         keep_last: int >= 1. How many stay; the older ones are deleted when a newer one is whole.
     """
 
-    def __init__(self, folder, every, keep_last=1):
+    def __init__(self, folder: FilePath, every: int, keep_last: int = 1):
         super().__init__()
         self.folder = pathlib.Path(folder)
         self.every = every
         self.keep_last = keep_last
 
-    def on_steps(self, before):
+    def on_steps(self, before: int) -> None:
         if self.passed(before, self.every):
             self.sync()
             save_checkpoint(self.model, self.folder, self.step)

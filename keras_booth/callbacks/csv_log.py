@@ -5,7 +5,9 @@ import errno
 import io
 import os
 import pathlib
+from collections.abc import Mapping, Sequence
 
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.files import whole_file, writing
 
 
@@ -17,11 +19,11 @@ class CsvLog:
         columns: sequence of str, the names after `step`.
     """
 
-    def __init__(self, path, columns):
+    def __init__(self, path: FilePath, columns: Sequence[str]):
         self.path = pathlib.Path(path)
         self.columns = tuple(columns)
 
-    def begin(self, step):
+    def begin(self, step: int) -> int:
         """Starts the file; keeps the lines up to `step` of a run that was cut off, which repeats those after it.
 
         Returns:
@@ -32,7 +34,7 @@ class CsvLog:
             part.write_text(_csv(["step", *self.columns], *kept), encoding="utf-8")
         return len(kept)
 
-    def add(self, step, values):
+    def add(self, step: int, values: Mapping[str, float]) -> None:
         """Adds a line.
 
         Args:
@@ -52,7 +54,7 @@ class CsvLog:
                 file.truncate(whole)
                 raise
 
-    def steps(self):
+    def steps(self) -> list[int]:
         """list of int: the steps that have a line."""
         return [int(line[0]) for line in self._lines()]
 

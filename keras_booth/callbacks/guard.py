@@ -24,18 +24,18 @@ class FiniteGuard(LossCallback):
         NotFinite: from `fit`.
     """
 
-    def __init__(self, every=100):
+    def __init__(self, every: int = 100):
         super().__init__()
         self.every = every
 
-    def on_steps(self, before):
+    def on_steps(self, before: int) -> None:
         for name, value in self.recent_losses().items():
             if not np.isfinite(value):
                 raise NotFinite(f"{name} is {value} at step {self.step}. {ADVICE}")
         if self.passed(before, self.every):
             self.check_weights()
 
-    def check_weights(self):
+    def check_weights(self) -> None:
         """Raise `NotFinite` for the first trained weight that is not finite."""
         for variable in self.model.trainable_variables:
             if not np.all(np.isfinite(keras.ops.convert_to_numpy(variable))):

@@ -2,10 +2,14 @@
 
 import pathlib
 import sys
+from typing import Any
+
+import numpy as np
 
 from keras_booth.callbacks.steps import StepCallback
-from keras_booth.dreambooth.optimizers.ending import averaged
-from keras_booth.figures.sheets import image_grid
+from keras_booth.dreambooth import averaged
+from keras_booth.figures import image_grid
+from keras_booth.tools.annotations import FilePath, Prompts
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
 from keras_booth.tools.progress import progress_bar
@@ -35,7 +39,15 @@ class SampleGrid(StepCallback):
     ```
     """
 
-    def __init__(self, prompts, count=4, every=0, folder=None, seed=0, **sampling):
+    def __init__(
+        self,
+        prompts: Prompts,
+        count: int = 4,
+        every: int = 0,
+        folder: FilePath | None = None,
+        seed: int | None = 0,
+        **sampling: Any,
+    ):
         super().__init__()
         self.prompts = prompt_list(prompts, "prompts")
         for name, value, least in (("count", count, 1), ("every", every, 0)):
@@ -49,19 +61,19 @@ class SampleGrid(StepCallback):
         self.pictures = []
         self.drawn_at = None
 
-    def on_steps(self, before):
+    def on_steps(self, before: int) -> None:
         if self.every and self.passed(before, self.every) and self.step != self.stop:
             self.show()
 
-    def finish(self):
+    def finish(self) -> None:
         if self.every and self.step % self.every == 0:
             self.show()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.every:
             self.show()
 
-    def show(self):
+    def show(self) -> None:
         """Draws a sheet of the model as it is; displays it or writes it."""
         sheet = image_grid(self.draw(), self.prompts, title=f"after {self.step} steps")
         if self.folder is None and in_notebook():
@@ -74,7 +86,7 @@ class SampleGrid(StepCallback):
         with whole_file(folder / f"step-{self.step:04d}.png") as part:
             sheet.save(part, format="png")
 
-    def draw(self):
+    def draw(self) -> list[np.ndarray]:
         """Returns a list with a uint8 array `(count, H, W, 3)` for each prompt; also keeps it as `self.pictures`."""
         self.sync()
         with (

@@ -1,8 +1,11 @@
 """Keras callbacks that show and keep what a training run does."""
 
+from typing import Any
+
 import keras
 
 from keras_booth.callbacks.csv_log import CsvLog
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.progress import progress_bar
 
 LOSSES = ("loss", "instance_loss", "prior_loss")
@@ -19,31 +22,31 @@ class StepCallback(keras.callbacks.Callback):
     stop = None
     _first = 0
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.step = self.start
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._first = self.step
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         before, self.step = self.step, self._first + batch + 1
         self.on_steps(before)
 
-    def on_steps(self, before):
+    def on_steps(self, before: int) -> None:
         """Called after each batch, or after several when Keras runs them at once.
 
         Args:
             before: int, what `self.step` was at the last call.
         """
 
-    def finish(self):
+    def finish(self) -> None:
         """Called when the weights are final; `fit` did not run if nothing was left to train."""
 
-    def passed(self, before, every):
+    def passed(self, before: int, every: int) -> bool:
         """Whether a multiple of `every` lies in the steps since `before`."""
         return self.step // every > before // every
 
-    def sync(self):
+    def sync(self) -> None:
         """Brings the weights and metrics up to date: on JAX, `fit` holds them back during an epoch."""
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()
@@ -56,11 +59,11 @@ class LossCallback(StepCallback):
     the steps since the last look is the change of each metric's total over the change of its count.
     """
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch, logs)
         self._seen = {}
 
-    def recent_losses(self):
+    def recent_losses(self) -> dict[str, float]:
         """dict of the mean losses since the last call; one that had no sample since is missing."""
         self.sync()
         losses = {}
@@ -85,16 +88,16 @@ class StepLog(LossCallback):
         every: int. Steps that are put together in a line, which then holds their mean.
     """
 
-    def __init__(self, path, every=1):
+    def __init__(self, path: FilePath, every: int = 1):
         super().__init__()
         self.log = CsvLog(path, LOSSES)
         self.every = every
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         self.log.begin(self.start)
 
-    def on_steps(self, before):
+    def on_steps(self, before: int) -> None:
         if self.passed(before, self.every):
             self.log.add(self.step, self.recent_losses())
 
@@ -106,18 +109,18 @@ class TrainingProgress(LossCallback):
         steps: int. Steps of the whole run; the bar is about those that are left of it.
     """
 
-    def __init__(self, steps):
+    def __init__(self, steps: int):
         super().__init__()
         self.steps = steps
         self.bar = None
         self._smooth = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         self.bar = progress_bar(self.steps - self.start, "training", "step")
         self.bar.set_postfix_str("compiling the first step")
 
-    def on_steps(self, before):
+    def on_steps(self, before: int) -> None:
         if before == self.start:
             self.bar.reset()  # the first step compiles: the time left must not count it
         for name, value in self.recent_losses().items():
@@ -126,10 +129,10 @@ class TrainingProgress(LossCallback):
         self.bar.set_postfix_str(", ".join(f"{name} loss {value:.3f}" for name, value in shown.items() if value))
         self.bar.update(self.step - before)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Ends the line; for a run that is interrupted."""
         if self.bar is not None:
             self.bar.close()

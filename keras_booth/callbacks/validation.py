@@ -1,21 +1,28 @@
 """A loss that can be read: the same pictures, timesteps and noise every time."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_booth.bases import Compiled
 from keras_booth.callbacks.csv_log import CsvLog
 from keras_booth.callbacks.steps import LOSSES, StepCallback
-from keras_booth.data import photo_dataset
-from keras_booth.dreambooth.loss import squared_error
-from keras_booth.dreambooth.optimizers.ending import averaged
+from keras_booth.data import PhotoSet, photo_dataset
+from keras_booth.dreambooth import DreamBooth, averaged, squared_error
+from keras_booth.tools.annotations import FilePath
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 PICTURES = 8
 TIMESTEPS = 4
 
 
-def compiled_errors(booth):
+def compiled_errors(booth: DreamBooth) -> Compiled:
     """The error of each sample of a batch, compiled: dict of fixed arrays -> float32 `(batch,)`."""
 
     def errors(batch):
@@ -41,7 +48,7 @@ class ValidationLoss(StepCallback):
         seed: int. Seed of the noise.
     """
 
-    def __init__(self, data, path, every, seed=0):
+    def __init__(self, data: tf.data.Dataset, path: FilePath, every: int, seed: int = 0):
         super().__init__()
         self.samples = [{name: array[0] for name, array in batch.items()} for batch in data.as_numpy_iterator()]
         self.log = CsvLog(path, LOSSES[1:])
@@ -50,21 +57,21 @@ class ValidationLoss(StepCallback):
         self.losses, self.measured_at = {}, None
         self.errors = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         if not self.log.begin(self.start):
             self.measure()
 
-    def on_steps(self, before):
+    def on_steps(self, before: int) -> None:
         if self.passed(before, self.every) and self.step != self.stop:
             self.measure()
 
-    def finish(self):
+    def finish(self) -> None:
         """The last line is always of the model that is saved."""
         if self.step not in self.log.steps():
             self.measure()
 
-    def measure(self):
+    def measure(self) -> None:
         """Measure, remember the losses in `self.losses`, and add a line to the file."""
         self.sync()
         with averaged(self.model):
@@ -72,7 +79,7 @@ class ValidationLoss(StepCallback):
         self.measured_at = self.step
         self.log.add(self.step, self.losses)
 
-    def mean_losses(self):
+    def mean_losses(self) -> dict[str, float]:
         """dict of the mean losses of the fixed samples with the weights as they are."""
         errors = self.errors = self.errors or compiled_errors(self.model)
         found = {False: [], True: []}
@@ -92,7 +99,9 @@ class ValidationLoss(StepCallback):
         }
 
 
-def validation_dataset(booth, photos, prior):
+def validation_dataset(
+    booth: DreamBooth, photos: Sequence[PhotoSet], prior: Sequence[PhotoSet] | None
+) -> tf.data.Dataset:
     """The first pictures of each kind, one after the other and always the same: their centers, not mirrored.
 
     Args:
@@ -105,6 +114,6 @@ def validation_dataset(booth, photos, prior):
     return photo_dataset(*sets, booth, batch_size=1, shuffle=False, cache_latents=True, cache_text=frozen)
 
 
-def as_measured(photos):
+def as_measured(photos: PhotoSet) -> PhotoSet:
     """The first pictures of a `PhotoSet`, always cut in the same way."""
     return dataclasses.replace(photos.first(PICTURES), crop="center", flip=False)

@@ -3,11 +3,13 @@
 import json
 import logging
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from keras_booth.data.errors import PhotoError
 from keras_booth.tools.files import read_text
+from keras_booth.tools.wording import names, plural
 
 logger = logging.getLogger("keras_booth")
 
@@ -36,7 +38,7 @@ class Captions:
     alike: dict[Path, Path]
     strangers: list[str]
 
-    def complaints(self, default):
+    def complaints(self, default: str) -> list[str]:
         """List of sentences: what a user may not have meant, when photographs without a caption get `default`."""
         found = []
         if self.missing:
@@ -55,7 +57,7 @@ class Captions:
         return found
 
 
-def read_captions(paths, default):
+def read_captions(paths: Sequence[Path], default: str) -> list[str]:
     """Finds the caption of each photograph.
 
     One warning on the logger `"keras_booth"` names the photographs that have none.
@@ -77,7 +79,7 @@ def read_captions(paths, default):
     return [captions.texts.get(path, default) for path in paths]
 
 
-def find_captions(paths):
+def find_captions(paths: Sequence[Path]) -> Captions:
     """The captions of some photographs, and what else may have been meant as such: `Captions`.
 
     Raises:
@@ -96,7 +98,7 @@ def find_captions(paths):
     return Captions(texts, [path for path in paths if path not in texts], similar, alike, strangers)
 
 
-def caption_files(paths):
+def caption_files(paths: Sequence[Path]) -> list[Path]:
     """List of `Path` of the files that hold captions of some photographs."""
     found = []
     for folder in dict.fromkeys(path.parent for path in paths):
@@ -117,7 +119,7 @@ class Beside:
         metadata: `Path` of the folder's `metadata.jsonl`, or `None`.
     """
 
-    def __init__(self, photos):
+    def __init__(self, photos: Collection[Path]):
         folder = next(iter(photos)).parent
         self.files = sorted(path for path in folder.iterdir() if path not in photos) if folder.is_dir() else []
         exact = {path.name: path for path in self.files}
@@ -132,7 +134,7 @@ class Beside:
         self.alike = {photo: text for photo, text in self.texts.items() if text.name not in taken}
         self.metadata = exact.get(METADATA) or nearly.get(METADATA)
 
-    def similar(self, photos):
+    def similar(self, photos: Sequence[Path]) -> list[Path]:
         """List of `Path` of what may have been meant as the captions of some of them."""
         starts = tuple(f"{photo.stem}.".lower() for photo in photos)
         return [
@@ -146,7 +148,7 @@ class Beside:
         ]
 
 
-def read_caption(path):
+def read_caption(path: Path) -> str:
     """The caption in a text file, on one line."""
     caption = " ".join(read_text(path, "caption", PhotoError).split())
     if not caption:
@@ -154,7 +156,7 @@ def read_caption(path):
     return caption
 
 
-def read_metadata(path):
+def read_metadata(path: Path) -> dict[Path, str]:
     """Dict of captions by the `Path` of their photograph."""
     captions = {}
     # Not `splitlines`, which breaks JSON at characters that are allowed in its strings.
@@ -172,7 +174,7 @@ def read_metadata(path):
     return captions
 
 
-def read_line(line, where):
+def read_line(line: str, where: str) -> tuple[str, str]:
     """`(name of the photograph, caption)` of one line of `metadata.jsonl`."""
     try:
         entry = json.loads(line)
@@ -182,14 +184,3 @@ def read_line(line, where):
         raise PhotoError(
             f'A line must look like {{"file_name": "1.jpg", "text": "a photo of sks dog"}}. Received: {where}'
         ) from error
-
-
-def names(paths, limit=8):
-    """The names of files, the first ones of many."""
-    shown = ", ".join(path.name if isinstance(path, Path) else path for path in paths[:limit])
-    return shown if len(paths) <= limit else f"{shown} and {len(paths) - limit} more"
-
-
-def plural(items, one, several):
-    """The word for as many items."""
-    return one if len(items) == 1 else several

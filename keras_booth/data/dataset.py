@@ -1,8 +1,27 @@
-"""Instance photographs and class images -> one `tf.data.Dataset` of batches."""
+"""Instance photographs and class images -> one `tf.data.Dataset` of batches.
+
+Every element is one dict of arrays:
+
+- `images`: float32 of shape `(batch_size, height, width, 3)`, in `[-1, 1]`; with `cache_latents` instead `moments`,
+  float32 of shape `(batch_size, h, w, 2 * channels)`.
+- `tokens`: int32 of shape `(batch_size, length)`, the prompt of each image; with `cache_text` instead `context`,
+  float32 of shape `(batch_size, length, width)`.
+- `is_prior`: bool of shape `(batch_size,)`, `True` for class images.
+- `sample_weight`: float32 of shape `(batch_size,)`. With a ratio r of class images it is `1 + r` for instance images
+  and `(1 + r) / r` for class images, so that the mean of weight times loss over a batch of exactly that ratio is the
+  mean instance loss plus the mean prior loss. Without class images it is 1.
+
+Instance photographs and class images are merged in the ratio, as evenly as it goes; each stream shows all its images
+before it repeats one. Iterating again continues with the next epoch, which has another order. What is at step k of a
+run depends on `seed` and k alone. Only an epoch that was taken to its last batch counts: looking at a few batches does
+not change the training that follows.
+"""
 
 import math
 import operator
 import os
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -16,103 +35,103 @@ from keras_booth.data.prepared import PreparedPhotos
 from keras_booth.tools.images import to_float
 from keras_booth.tools.seeds import chosen_seed
 
+STREAMS = INSTANCE, PRIOR
+Source: TypeAlias = str | os.PathLike[str] | PhotoSet
+
+
+class Trainee(Protocol):
+    """What `photo_dataset` asks of the model that is to be trained; a `DreamBooth` is one."""
+
+    @property
+    def instance_prompt(self) -> str:
+        """What photographs of the subject are called."""
+
+    @property
+    def class_prompt(self) -> str:
+        """What class images are called."""
+
+    @property
+    def image_size(self) -> int | tuple[int, int]:
+        """Side, or (height, width), of the pictures in pixels."""
+
+    def tokenize(self, prompts: list[str]) -> np.ndarray:
+        """Prompts -> int array `(len(prompts), length)`."""
+
 
 def photo_dataset(
-    instance,
-    prior,
-    booth,
+    instance: Source | Sequence[Source],
+    prior: Source | Sequence[Source] | None,
+    booth: Trainee,
     *,
-    batch_size=2,
-    prior_ratio=1.0,
-    steps_per_epoch=None,
-    crop="center",
-    flip=False,
-    seed=0,
-    shuffle=True,
-    start_step=0,
-    cache_latents=False,
-    cache_text=False,
-):
-    """Makes the dataset that `fit` trains on.
-
-    Every element is one dict of arrays:
-
-    - `images`: float32 of shape `(batch_size, height, width, 3)`, in `[-1, 1]`; with `cache_latents` instead `moments`,
-      float32 of shape `(batch_size, h, w, 2 * channels)`.
-    - `tokens`: int32 of shape `(batch_size, length)`, the prompt of each image; with `cache_text` instead `context`,
-      float32 of shape `(batch_size, length, width)`.
-    - `is_prior`: bool of shape `(batch_size,)`, `True` for class images.
-    - `sample_weight`: float32 of shape `(batch_size,)`. With a ratio r of class images it is `1 + r` for instance
-      images and `(1 + r) / r` for class images, so that the mean of weight times loss over a batch of exactly that
-      ratio is the mean instance loss plus the mean prior loss. Without class images it is 1.
-
-    Instance photographs and class images are merged in the ratio, as evenly as it goes; each stream shows all its
-    images before it repeats one. Iterating again continues with the next epoch, which has another order. What is at
-    step k of a run depends on `seed` and k alone. Only an epoch that was taken to its last batch counts: looking at
-    a few batches does not change the training that follows.
+    batch_size: int = 2,
+    prior_ratio: float = 1.0,
+    steps_per_epoch: int | None = None,
+    crop: str = "center",
+    flip: bool = False,
+    seed: int | None = 0,
+    shuffle: bool = True,
+    start_step: int = 0,
+    cache_latents: bool = False,
+    cache_text: bool = False,
+) -> tf.data.Dataset:
+    """Makes the dataset that `fit` trains on, of batches as `keras_booth.data.dataset` describes them.
 
     All photographs are opened once, here; nothing can turn out broken later.
 
     Args:
-        instance: Folder (string or `Path`) with the photographs of the subject, which get `booth.instance_prompt`;
-            or a `PhotoSet`, which brings its own prompt; or a list of these, one for each of several subjects.
-        prior: `None`, or the class images for prior preservation: a folder, which gets `booth.class_prompt`, or a
-            `PhotoSet`; or a list of these.
-        booth: What is to be trained: any object with `instance_prompt`, `class_prompt`, `image_size` (int or
-            `(height, width)`) and `tokenize(list of strings)`, which returns an int array `(count, length)`.
-        batch_size: Int, samples of both kinds in a batch.
-        prior_ratio: Number >= 0, class images per instance image. 0 leaves `prior` out.
-        steps_per_epoch: Int, or `None` for as many steps as it takes to see every image of both streams.
-        crop: `"center"` or `"random"` (along the long side). The short side always fits. A `PhotoSet`, of photographs
-            or of class images, may bring its own.
-        flip: Boolean, whether to mirror each image with probability one half. A `PhotoSet` may bring its own.
-        seed: Int >= 0 of order, crop and flip; `None` for any, which is logged.
-        shuffle: Boolean, whether to shuffle each stream anew each time it begins again.
-        start_step: Int, steps to skip: the first element is the one at this step of the run. To resume before epoch
-            k, give k times the steps of an epoch.
-        cache_latents: Boolean, whether to send all images through the frozen image encoder now, and not in every step.
-            Of random crops four are kept of each photograph, and all are kept mirrored too with `flip`. Images of
-            exactly `booth.image_size` whose `PhotoSet` has their latents are not encoded, unless they are to be
-            mirrored or cropped at random: `booth.moments_of(latents)` stands for them.
-        cache_text: Boolean, whether to send all prompts through the text encoder now; for a frozen one only.
+        instance: folder (str or `Path`) of photographs of the subject, which get `booth.instance_prompt`; or a
+            `PhotoSet`, which brings its own prompt; or a list of these, one for each of several subjects.
+        prior: the class images for prior preservation: a folder, which gets `booth.class_prompt`, or a `PhotoSet`; or
+            a list of these; or `None`.
+        booth: what is to be trained: any object with `instance_prompt`, `class_prompt`, `image_size` (int or
+            `(height, width)`) and `tokenize(list of str)`, which returns an int array `(count, length)`.
+        batch_size: int, samples of both kinds in a batch.
+        prior_ratio: float >= 0, class images per instance image. 0 leaves `prior` out.
+        steps_per_epoch: int, or `None` for as many steps as it takes to see every image of both streams.
+        crop: `"center"` or `"random"` (along the long side). The short side always fits.
+        flip: bool, whether to mirror each image with probability one half. Of both a `PhotoSet` may bring its own.
+        seed: int >= 0 of order, crop and flip; `None` for any, which is logged.
+        shuffle: bool, whether to shuffle each stream anew each time it begins again.
+        start_step: int, steps to skip; the first element is that of this step of the run.
+        cache_latents: bool, whether to send all images through the frozen image encoder now; see `EncodedPhotos`.
+        cache_text: bool, whether to send all prompts through the text encoder now; for a frozen one only.
 
     Returns:
         A `tf.data.Dataset` of known cardinality: the steps of one epoch.
 
     Raises:
-        PhotoError: If a photograph, a folder or an argument cannot be used.
+        PhotoError: if a photograph, a folder or an argument cannot be used.
 
     Example:
 
     >>> data = photo_dataset("photos/my_dog", "photos/dogs", booth, batch_size=4)
-    >>> booth.fit(data, epochs=4)
     """
     batch_size = _check_int("batch_size", batch_size, minimum=1)
     seed = _check_int("seed", chosen_seed(None) if seed is None else seed, minimum=0)
     start_step = _check_int("start_step", start_step, minimum=0)
-    ratio = _check_ratio(prior_ratio)
+    steps = None if steps_per_epoch is None else _check_int("steps_per_epoch", steps_per_epoch, minimum=1)
+    ratio = _check_ratio(prior_ratio) * (prior is not None)
     check_crop(crop)
-    if steps_per_epoch is not None:
-        steps_per_epoch = _check_int("steps_per_epoch", steps_per_epoch, minimum=1)
-    if prior is None:
-        ratio = 0.0
+    sets = _photo_sets(instance, prior if ratio else None, booth, batch_size)
+    order = SampleOrder(*([len(photos.paths) for photos in sets[stream]] for stream in STREAMS), ratio, seed, shuffle)
+    shots = Shots(sets, booth, crop, flip, seed, cache_latents)
+    batches = Batches(shots, Texts(sets, booth, cache_text), order, batch_size, ratio)
+    return _as_dataset(batches, steps or math.ceil(order.samples_to_see_all() / batch_size), start_step)
 
-    sets = {INSTANCE: [_instance_set(source, booth) for source in _several(instance)]}
-    if ratio:
-        sets[PRIOR] = [_prior_set(source, booth) for source in _several(prior)]
-    counts = {stream: [len(photos.paths) for photos in group] for stream, group in sets.items()}
-    instances, priors = sum(counts[INSTANCE]), sum(counts.get(PRIOR, []))
+
+def _photo_sets(instance, prior, booth, batch_size):
+    """The `PhotoSet`s of both streams, of which a batch can be filled."""
+    sets = {
+        INSTANCE: [_instance_set(source, booth) for source in _several(instance)],
+        PRIOR: [] if prior is None else [_prior_set(source, booth) for source in _several(prior)],
+    }
+    instances, priors = (sum(len(photos.paths) for photos in sets[stream]) for stream in STREAMS)
     if batch_size > instances + priors:
         raise PhotoError(
             f"`batch_size` is larger than the data: lower it or add images. Received: batch_size={batch_size}, with "
             f"{instances} instance photos and {priors} class images"
         )
-
-    order = SampleOrder(counts[INSTANCE], counts.get(PRIOR, []), ratio, seed, shuffle)
-    shots = Shots(sets, booth, crop, flip, seed, cache_latents)
-    batches = Batches(shots, Texts(sets, booth, cache_text), order, batch_size, ratio)
-    steps = steps_per_epoch or math.ceil(order.samples_to_see_all() / batch_size)
-    return _as_dataset(batches, steps, start_step)
+    return sets
 
 
 class Shots:

@@ -1,14 +1,16 @@
 """Digests of photographs, by which a later run finds out whether they are still the same."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_booth.data.errors import PhotoError
+from keras_booth.tools.annotations import FilePath
 
 DIGEST_BYTES = 16
 
 
-def photo_digests(paths):
+def photo_digests(paths: Iterable[FilePath]) -> dict[str, str]:
     """The BLAKE2b digest of each file's bytes.
 
     Args:

@@ -4,13 +4,13 @@ import numpy as np
 from PIL import Image
 
 
-def as_pair(size):
+def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """Returns `size`, an int or a pair, as `(height, width)`."""
     height, width = (size, size) if np.ndim(size) == 0 else size
     return int(height), int(width)
 
 
-def resize_short_side(image, size):
+def resize_short_side(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Resizes a picture, antialiased, until its short side is `size`.
 
     Args:
@@ -34,14 +34,14 @@ def resize_short_side(image, size):
     return np.array(resized)
 
 
-def center_crop(image, size):
+def center_crop(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Cuts `size` (int or `(height, width)`) out of the middle. The picture must cover it."""
     height, width = as_pair(size)
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]
 
 
-def random_crop(image, size, rng):
+def random_crop(image: np.ndarray, size: int | tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Cuts `size` (int or `(height, width)`) out at a place drawn from `rng`, a `numpy.random.Generator`."""
     height, width = as_pair(size)
     top = rng.integers(image.shape[0] - height + 1)
@@ -49,6 +49,6 @@ def random_crop(image, size, rng):
     return image[top : top + height, left : left + width]
 
 
-def flip_left_right(image):
+def flip_left_right(image: np.ndarray) -> np.ndarray:
     """Mirrors a picture."""
     return image[:, ::-1]

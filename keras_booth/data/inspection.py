@@ -1,6 +1,9 @@
 """What is odd about a folder of photographs, found before training."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +32,17 @@ class Inspection:
     duplicates: tuple[tuple[Path, Path], ...]
     prints: dict[Path, np.ndarray]
 
-    def smaller_than(self, side):
+    def smaller_than(self, side: int) -> list[Path]:
         """list of `Path` of the photographs whose short side is less than `side` pixels."""
         return [path for path, size in self.sizes.items() if min(size) < side]
 
-    def shared(self, other):
+    def shared(self, other: Inspection) -> list[tuple[Path, Path]]:
         """list of pairs of `Path`, one of these photographs and one of another `Inspection`, that show the same."""
         mine, others = list(self.prints), list(other.prints)
         return [(mine[one], others[two]) for one, two in np.argwhere(same(self.prints, other.prints))]
 
 
-def inspect_photos(paths):
+def inspect_photos(paths: Iterable[Path]) -> Inspection:
     """Reads all photographs.
 
     Args:
@@ -62,13 +65,13 @@ def inspect_photos(paths):
     return Inspection(sizes, unreadable, duplicates, prints)
 
 
-def same(ones, twos):
+def same(ones: Mapping[Path, np.ndarray], twos: Mapping[Path, np.ndarray]) -> np.ndarray:
     """Bool array: which of some fingerprints are of the same picture as which of others; dicts of them."""
     ones, twos = (np.array(list(prints.values())).reshape(-1, 64) * 2.0 - 1.0 for prints in (ones, twos))
     return ones @ twos.T >= 64 - 2 * SAME_BITS
 
 
-def fingerprint(photo):
+def fingerprint(photo: np.ndarray) -> np.ndarray:
     """64 booleans that survive another size or compression: where brightness grows from left to right (dHash)."""
     small = np.asarray(Image.fromarray(photo).convert("L").resize((9, 8), Image.Resampling.BOX), "int16")
     return (small[:, 1:] > small[:, :-1]).ravel()

@@ -1,13 +1,17 @@
 """Photographs and what they show."""
 
+from __future__ import annotations
+
 import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_booth.data.captions import caption_files, names, read_captions
+from keras_booth.data.captions import caption_files, read_captions
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.reading.photographs import find_photos
+from keras_booth.tools.annotations import FilePath
+from keras_booth.tools.wording import names
 
 logger = logging.getLogger("keras_booth")
 
@@ -66,16 +70,16 @@ class PhotoSet:
             check_crop(self.crop)
 
     @property
-    def prompts(self):
+    def prompts(self) -> tuple[str, ...]:
         """Tuple of strings, the text of each photograph."""
         return tuple(self.captions) or (self.prompt,) * len(self.paths)
 
-    def first(self, count):
+    def first(self, count: int) -> PhotoSet:
         """The set of the first `count` photographs."""
         return replace(self, paths=self.paths[:count], captions=self.captions[:count], latents=self.latents[:count])
 
     @classmethod
-    def from_folder(cls, folder, prompt, captions=False):
+    def from_folder(cls, folder: FilePath, prompt: str, captions: bool = False) -> PhotoSet:
         """Makes the set of all photographs that `find_photos` finds in `folder`.
 
         Captions that are there but not wanted, and photographs without one where they are, are named in a warning on
@@ -95,7 +99,7 @@ class PhotoSet:
         return cls(paths, prompt)
 
 
-def check_crop(crop):
+def check_crop(crop: str) -> None:
     """Raises a `PhotoError` unless `crop` is a way to cut photographs."""
     if crop not in CROPS:
         raise PhotoError(f"`crop` must be 'center' or 'random'. Received: crop={crop!r}")

@@ -1,8 +1,19 @@
 """Mathematics of diffusion: arrays in, arrays out."""
 
-from keras_booth.diffusion.guidance import guided as guided
-from keras_booth.diffusion.samplers import SAMPLERS as SAMPLERS
-from keras_booth.diffusion.samplers import Sampling as Sampling
-from keras_booth.diffusion.samplers import sample as sample
-from keras_booth.diffusion.schedule import NoiseSchedule as NoiseSchedule
-from keras_booth.diffusion.weighting import snr_weights as snr_weights
+from keras_booth.tools.backend import require_backend
+
+require_backend()
+
+from keras_booth.diffusion.guidance import guided
+from keras_booth.diffusion.samplers import SAMPLERS, Sampling, sample
+from keras_booth.diffusion.schedule import NoiseSchedule
+from keras_booth.diffusion.weighting import snr_weights
+
+__all__ = [
+    "NoiseSchedule",
+    "SAMPLERS",
+    "Sampling",
+    "guided",
+    "sample",
+    "snr_weights",
+]

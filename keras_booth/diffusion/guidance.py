@@ -1,9 +1,19 @@
 """Classifier-free guidance."""
 
+from collections.abc import Callable
+
 from keras import ops
 
+from keras_booth.tools.annotations import Tensor
 
-def guided(predict, contexts, unconditional, guidance_scale, rescale=None):
+
+def guided(
+    predict: Callable[[Tensor, Tensor, Tensor], Tensor],
+    contexts: Tensor,
+    unconditional: Tensor | None,
+    guidance_scale: Tensor,
+    rescale: Tensor | None = None,
+) -> Callable[[Tensor, Tensor], Tensor]:
     """Classifier-free guidance (arXiv:2207.12598, equation 6) with both branches in one call.
 
     Args:
@@ -33,6 +43,6 @@ def guided(predict, contexts, unconditional, guidance_scale, rescale=None):
     return predict_guided
 
 
-def deviation(arrays):
+def deviation(arrays: Tensor) -> Tensor:
     """Standard deviation of each array of a batch."""
     return ops.std(arrays, axis=tuple(range(1, len(arrays.shape))), keepdims=True)

@@ -1,8 +1,12 @@
 """Which noise levels a sampler visits."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
+
+from keras_booth.diffusion.schedule import NoiseSchedule
 
 RHO = 7.0  # of arXiv:2206.00364, equation 5
 
@@ -24,14 +28,22 @@ class Path:
     sigmas: np.ndarray
     scale: float
 
-    def after(self, first):
+    def after(self, first: int) -> Path:
         """The path without its first steps."""
         return dataclasses.replace(self, timesteps=self.timesteps[first:], sigmas=self.sigmas[first:])
 
 
 def make_path(
-    schedule, steps, spacing=None, karras=False, *, whole, beyond=0, karras_over_all=False, stops_early=False
-):
+    schedule: NoiseSchedule,
+    steps: int,
+    spacing: str | None = None,
+    karras: bool = False,
+    *,
+    whole: bool,
+    beyond: int = 0,
+    karras_over_all: bool = False,
+    stops_early: bool = False,
+) -> Path:
     """The path of a sampler, as diffusers' scheduler of the same name takes it.
 
     Args:

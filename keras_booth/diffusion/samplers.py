@@ -8,12 +8,15 @@ at the next level; samplers differ in the three numbers of each step and in the 
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from keras import ops
 
-from keras_booth.diffusion.path import make_path
-from keras_booth.diffusion.schedule import SPACINGS
+from keras_booth.diffusion.path import Path, make_path
+from keras_booth.diffusion.schedule import SPACINGS, NoiseSchedule
+from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 
 
@@ -26,7 +29,7 @@ class Rule:
     fresh: np.ndarray
 
 
-def ancestral_rule(sigmas, eta):
+def ancestral_rule(sigmas: np.ndarray, eta: float) -> Rule:
     """One evaluation a step, a share of the noise replaced: Euler's method (arXiv:2206.00364, algorithm 1) for eta 0,
     ancestral sampling for eta 1. In these units it is DDIM, too (arXiv:2010.02502, equations 12 and 16)."""
     now, then = sigmas[:-1], sigmas[1:]
@@ -34,7 +37,7 @@ def ancestral_rule(sigmas, eta):
     return Rule(np.sqrt(then**2 - fresh**2) / now, np.zeros_like(now), fresh)
 
 
-def multistep_rule(sigmas, eta):
+def multistep_rule(sigmas: np.ndarray, eta: float) -> Rule:
     """DPM-Solver++ (2M) (arXiv:2211.01095, algorithm 2): the estimate is led on along its last change. The first step
     has no change to go by, and the last one ends at the estimate itself."""
     del eta
@@ -50,8 +53,8 @@ def multistep_rule(sigmas, eta):
 class Sampler:
     """A rule, and the path it takes: see `make_path`."""
 
-    rule: callable
-    path: dict
+    rule: Callable[[np.ndarray, float], Rule]
+    path: dict[str, Any]
     eta: float = 0.0
     karras: bool = False
     # Whether the beginning is noise alone, or (as diffusers' Euler does it where a path begins at the top) without the
@@ -102,11 +105,11 @@ class Sampling:
             raise InputError(f"'dpmpp_2m' replaces no noise: leave `eta` out. Received: eta={self.eta}")
 
     @property
-    def share(self):
+    def share(self) -> float:
         """float: eta, filled in."""
         return SAMPLERS[self.sampler].eta if self.eta is None else float(self.eta)
 
-    def path(self, schedule):
+    def path(self, schedule: NoiseSchedule) -> Path:
         """The `Path` on a schedule."""
         sampler = SAMPLERS[self.sampler]
         path = make_path(schedule, self.steps, self.spacing, self.visits_karras(schedule), **sampler.path)
@@ -114,13 +117,13 @@ class Sampling:
             path = dataclasses.replace(path, scale=float(path.sigmas[0]))
         return path
 
-    def visits_karras(self, schedule):
+    def visits_karras(self, schedule: NoiseSchedule) -> bool:
         """Whether the noise levels are Karras's."""
         # From noise alone, a level without an end, two thirds of Karras's levels would be spent on hardly anything.
         suited = self.spacing is None and not schedule.zero_terminal_snr
         return SAMPLERS[self.sampler].karras and suited if self.karras is None else self.karras
 
-    def left_out(self, schedule, strength):
+    def left_out(self, schedule: NoiseSchedule, strength: float) -> int:
         """How many steps are left out where a picture is drawn over (SDEdit, arXiv:2108.01073).
 
         Args:
@@ -138,7 +141,16 @@ class Sampling:
         return int(np.abs(np.log(self.path(schedule).sigmas[:-1] / level)).argmin())
 
 
-def sample(predict, noise, schedule, sampling, *, fresh=None, clean=None, first=0):
+def sample(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    noise: Tensor,
+    schedule: NoiseSchedule,
+    sampling: Sampling,
+    *,
+    fresh: Tensor | None = None,
+    clean: Tensor | None = None,
+    first: int = 0,
+) -> Tensor:
     """Draw.
 
     The loop is `keras.ops.fori_loop`, so that a compiled caller has no host round trip between steps.
@@ -177,7 +189,9 @@ def sample(predict, noise, schedule, sampling, *, fresh=None, clean=None, first=
     return latents / np.float32(np.sqrt(path.sigmas[-1] ** 2 + 1))
 
 
-def denoise(predict, latents, sigma, timestep, prediction_type):
+def denoise(
+    predict: Callable[[Tensor, Tensor], Tensor], latents: Tensor, sigma: Tensor, timestep: Tensor, prediction_type: str
+) -> Tensor:
     """The network's estimate of the clean latents in `latents` = z_0 + sigma noise."""
     size = ops.sqrt(sigma**2 + 1.0)
     prediction = predict(latents / size, ops.broadcast_to(timestep, (ops.shape(latents)[0],)))

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from keras import ops
 
+from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 
 PREDICTION_TYPES = ("epsilon", "v_prediction")
@@ -67,7 +68,7 @@ class NoiseSchedule:
             raise InputError("`zero_terminal_snr` needs prediction_type='v_prediction'. Received: 'epsilon'")
 
     @property
-    def alphas_cumprod(self):
+    def alphas_cumprod(self) -> np.ndarray:
         """float64 array `(steps,)`: the share of signal variance left at each timestep."""
         if self.beta_schedule == "scaled_linear":
             betas = np.linspace(self.beta_start**0.5, self.beta_end**0.5, self.steps) ** 2
@@ -80,13 +81,13 @@ class NoiseSchedule:
         return np.square((signal - signal[-1]) * signal[0] / (signal[0] - signal[-1]))
 
     @property
-    def sigmas(self):
+    def sigmas(self) -> np.ndarray:
         """float64 array `(steps,)`: the noise-to-signal ratio sqrt((1 - alpha_bar) / alpha_bar) of each timestep, at
         most 4096, where zero terminal SNR would say infinity."""
         cumulative = np.maximum(self.alphas_cumprod, 2.0**-24)
         return np.sqrt((1.0 - cumulative) / cumulative)
 
-    def rates(self, timesteps, rank=4):
+    def rates(self, timesteps: Tensor, rank: int = 4) -> tuple[Tensor, Tensor]:
         """Signal and noise rates, sqrt(alpha_bar) and sqrt(1 - alpha_bar).
 
         Args:
@@ -104,12 +105,12 @@ class NoiseSchedule:
             ops.reshape(ops.take(ops.convert_to_tensor(table.astype("float32")), timesteps), shape) for table in tables
         )
 
-    def snr(self, timesteps):
+    def snr(self, timesteps: Tensor) -> Tensor:
         """Signal-to-noise ratio alpha_bar / (1 - alpha_bar): int `(batch,)` -> float32 `(batch,)`."""
         cumulative = self.alphas_cumprod
         return ops.take(ops.convert_to_tensor((cumulative / (1.0 - cumulative)).astype("float32")), timesteps)
 
-    def add_noise(self, latents, noise, timesteps):
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """z_t = sqrt(alpha_bar_t) z + sqrt(1 - alpha_bar_t) eps (arXiv:2006.11239, equation 4).
 
         Args:
@@ -120,14 +121,14 @@ class NoiseSchedule:
         signal, sigma = self.rates(timesteps, len(latents.shape))
         return signal * latents + sigma * noise
 
-    def target(self, latents, noise, timesteps):
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """What the network is asked to predict: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z."""
         if self.prediction_type == "epsilon":
             return noise
         signal, sigma = self.rates(timesteps, len(latents.shape))
         return signal * noise - sigma * latents
 
-    def sampling_timesteps(self, count, spacing=None):
+    def sampling_timesteps(self, count: int, spacing: str | None = None) -> np.ndarray:
         """The timesteps a sampler visits, from noisy to clean (arXiv:2305.08891, table 2).
 
         Args:

@@ -2,8 +2,11 @@
 
 from keras import ops
 
+from keras_booth.diffusion.schedule import NoiseSchedule
+from keras_booth.tools.annotations import Tensor
 
-def snr_weights(schedule, timesteps, most, least=0.0):
+
+def snr_weights(schedule: NoiseSchedule, timesteps: Tensor, most: float, least: float = 0.0) -> Tensor:
     """Weights with which an error of z_0 counts its SNR, kept within bounds (min-SNR, arXiv:2303.09556, section 3.4).
 
     An error of eps is an error of z_0 times SNR; one of v, times SNR + 1.

@@ -1,6 +1,21 @@
 """The paper: DreamBooth as a `keras.Model`."""
 
-from keras_booth.dreambooth.lora.adapters import LoraConfig as LoraConfig
-from keras_booth.dreambooth.model import DreamBooth as DreamBooth
-from keras_booth.dreambooth.storage import load as load
-from keras_booth.dreambooth.subject import default_prompts as default_prompts
+from keras_booth.tools.backend import require_backend
+
+require_backend()
+
+from keras_booth.dreambooth.lora.adapters import LoraConfig
+from keras_booth.dreambooth.loss import squared_error
+from keras_booth.dreambooth.model import DreamBooth
+from keras_booth.dreambooth.optimizers.ending import averaged
+from keras_booth.dreambooth.storage import load
+from keras_booth.dreambooth.subject import default_prompts
+
+__all__ = [
+    "DreamBooth",
+    "LoraConfig",
+    "averaged",
+    "default_prompts",
+    "load",
+    "squared_error",
+]

@@ -1,17 +1,26 @@
 """What of a DreamBooth model is saved, by `save` or by any other way that Keras has."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
 import keras
 from keras import ops
 
 from keras_booth.bases import VOCABULARY_FILE, BaseConfig, StableDiffusionBase, Tokenizer, recall, remember
+from keras_booth.dreambooth.optimizers.assembly import serialized
 from keras_booth.dreambooth.storage import save_archive
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+
+if TYPE_CHECKING:
+    from keras_booth.dreambooth.model import DreamBooth
 
 
 class Archived:
-    """Methods of `DreamBooth`; kept here because they are one concept."""
+    """Methods of `DreamBooth`; kept here because they are one concept. Of `_parts` they need nothing."""
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """A description from which `from_config` rebuilds the model, except for weights and vocabulary.
 
         The vocabulary is named by its digest, and found again in the same process.
@@ -35,7 +44,7 @@ class Archived:
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DreamBooth:
         """The inverse of `get_config`. The vocabulary is that of a model of this process, or tiny_world's; else it
         follows with the archive's assets."""
         config = {name: value for name, value in config.items() if name != "to_open"}
@@ -50,12 +59,12 @@ class Archived:
             booth.lora_scale = scale
         return booth
 
-    def save_assets(self, folder):
+    def save_assets(self, folder: FilePath) -> None:
         """Write the vocabulary into a `.keras` archive."""
         with open(f"{folder}/{VOCABULARY_FILE}", "wb") as file:
             file.write(self.base.tokenizer.vocabulary)
 
-    def load_assets(self, folder):
+    def load_assets(self, folder: FilePath) -> None:
         """Read the vocabulary from a `.keras` archive."""
         with open(f"{folder}/{VOCABULARY_FILE}", "rb") as file:
             config = self.base.config.text_encoder
@@ -63,22 +72,22 @@ class Archived:
 
     # Keras saves no seed generators: without this, a resumed run would see the noise of its beginning again.
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Write the state of the noise, and how long the model was trained."""
         store["seed_state"] = ops.convert_to_numpy(self.seed_generator.state)
         self._store_history(store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Read what `save_own_variables` wrote."""
         self.seed_generator.state.assign(store["seed_state"][:])
         self._restore_history(store)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         """What `compile` was given."""
         if not self.compiled:
             return None
         return {
-            "optimizer": keras.optimizers.serialize(self.optimizer),
+            "optimizer": serialized(self.optimizer),
             "prior_loss_weight": self.prior_loss_weight,
             "min_snr_gamma": self.min_snr_gamma,
             "noise_offset": self.noise_offset,
@@ -87,11 +96,13 @@ class Archived:
             "gradient_checkpointing": self.gradient_checkpointing,
         }
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model; its optimizer's state follows with the weights."""
         self.compile(**(config | {"optimizer": keras.optimizers.deserialize(config["optimizer"])}))
 
-    def save(self, filepath, overwrite=True, *, dtype="float32", include_optimizer=False):
+    def save(
+        self, filepath: FilePath, overwrite: bool = True, *, dtype: str = "float32", include_optimizer: bool = False
+    ) -> None:
         """Save one self-contained `.keras` file: weights, vocabulary, schedule, prompts, settings.
 
         `import keras_booth` and `keras.saving.load_model` open it with no network, and draw bit-equal pictures.
@@ -106,7 +117,7 @@ class Archived:
         """
         save_archive(self, filepath, overwrite, dtype, include_optimizer)
 
-    def export(self, *args, **kwargs):
+    def export(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: what Keras exports is a program that trains, of no use to anybody; see `export_weights`."""
         raise InputError(
             "Keras's `export` is of no use here: call `export_weights`, for diffusers, ComfyUI or AUTOMATIC1111. "

@@ -3,12 +3,14 @@
 import inspect
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_booth.dreambooth.loss import balance
+from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 
 NAMES = (
@@ -27,9 +29,12 @@ SLACK = 0.01  # by which a picture that was resized may be out of [-1, 1]
 
 
 class Batches:
-    """Methods of `DreamBooth` that take batches; kept here because they are one concept."""
+    """Methods of `DreamBooth` that take batches; kept here because they are one concept. Of `_parts` they read
+    `compiled_for`."""
 
-    def fit(self, x=None, y=None, *args, shuffle=None, **kwargs):
+    def fit(
+        self, x: Any = None, y: None = None, *args: Any, shuffle: bool | None = None, **kwargs: Any
+    ) -> keras.callbacks.History:
         """`keras.Model.fit` on batches as `keras_booth.data.photo_dataset` makes them; see `call` for one made by hand.
 
         Args:
@@ -51,7 +56,7 @@ class Batches:
             shuffle = isinstance(x, (Mapping, keras.utils.PyDataset))
         return super().fit(in_tuples(x), None, *args, shuffle=shuffle, **kwargs)
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, y: None = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`: the objective, on data as `fit` takes it."""
         self._require_compiled("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
@@ -59,7 +64,7 @@ class Batches:
             self._check_data(x, y)
         return super().evaluate(in_tuples(x), None, *args, **kwargs)
 
-    def train_on_batch(self, x, y=None, *args, **kwargs):
+    def train_on_batch(self, x: Mapping[str, Tensor], y: None = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch` on a dict of arrays."""
         self._require_compiled("train_on_batch")
         self._require_same_parts()
@@ -67,7 +72,7 @@ class Batches:
         self._check_data(x, y)
         return super().train_on_batch(x, None, *args, **kwargs)
 
-    def test_on_batch(self, x, y=None, *args, **kwargs):
+    def test_on_batch(self, x: Mapping[str, Tensor], y: None = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch` on a dict of arrays."""
         self._require_compiled("test_on_batch")
         check_arguments(kwargs)
@@ -76,11 +81,11 @@ class Batches:
 
     # On TensorFlow the arguments are `(data,)`, on JAX `(state, data)`: the last one is the batch everywhere.
 
-    def train_step(self, *args):
+    def train_step(self, *args: Any) -> Any:
         """One optimizer step on a batch dict, on any backend."""
         return super().train_step(*args[:-1], self._prepare(args[-1]))
 
-    def test_step(self, *args):
+    def test_step(self, *args: Any) -> Any:
         """The objective on a batch dict, on any backend."""
         return super().test_step(*args[:-1], self._prepare(args[-1]))
 
@@ -172,10 +177,10 @@ class Batches:
     def _require_same_parts(self):
         """Refuse to train other variables than those that `compile` found trainable."""
         now = {id(variable) for variable in self.trainable_variables}
-        if now != self._views.compiled_for:
+        if now != self._parts.compiled_for:
             raise InputError(
                 "Parts of the model were frozen or set free after `compile`, which then does not hold for them: call "
-                f"`compile` again. Received: {len(now)} trainable variables, not {len(self._views.compiled_for)}"
+                f"`compile` again. Received: {len(now)} trainable variables, not {len(self._parts.compiled_for)}"
             )
 
 

@@ -10,12 +10,15 @@ from keras_booth.tools.errors import InputError
 UNUSED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
-def check_number(name, value, above=None):
-    """Refuse what is no number >= 0, or not above one."""
+def check_number(name, value, above=None, optional=False):
+    """A number as a float; refuse what is none >= 0, or not above one. `None` if it is optional and left out."""
+    if value is None and optional:
+        return None
     good = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
     if not good or value < 0 or (above is not None and value <= above):
         rule = ">= 0" if above is None else f"> {above}"
         raise InputError(f"`{name}` must be a number {rule}. Received: {name}={value!r}")
+    return float(value)
 
 
 def refuse_unused(arguments):

@@ -1,11 +1,13 @@
 """Whether a DreamBooth model is still the base that it was made of, which a saved file must say, too."""
 
 import logging
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_booth.dreambooth.optimizers.ending import steps_of
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 
 KEY = "history"  # among the model's own variables in a file
@@ -27,26 +29,26 @@ class Past:
 
 
 class History:
-    """Methods of `DreamBooth`; kept here because they are one concept."""
+    """Methods of `DreamBooth`; kept here because they are one concept. They keep `past` of `_parts`."""
 
     @property
-    def trained_steps(self):
+    def trained_steps(self) -> int:
         """int: training steps (batches) that made the weights what they are, also before saving and loading."""
-        past = self._views.past
+        past = self._parts.past
         return past.steps + self._iterations() - past.counted
 
     def _iterations(self):
         optimizer = getattr(self, "optimizer", None)
-        return self._views.past.counted if optimizer is None else steps_of(optimizer)
+        return self._parts.past.counted if optimizer is None else steps_of(optimizer)
 
-    def count_steps(self):
+    def count_steps(self) -> None:
         """Count on from what the optimizer has counted, whatever becomes of it."""
-        past = self._views.past
+        past = self._parts.past
         past.steps, past.counted = self.trained_steps, self._iterations()
 
-    def require_base(self):
+    def require_base(self) -> None:
         """Raises an `InputError` if the model draws as it was trained, and warns where that is not known."""
-        past = self._views.past
+        past = self._parts.past
         adapters = self.adapters
         advice = "draw them with `DreamBooth.from_preset` of the base, and give them to `photo_dataset`"
         if (adapters is None and self.trained_steps) or (adapters is not None and past.without_lora):
@@ -66,24 +68,24 @@ class History:
                 advice,
             )
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Any) -> None:
         """`keras.Model.set_weights`: whose weights they are is not known then."""
         super().set_weights(weights)
-        self._views.past.known = False
+        self._parts.past.known = False
 
-    def load_weights(self, filepath, *args, **kwargs):
+    def load_weights(self, filepath: FilePath, *args: Any, **kwargs: Any) -> None:
         """`keras.Model.load_weights`; the file says how long the weights were trained."""
         super().load_weights(filepath, *args, **kwargs)
         # The optimizer's state may have been in the file, too, and may have fitted.
-        self._views.past.counted = self._iterations()
+        self._parts.past.counted = self._iterations()
 
     def _store_history(self, store):
-        past = self._views.past
+        past = self._parts.past
         without_lora = past.without_lora if self.adapters else self.trained_steps
         store[KEY] = np.array([self.trained_steps, self._iterations(), without_lora, past.known], "int64")
 
     def _restore_history(self, store):
-        past = self._views.past
+        past = self._parts.past
         past.known = False
         if KEY in store.keys():
             numbers = (int(number) for number in ops.convert_to_numpy(store[KEY][:]))

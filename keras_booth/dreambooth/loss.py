@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from keras_booth.tools.annotations import Tensor
 
-def squared_error(prediction, target):
+
+def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of each sample, in float32.
 
     Args:
@@ -16,7 +18,7 @@ def squared_error(prediction, target):
     return ops.mean(ops.square(error), axis=tuple(range(1, len(error.shape))))
 
 
-def balance(is_prior):
+def balance(is_prior: Tensor) -> Tensor:
     """Weights with which a batch mean becomes the sum of the two means, over instance and over class samples.
 
     Args:
@@ -31,7 +33,7 @@ def balance(is_prior):
     return ops.where(is_prior, size / ops.maximum(count, 1.0), size / ops.maximum(size - count, 1.0))
 
 
-def prior_preservation_loss(losses, is_prior, sample_weight):
+def prior_preservation_loss(losses: Tensor, is_prior: Tensor, sample_weight: Tensor) -> tuple[Tensor, Tensor]:
     """The two terms of the paper's objective (arXiv:2208.12242, equation 2).
 
     The prior mask is per sample, so batches may be shuffled, sharded or accumulated: the objective of a batch is the

@@ -1,32 +1,38 @@
 """DreamBooth as a `keras.Model`: `compile`, `fit`, `generate`, `save`."""
 
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
 import keras
+import numpy as np
 from keras import ops
 from keras.optimizers import LossScaleOptimizer
+from numpy.typing import ArrayLike
 
-from keras_booth.bases import BaseRequest, TextToImage, default_policy, export_base, load_base, prefers_jit
+from keras_booth.bases import BaseRequest, StableDiffusionBase, TextToImage, export_base, load_base
 from keras_booth.diffusion import snr_weights
 from keras_booth.dreambooth.archived import Archived
 from keras_booth.dreambooth.batches import Batches
 from keras_booth.dreambooth.compiling import check_number, check_trainable, refuse_unused
-from keras_booth.dreambooth.draws import Draws
-from keras_booth.dreambooth.history import History, Past
+from keras_booth.dreambooth.drawing import Draws
+from keras_booth.dreambooth.history import History
+from keras_booth.dreambooth.lora.adapters import LoraConfig
 from keras_booth.dreambooth.lora.methods import Adapted
 from keras_booth.dreambooth.loss import prior_preservation_loss, squared_error
-from keras_booth.dreambooth.optimizers.ending import keep_leftovers, steps_of
-from keras_booth.dreambooth.optimizers.fused import fuse_updates
-from keras_booth.dreambooth.optimizers.rates import give_two_rates
+from keras_booth.dreambooth.optimizers.assembly import assemble
+from keras_booth.dreambooth.optimizers.ending import steps_of
+from keras_booth.dreambooth.optimizers.rates import SlowGroup
+from keras_booth.dreambooth.parts import Parts
 from keras_booth.dreambooth.subject import Fixed, Subject, check_names
+from keras_booth.tools.annotations import FilePath, Prompts, Tensor
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.machine import prefers_jit
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed
-
-
-class Untracked:
-    """Holds objects that are views of the model, which Keras must neither save nor count as its layers."""
-
-    def __init__(self, **attributes):
-        self.__dict__.update(attributes)
+from keras_booth.tools.settings import default_policy
 
 
 @keras.saving.register_keras_serializable(package="keras_booth")
@@ -79,30 +85,29 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
 
     def __init__(
         self,
-        base,
+        base: StableDiffusionBase,
         *,
-        identifier="sks",
-        class_noun="dog",
-        instance_prompt=None,
-        class_prompt=None,
-        train_text_encoder=False,
-        lora=None,
-        seed=0,
-        dtype=None,
-        **kwargs,
+        identifier: str = "sks",
+        class_noun: str = "dog",
+        instance_prompt: str | None = None,
+        class_prompt: str | None = None,
+        train_text_encoder: bool = False,
+        lora: LoraConfig | dict[str, tuple[int, float]] | None = None,
+        seed: int | None = 0,
+        dtype: Any = None,
+        **kwargs: Any,
     ):
         own = base.unet.dtype_policy.name
         if dtype is not None and keras.dtype_policies.get(dtype).name != own:
             raise InputError(f"`dtype` must be the base's, {own!r}, or None. Received: dtype={dtype!r}")
         # Without autocast: the float32 autoencoder must get float32 pictures under any policy.
         super().__init__(dtype=own, autocast=False, **kwargs)
-        self._views = Untracked(base=base, drawer=TextToImage(base), adapters=None, past=Past(), fixed={})
-        self._views.compiled_for = set()
+        self._parts = Parts(base, TextToImage(base))
         self._name(identifier, class_noun, instance_prompt, class_prompt)
         seed = chosen_seed(seed, below=2**31)
-        self._views.fixed |= {"seed": seed, "train_text_encoder": bool(train_text_encoder)}
-        self._views.fixed |= {"prior_loss_weight": 1.0, "min_snr_gamma": None, "noise_offset": 0.0}
-        self._views.fixed |= {"text_encoder_rate": 1.0, "text_encoder_until": None}
+        self._parts.fixed |= {"seed": seed, "train_text_encoder": bool(train_text_encoder)}
+        self._parts.fixed |= {"prior_loss_weight": 1.0, "min_snr_gamma": None, "noise_offset": 0.0}
+        self._parts.fixed |= {"text_encoder_rate": 1.0, "text_encoder_until": None}
         self.text_encoder = base.text_encoder
         self.unet = base.unet
         self.image_encoder = base.image_encoder
@@ -120,19 +125,19 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
     @classmethod
     def from_preset(
         cls,
-        preset,
+        preset: FilePath,
         *,
-        weights="pretrained",
-        image_size=None,
-        dtype=None,
-        vocabulary=None,
-        prediction_type=None,
-        zero_terminal_snr=False,
-        merge_tokens=0.0,
-        vae=None,
-        seed=0,
-        **kwargs,
-    ):
+        weights: str | None = "pretrained",
+        image_size: int | tuple[int, int] | None = None,
+        dtype: Any = None,
+        vocabulary: FilePath | None = None,
+        prediction_type: str | None = None,
+        zero_terminal_snr: bool = False,
+        merge_tokens: float = 0.0,
+        vae: FilePath | None = None,
+        seed: int | None = 0,
+        **kwargs: Any,
+    ) -> DreamBooth:
         """Start from a base.
 
         Args:
@@ -174,20 +179,20 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         return cls(base, seed=seed, dtype=dtype, **kwargs)
 
     @property
-    def base(self):
+    def base(self) -> StableDiffusionBase:
         """The `StableDiffusionBase` whose parts are trained."""
-        return self._views.base
+        return self._parts.base
 
     @property
-    def image_size(self):
+    def image_size(self) -> tuple[int, int]:
         """(height, width) of the pictures, in pixels."""
         return self.base.config.image_size
 
-    def tokenize(self, prompts):
+    def tokenize(self, prompts: Prompts) -> np.ndarray:
         """A text or list of texts -> int32 `(len(prompts), length)`."""
         return self.base.tokenizer(prompt_list(prompts, "prompts", empty=True))
 
-    def encode_moments(self, images):
+    def encode_moments(self, images: ArrayLike) -> np.ndarray:
         """Send pictures through the image encoder before training.
 
         Args:
@@ -199,7 +204,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         with self.base.present():
             return ops.convert_to_numpy(self.base.moments(ops.convert_to_tensor(images)))
 
-    def moments_of(self, latents):
+    def moments_of(self, latents: ArrayLike) -> np.ndarray:
         """What stands for pictures whose latents are known, such as class images, in place of `encode_moments`.
 
         Args:
@@ -214,7 +219,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         """
         return ops.convert_to_numpy(self.base.moments_of(ops.convert_to_tensor(latents, "float32")))
 
-    def encode_text(self, tokens):
+    def encode_text(self, tokens: ArrayLike) -> np.ndarray:
         """Send prompts through a text encoder that is not trained.
 
         Args:
@@ -228,7 +233,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         with self.base.present():
             return ops.convert_to_numpy(ops.cast(self.base.text_encoder(ops.convert_to_tensor(tokens)), "float32"))
 
-    def park_encoders(self):
+    def park_encoders(self) -> None:
         """Have autoencoder and text encoder leave memory until something is drawn, encoded or saved.
 
         For training on batches with `moments` and `context`, as `photo_dataset` makes them with `cache_latents` and
@@ -242,16 +247,16 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
 
     def compile(
         self,
-        optimizer="adamw",
-        prior_loss_weight=1.0,
-        min_snr_gamma=None,
-        noise_offset=0.0,
-        text_encoder_rate=1.0,
-        text_encoder_until=None,
-        gradient_checkpointing=False,
-        jit_compile=None,
-        **kwargs,
-    ):
+        optimizer: str | dict[str, Any] | keras.optimizers.Optimizer = "adamw",
+        prior_loss_weight: float = 1.0,
+        min_snr_gamma: float | None = None,
+        noise_offset: float = 0.0,
+        text_encoder_rate: float = 1.0,
+        text_encoder_until: int | None = None,
+        gradient_checkpointing: bool = False,
+        jit_compile: bool | str | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Configure training.
 
         Args:
@@ -272,43 +277,45 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         Raises:
             InputError: for an argument out of range, one that has no effect here, or a model with nothing to train.
         """
-        check_number("prior_loss_weight", prior_loss_weight)
-        check_number("noise_offset", noise_offset)
-        check_number("text_encoder_rate", text_encoder_rate)
-        if min_snr_gamma is not None:
-            check_number("min_snr_gamma", min_snr_gamma, above=0)
-        refuse_unused(kwargs)
-        check_trainable(self)
-        self._views.fixed |= {
-            "prior_loss_weight": float(prior_loss_weight),
-            "min_snr_gamma": min_snr_gamma if min_snr_gamma is None else float(min_snr_gamma),
-            "noise_offset": float(noise_offset),
-            "text_encoder_rate": float(text_encoder_rate),
+        settings = {
+            "prior_loss_weight": check_number("prior_loss_weight", prior_loss_weight),
+            "min_snr_gamma": check_number("min_snr_gamma", min_snr_gamma, above=0, optional=True),
+            "noise_offset": check_number("noise_offset", noise_offset),
+            "text_encoder_rate": check_number("text_encoder_rate", text_encoder_rate),
             "text_encoder_until": text_encoder_until,
             "gradient_checkpointing": bool(gradient_checkpointing),
         }
+        refuse_unused(kwargs)
+        check_trainable(self)
+        self._parts.fixed |= settings
         self.count_steps()
         super().compile(
             optimizer=optimizer,
             jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
             **kwargs,
         )
-        if self.dtype_policy.name == "float16" and not isinstance(self.optimizer, LossScaleOptimizer):
-            # Keras does it under mixed_float16 alone.
-            self.optimizer = LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
         self.base.checkpoint_gradients(self.gradient_checkpointing)
-        if keras.backend.backend() == "tensorflow" and not self.jit_compile:
-            fuse_updates(self.optimizer)
-        keep_leftovers(self.optimizer)
-        slow = self.text_encoder.trainable_variables
-        if slow and (self.text_encoder_rate != 1.0 or text_encoder_until is not None):
-            give_two_rates(self.optimizer, slow, self.text_encoder_rate, text_encoder_until)
+        fused = keras.backend.backend() == "tensorflow" and not self.jit_compile
+        self.optimizer = assemble(self._scaled(self.optimizer), fused=fused, slow=self._slow_group())
         # Variables made inside of the first step would have TensorFlow trace it twice.
         self.optimizer.build(self.trainable_variables)
-        self._views.past.counted = steps_of(self.optimizer)
-        self._views.compiled_for = {id(variable) for variable in self.trainable_variables}
+        self._parts.past.counted = steps_of(self.optimizer)
+        self._parts.compiled_for = {id(variable) for variable in self.trainable_variables}
 
-    def call(self, batch, training=False):
+    def _scaled(self, optimizer):
+        """The optimizer with a scaled loss in pure float16, too: Keras does it under mixed_float16 alone."""
+        if self.dtype_policy.name != "float16" or isinstance(optimizer, LossScaleOptimizer):
+            return optimizer
+        return LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+
+    def _slow_group(self):
+        """What the text encoder's own learning rate holds for; `None` if it has none."""
+        variables, until = self.text_encoder.trainable_variables, self.text_encoder_until
+        if not variables or (self.text_encoder_rate == 1.0 and until is None):
+            return None
+        return SlowGroup(frozenset(variable.path for variable in variables), self.text_encoder_rate, until)
+
+    def call(self, batch: Mapping[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """Noise the pictures of a batch and predict what was added.
 
         Args:
@@ -346,7 +353,9 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             "timesteps": timesteps,
         }
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
         """The objective of a batch, a float32 scalar; see `keras_booth.dreambooth.loss`."""
         losses = squared_error(y_pred["prediction"], y_pred["target"])
         if self.min_snr_gamma is not None:
@@ -358,7 +367,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
 
     # === Saving ===
 
-    def export_weights(self, output, *, format="diffusers", dtype="float32"):
+    def export_weights(self, output: FilePath, *, format: str = "diffusers", dtype: str = "float32") -> pathlib.Path:
         """Write the model for other programs.
 
         Args:

@@ -1,20 +1,29 @@
 """One `.keras` file: written whole or not at all, refused with a sentence when it is not ours."""
 
+from __future__ import annotations
+
 import pathlib
 import shutil
 import tempfile
 import zipfile
+from typing import TYPE_CHECKING
 
 import h5py
 import keras
 
 from keras_booth.bases import WEIGHTS_FILE, read_archive
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
 
+if TYPE_CHECKING:
+    from keras_booth.dreambooth.model import DreamBooth
 
-def save_archive(booth, path, overwrite=True, dtype="float32", include_optimizer=False):
+
+def save_archive(
+    booth: DreamBooth, path: FilePath, overwrite: bool = True, dtype: str = "float32", include_optimizer: bool = False
+) -> None:
     """Write a `.keras` archive under a temporary name, then rename; see `DreamBooth.save`."""
     path = pathlib.Path(path)
     if path.suffix != ".keras":
@@ -63,7 +72,7 @@ def _copy_halved(source, target):
             copy.attrs.update(item.attrs)
 
 
-def load(path):
+def load(path: FilePath) -> DreamBooth:
     """Open a `.keras` file that `DreamBooth.save` wrote.
 
     Args:

@@ -1,12 +1,13 @@
 """What a DreamBooth model is to learn, in words: the names of the subject and the prompts that follow from them."""
 
 import logging
+from typing import Any
 
 from keras_booth.tools.errors import InputError, require_different
 
 
 class Subject:
-    """Attributes of `DreamBooth`; kept here because they are one concept.
+    """Attributes of `DreamBooth`; kept here because they are one concept. They keep `names` and `prompts` of `_parts`.
 
     Prompts that are not the user's own follow the names. What was made before with another prompt, such as a dataset or
     class images, stays as it is.
@@ -15,8 +16,8 @@ class Subject:
     def _name(self, identifier, class_noun, instance_prompt=None, class_prompt=None):
         identifier, class_noun = check_names(identifier, class_noun)
         default = default_prompts(identifier, class_noun)
-        self._views.names = identifier, class_noun
-        self._views.prompts = [
+        self._parts.names = identifier, class_noun
+        self._parts.prompts = [
             check_prompt(field, prompt) or usual
             for field, prompt, usual in zip(PROMPTS, (instance_prompt, class_prompt), default, strict=True)
         ]
@@ -27,7 +28,7 @@ class Subject:
                 "A model that was trained knows its subject by what it was called then: make a new model for another "
                 f"name. Received: {', '.join(f'{name}={value!r}' for name, value in changes.items())}"
             )
-        pairs = zip(self._views.prompts, default_prompts(*self._views.names), strict=True)
+        pairs = zip(self._parts.prompts, default_prompts(*self._parts.names), strict=True)
         own = [None if prompt == default else prompt for prompt, default in pairs]
         self._name(*({"identifier": self.identifier, "class_noun": self.class_noun} | changes).values(), *own)
         for name, prompt in (("identifier", own[0]), ("class_noun", own[0]), ("class_noun", own[1])):
@@ -37,45 +38,45 @@ class Subject:
                 )
 
     @property
-    def subject(self):
+    def subject(self) -> str:
         """str: identifier and class, which call the subject up in a prompt: `"sks dog"`."""
         return f"{self.identifier} {self.class_noun}"
 
     @property
-    def identifier(self):
+    def identifier(self) -> str:
         """str: the rare token that stands for the subject."""
-        return self._views.names[0]
+        return self._parts.names[0]
 
     @identifier.setter
-    def identifier(self, identifier):
+    def identifier(self, identifier: str):
         self._rename(identifier=identifier)
 
     @property
-    def class_noun(self):
+    def class_noun(self) -> str:
         """str: what the subject is."""
-        return self._views.names[1]
+        return self._parts.names[1]
 
     @class_noun.setter
-    def class_noun(self, class_noun):
+    def class_noun(self, class_noun: str):
         self._rename(class_noun=class_noun)
 
     @property
-    def instance_prompt(self):
+    def instance_prompt(self) -> str:
         """str: the prompt of the photographs."""
-        return self._views.prompts[0]
+        return self._parts.prompts[0]
 
     @instance_prompt.setter
-    def instance_prompt(self, prompt):
-        self._name(*self._views.names, prompt, self.class_prompt)
+    def instance_prompt(self, prompt: str | None):
+        self._name(*self._parts.names, prompt, self.class_prompt)
 
     @property
-    def class_prompt(self):
+    def class_prompt(self) -> str:
         """str: the prompt of the class images."""
-        return self._views.prompts[1]
+        return self._parts.prompts[1]
 
     @class_prompt.setter
-    def class_prompt(self, prompt):
-        self._name(*self._views.names, self.instance_prompt, prompt)
+    def class_prompt(self, prompt: str | None):
+        self._name(*self._parts.names, self.instance_prompt, prompt)
 
 
 PROMPTS = "instance_prompt", "class_prompt"
@@ -88,25 +89,25 @@ class Fixed:
         how: str. How it is changed: `"call `compile` again"`.
     """
 
-    def __init__(self, how):
+    def __init__(self, how: str):
         self.how = how
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, model, owner=None):
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
         if model is None:
             return self
         try:
-            return model._views.fixed[self.name]
+            return model._parts.fixed[self.name]
         except KeyError:
             raise AttributeError(self.name) from None
 
-    def __set__(self, model, value):
+    def __set__(self, model: Any, value: Any) -> None:
         raise InputError(f"`{self.name}` is not changed like that: {self.how}. Received: {self.name}={value!r}")
 
 
-def check_names(identifier, class_noun):
+def check_names(identifier: Any, class_noun: Any) -> list[str]:
     """Strip the identifier and the class noun; refuse what cannot name a subject."""
     names = []
     for field, name in (("identifier", identifier), ("class_noun", class_noun)):
@@ -117,18 +118,18 @@ def check_names(identifier, class_noun):
     return names
 
 
-def check_prompt(field, prompt):
+def check_prompt(field: str, prompt: Any) -> str | None:
     """A prompt as it was given; `None` for the default one."""
     if prompt is None or (isinstance(prompt, str) and prompt.strip()):
         return prompt
     raise InputError(f"`{field}` must be a text, or None for the default one. Received: {field}={prompt!r}")
 
 
-def default_prompts(identifier, class_noun):
+def default_prompts(identifier: str, class_noun: str) -> tuple[str, str]:
     """`("a photo of sks dog", "a photo of a dog")`."""
     return f"a photo of {identifier} {class_noun}", f"a photo of {article(class_noun)} {class_noun}"
 
 
-def article(noun):
+def article(noun: str) -> str:
     """ "a" or "an"."""
     return "an" if noun[:1].lower() in "aeiou" else "a"

@@ -1,11 +1,33 @@
 """Metrics."""
 
-from keras_booth.evaluation.tiny_world import PHOTO_SETTINGS as PHOTO_SETTINGS
-from keras_booth.evaluation.tiny_world import PROMPT_SETTINGS as PROMPT_SETTINGS
-from keras_booth.evaluation.tiny_world import SUBJECTS as SUBJECTS
-from keras_booth.evaluation.tiny_world import agreement as agreement
-from keras_booth.evaluation.tiny_world import base_prompts as base_prompts
-from keras_booth.evaluation.tiny_world import load_judge as load_judge
-from keras_booth.evaluation.tiny_world import render_photos as render_photos
-from keras_booth.evaluation.tiny_world import score_class as score_class
-from keras_booth.evaluation.tiny_world import score_subject as score_subject
+from keras_booth.tools.backend import require_backend
+
+require_backend()
+
+from keras_booth.evaluation.tiny_world import (
+    PHOTO_SETTINGS,
+    PROMPT_SETTINGS,
+    SUBJECTS,
+    ClassScore,
+    SubjectScore,
+    agreement,
+    base_prompts,
+    load_judge,
+    render_photos,
+    score_class,
+    score_subject,
+)
+
+__all__ = [
+    "ClassScore",
+    "PHOTO_SETTINGS",
+    "PROMPT_SETTINGS",
+    "SUBJECTS",
+    "SubjectScore",
+    "agreement",
+    "base_prompts",
+    "load_judge",
+    "render_photos",
+    "score_class",
+    "score_subject",
+]

@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
+import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
-from keras_booth.tiny_world.judge import Judge
-from keras_booth.tiny_world.scenes import ATTRIBUTES, Look, Scene, caption, random_scene, render
+from keras_booth.tiny_world import ATTRIBUTES, Judge, Look, Scene, caption, random_scene, render
 
 IDENTITY = ("class_noun", "main_color", "second_color", "pattern", "accessory")
 VARIETY = ("main_color", "second_color", "pattern", "accessory")
@@ -42,7 +44,7 @@ class SubjectScore:
 
     fidelity: float
     setting: float
-    attributes: dict
+    attributes: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,7 @@ class ClassScore:
     class_noun: float
 
 
-def base_prompts(count, seed=0):
+def base_prompts(count: int, seed: int = 0) -> tuple[list[str], dict[str, list[str]]]:
     """Random captions with what they ask for.
 
     Returns:
@@ -76,7 +78,7 @@ def base_prompts(count, seed=0):
     return [caption(scene, ("color", "setting")) for scene in scenes], wanted
 
 
-def agreement(judge, pictures, wanted):
+def agreement(judge: Judge, pictures: ArrayLike, wanted: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Share of pictures in which the judge reads what is wanted.
 
     Args:
@@ -91,7 +93,7 @@ def agreement(judge, pictures, wanted):
     return {name: float(np.mean(np.array(read[name]) == np.array(values))) for name, values in wanted.items()}
 
 
-def score_subject(judge, pictures, look, settings):
+def score_subject(judge: Judge, pictures: ArrayLike, look: Look, settings: Sequence[str]) -> SubjectScore:
     """`SubjectScore` of uint8 pictures, each drawn for the subject in the setting of the same place in `settings`."""
     read = judge.predict(pictures)
     right = {name: np.array(read[name]) == getattr(look, name) for name in IDENTITY}
@@ -102,7 +104,7 @@ def score_subject(judge, pictures, look, settings):
     )
 
 
-def score_class(judge, pictures, look):
+def score_class(judge: Judge, pictures: ArrayLike, look: Look) -> ClassScore:
     """`ClassScore` of uint8 pictures drawn for the class of the subject."""
     read = judge.predict(pictures)
     rows = list(zip(*(read[name] for name in VARIETY), strict=True))
@@ -115,7 +117,7 @@ def score_class(judge, pictures, look):
     )
 
 
-def render_photos(look, folder, size=192):
+def render_photos(look: Look, folder: pathlib.Path, size: int = 192) -> pathlib.Path:
     """Photographs of a subject, one in each of `PHOTO_SETTINGS`, as PNG files.
 
     Returns:
@@ -128,6 +130,6 @@ def render_photos(look, folder, size=192):
     return folder
 
 
-def load_judge():
+def load_judge() -> Judge:
     """The `Judge` that ships with the package."""
     return Judge.load()

@@ -3,16 +3,19 @@
 import csv
 import math
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from keras_booth.tools.annotations import FilePath
 
 # Of the colour-blind safe palette of Okabe and Ito.
 COLORS = {"instance_loss": "#0072B2", "prior_loss": "#D55E00", "loss": "#009E73"}
 LABELS = {"instance_loss": "subject", "prior_loss": "class (prior)", "loss": "loss"}
 
 
-def loss_curves(log):
+def loss_curves(log: FilePath) -> Figure:
     """Draws the losses of a run: each step faintly, and smoothed.
 
     Args:
@@ -41,7 +44,7 @@ def loss_curves(log):
     return figure
 
 
-def read_log(path):
+def read_log(path: FilePath) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Reads a `log.csv`.
 
     Returns:
@@ -54,7 +57,7 @@ def read_log(path):
     return np.array([int(row["step"]) for row in rows]), losses
 
 
-def smooth(values, share=0.05):
+def smooth(values: Sequence[float] | np.ndarray, share: float = 0.05) -> np.ndarray:
     """Exponential moving average over about `share` of the series, without the usual pull towards 0 at its start."""
     decay = 1.0 - 1.0 / max(1.0, share * len(values))
     total, weight, smoothed = 0.0, 0.0, []

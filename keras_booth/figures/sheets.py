@@ -1,7 +1,11 @@
 """Sheets of pictures and loss curves."""
 
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
 import matplotlib
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
 TILE = (192, 384)  # smallest and largest height of a picture on a sheet, in pixels
@@ -10,9 +14,12 @@ MARGIN = 16
 TEXT_SIZE = 17
 TITLE_SIZE = 22
 INK = (40, 40, 40)
+Pictures = TypeVar("Pictures", np.ndarray, list[Any])
 
 
-def image_grid(rows, captions, title=None):
+def image_grid(
+    rows: Sequence[Sequence[ArrayLike] | np.ndarray], captions: Sequence[str], title: str | None = None
+) -> Image.Image:
     """Lays pictures out as a sheet: one row for each caption.
 
     Small pictures are enlarged, large ones reduced, so that the sheet is pleasant to look at.
@@ -38,7 +45,12 @@ def image_grid(rows, captions, title=None):
     return _stack(blocks, width)
 
 
-def image_matrix(cells, row_labels, column_labels, title=None):
+def image_matrix(
+    cells: Sequence[Sequence[Sequence[ArrayLike] | np.ndarray]],
+    row_labels: Sequence[str],
+    column_labels: Sequence[str],
+    title: str | None = None,
+) -> Image.Image:
     """Lays pictures out as a table with a label for each row and each column.
 
     Args:
@@ -79,7 +91,7 @@ def _stack(blocks, width):
     return sheet
 
 
-def rows_of(pictures, columns):
+def rows_of(pictures: Pictures, columns: int) -> list[Pictures]:
     """Cuts a sequence of pictures into rows of at most `columns`."""
     return [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
 

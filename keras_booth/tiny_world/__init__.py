@@ -1,1 +1,20 @@
 """A small illustrated world and the base that knows it."""
+
+from keras_booth.tools.backend import require_backend
+
+require_backend()
+
+from keras_booth.tiny_world.judge import Judge
+from keras_booth.tiny_world.pretrain import run_stages
+from keras_booth.tiny_world.scenes import ATTRIBUTES, Look, Scene, caption, random_scene, render
+
+__all__ = [
+    "ATTRIBUTES",
+    "Judge",
+    "Look",
+    "Scene",
+    "caption",
+    "random_scene",
+    "render",
+    "run_stages",
+]

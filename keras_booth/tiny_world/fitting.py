@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from keras_booth.bases.formats.own_weights import load_weights, named_variables
+from keras_booth.bases import load_weights, named_variables
 from keras_booth.tools.files import whole_file
 from keras_booth.tools.machine import prefers_jit
 

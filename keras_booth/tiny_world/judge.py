@@ -1,14 +1,19 @@
 """A small classifier that reads the attributes of the tiny world from pictures, used to measure."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
+from numpy.typing import ArrayLike
 from safetensors.numpy import load_file, save_file
 
-from keras_booth.bases.tiny_world import IMAGE_SIZE
+from keras_booth.bases import TINY_WORLD_IMAGE_SIZE as IMAGE_SIZE
 from keras_booth.tiny_world.scenes import ATTRIBUTES
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
 from keras_booth.tools.settings import channels_last
@@ -18,7 +23,7 @@ JUDGE_PATH = Path(__file__).parent / "assets" / "judge.safetensors"
 WIDTHS = {64: (32, 48, 80, 112), 128: (16, 32, 48, 80, 112)}
 
 
-def build_judge_model(seed=0, image_size=IMAGE_SIZE):
+def build_judge_model(seed: int = 0, image_size: int = IMAGE_SIZE) -> keras.Model:
     """Builds the classifier: a shared trunk and one softmax head for each attribute.
 
     Args:
@@ -81,11 +86,11 @@ class Judge:
     ```
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model):
         self.model = model
 
     @classmethod
-    def load(cls, path=JUDGE_PATH):
+    def load(cls, path: FilePath = JUDGE_PATH) -> Judge:
         """Returns the judge saved at `path`: by default the one that ships with the package."""
         with channels_last():
             model = build_judge_model()
@@ -97,7 +102,7 @@ class Judge:
             variable.assign(weights[variable.path].astype("float32"))
         return cls(model)
 
-    def save(self, path=JUDGE_PATH):
+    def save(self, path: FilePath = JUDGE_PATH) -> None:
         """Writes the weights in float16."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +110,7 @@ class Judge:
         with whole_file(path) as part:
             save_file(arrays, part)
 
-    def probabilities(self, images, batch_size=128):
+    def probabilities(self, images: ArrayLike, batch_size: int = 128) -> dict[str, np.ndarray]:
         """Returns for each attribute an array of shape `(batch, values)`.
 
         Args:
@@ -123,12 +128,12 @@ class Judge:
             for name, values in ATTRIBUTES.items()
         }
 
-    def predict(self, images):
+    def predict(self, images: ArrayLike) -> dict[str, list[str]]:
         """Returns for each attribute the list of the most likely values, one a picture."""
         probabilities = self.probabilities(images)
         return {name: [ATTRIBUTES[name][i] for i in probabilities[name].argmax(-1)] for name in ATTRIBUTES}
 
-    def accuracy(self, images, labels):
+    def accuracy(self, images: ArrayLike, labels: Mapping[str, ArrayLike]) -> dict[str, float]:
         """Returns for each attribute the share of pictures that are read right.
 
         Args:

@@ -9,6 +9,7 @@ It makes the generation of 128 pixels. The weights of 64 pixels that ship until 
 stood here before.
 """
 
+import argparse
 import json
 import shutil
 import time
@@ -17,11 +18,19 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_booth.bases.base import StableDiffusionBase, global_policy
-from keras_booth.bases.formats.own_weights import load_weights, save_weights
-from keras_booth.bases.networks.autoencoder import build_decoder, build_image_encoder
-from keras_booth.bases.tiny_world import SIDES, VOCABULARY, WEIGHTS, tiny_world_config
-from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.bases import TINY_WORLD_SIDES as SIDES
+from keras_booth.bases import TINY_WORLD_VOCABULARY as VOCABULARY
+from keras_booth.bases import TINY_WORLD_WEIGHTS as WEIGHTS
+from keras_booth.bases import (
+    StableDiffusionBase,
+    Tokenizer,
+    build_decoder,
+    build_image_encoder,
+    global_policy,
+    load_weights,
+    save_weights,
+    tiny_world_config,
+)
 from keras_booth.tiny_world.corpus import captions_of, labels_of, make_scenes, render_scenes
 from keras_booth.tiny_world.fitting import EPOCH_STEPS, PARTS, Batches, fit
 from keras_booth.tiny_world.judge import JUDGE_PATH, train_judge
@@ -35,7 +44,6 @@ from keras_booth.tiny_world.training import (
 from keras_booth.tiny_world.vocabulary import vocabulary_bytes, write_vocabulary
 from keras_booth.tools.files import whole_file, write_text
 from keras_booth.tools.images import to_float, to_uint8
-from keras_booth.tools.machine import keep_freed_memory
 
 GENERATION = 2
 IMAGE_SIZE = SIDES[GENERATION]
@@ -337,7 +345,7 @@ RUNNERS = {
 }
 
 
-def pretrain(options):
+def run_stages(options: argparse.Namespace) -> None:
     """Run stages, each of which can be interrupted and run again.
 
     Args:
@@ -345,7 +353,6 @@ def pretrain(options):
     """
     options.work.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(options.seed)
-    keep_freed_memory()
     write_text(options.work / "options.json", json.dumps(vars(options), default=str, indent=2) + "\n")
     for stage in options.stages:
         keras.utils.set_random_seed(options.seed)

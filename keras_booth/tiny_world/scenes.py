@@ -1,10 +1,12 @@
 """Scenes of the tiny world: what is in a picture, how it looks, and what its caption says."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from keras_booth.bases.tiny_world import IMAGE_SIZE
+from keras_booth.bases import TINY_WORLD_IMAGE_SIZE as IMAGE_SIZE
 from keras_booth.tiny_world.art.accessories import draw_accessory
 from keras_booth.tiny_world.art.backdrops import BACKDROPS, draw_backdrop
 from keras_booth.tiny_world.art.canvas import Canvas
@@ -81,7 +83,7 @@ class Scene:
         _check("setting", self.setting)
 
 
-def random_look(rng, **fixed):
+def random_look(rng: np.random.Generator, **fixed: Any) -> Look:
     """Draws a look.
 
     Args:
@@ -100,7 +102,7 @@ def random_look(rng, **fixed):
     return Look(**(drawn | fixed))
 
 
-def random_scene(rng, **fixed):
+def random_scene(rng: np.random.Generator, **fixed: Any) -> Scene:
     """Draws a scene.
 
     Args:
@@ -115,7 +117,7 @@ def random_scene(rng, **fixed):
     return Scene(**({"look": look, "setting": setting, "seed": int(rng.integers(2**31))} | scene))
 
 
-def render(scene, size=IMAGE_SIZE):
+def render(scene: Scene, size: int = IMAGE_SIZE) -> np.ndarray:
     """Draws a scene.
 
     Args:
@@ -137,7 +139,7 @@ def render(scene, size=IMAGE_SIZE):
     return canvas.array()
 
 
-def caption(scene, parts=CAPTION_PARTS):
+def caption(scene: Scene, parts: Collection[str] = CAPTION_PARTS) -> str:
     """Describes a scene in words.
 
     Args:
@@ -160,13 +162,13 @@ def caption(scene, parts=CAPTION_PARTS):
     return " ".join(words)
 
 
-def random_caption(scene, rng):
+def random_caption(scene: Scene, rng: np.random.Generator) -> str:
     """Describes a scene in words, with parts left out at random."""
     chances = zip(CAPTION_PARTS, (0.7, 0.65, 0.75, 0.8), rng.random(len(CAPTION_PARTS)), strict=True)
     return caption(scene, tuple(part for part, chance, draw in chances if draw < chance))
 
 
-def labels(scene):
+def labels(scene: Scene) -> dict[str, int]:
     """Returns the index of each attribute's value in `ATTRIBUTES`."""
     values = {name: getattr(scene.look, name) for name in ATTRIBUTES if name != "setting"} | {"setting": scene.setting}
     return {name: ATTRIBUTES[name].index(values[name]) for name in ATTRIBUTES}

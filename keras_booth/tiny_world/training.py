@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_booth.bases.networks.autoencoder import LOG_VARIANCE
+from keras_booth.bases import LOG_VARIANCE
 from keras_booth.diffusion import snr_weights
 from keras_booth.tiny_world.discriminator import PatchDiscriminator
 from keras_booth.tiny_world.losses import decibels, reconstruction_loss

@@ -10,7 +10,8 @@ import gzip
 import io
 from pathlib import Path
 
-from keras_booth.bases.tiny_world import SHIPPED, VOCABULARY
+from keras_booth.bases import TINY_WORLD_SHIPPED as SHIPPED
+from keras_booth.bases import TINY_WORLD_VOCABULARY as VOCABULARY
 from keras_booth.tiny_world.scenes import ATTRIBUTES
 
 HEADER = "#version: keras_booth tiny_world"

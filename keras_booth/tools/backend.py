@@ -11,14 +11,14 @@ from keras_booth.tools.errors import InputError
 BACKENDS = ("tensorflow", "jax")
 
 
-def keras_json():
+def keras_json() -> pathlib.Path:
     """`Path` of Keras's settings: where Keras looks for them."""
     home = os.path.expanduser("~")
     folder = os.environ.get("KERAS_HOME", os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras"))
     return pathlib.Path(folder, "keras.json").expanduser()
 
 
-def find_backend():
+def find_backend() -> tuple[str, str]:
     """`(name, what says so)`; Keras's own choice where nothing is said."""
     config = getattr(sys.modules.get("keras"), "config", None)
     if config is not None:
@@ -33,7 +33,7 @@ def find_backend():
     return (BACKENDS[0], "no other choice") if name is None else (name, f"backend={name!r} in {keras_json()}")
 
 
-def require_backend():
+def require_backend() -> None:
     """Raises an `InputError` unless Keras runs on a backend that keras_booth knows, and that is installed."""
     name, source = find_backend()
     if name not in BACKENDS:

@@ -6,6 +6,8 @@ import io
 import re
 import sys
 import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.paths import expand_home
@@ -20,14 +22,14 @@ REPORT = "This is a fault of keras_booth {version}, not yours: please report it,
 class Parser(argparse.ArgumentParser):
     """A parser whose complaint is one sentence, without the usage. Flags may be written with underscores, too."""
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
         return super().parse_known_args(option_names(sys.argv[1:] if args is None else args, "_", "-"), namespace)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see --help.")
 
 
-def user_path(text):
+def user_path(text: str) -> str:
     """The `type` of a flag that takes a path: `~` is the home folder."""
     try:
         return expand_home(text)
@@ -35,7 +37,7 @@ def user_path(text):
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def option_names(flags, old, new):
+def option_names(flags: Sequence[str], old: str, new: str) -> list[str]:
     """Flags with another sign between their words: `--batch_size=3` and `--batch-size=3` are the same.
 
     Args:
@@ -50,7 +52,7 @@ def option_names(flags, old, new):
     return [(pattern.sub(new, name[2:]).join(["--", rest]) if name else rest) for name, rest in parts] + flags[stop:]
 
 
-def command(main):
+def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
     """Decorates the `main` of a command, which then returns an exit code.
 
     0 is success, 2 a mistake of the user, 1 a machine that gave out (a full disk), 130 Ctrl-C: the last three with one

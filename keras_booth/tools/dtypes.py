@@ -7,7 +7,7 @@ STORED = ("float32", "float16")
 HALF = ("bfloat16", "float16")
 
 
-def check_stored(dtype):
+def check_stored(dtype: str) -> None:
     """Raises an `InputError` unless weights can be stored in this precision."""
     if dtype not in STORED:
         raise InputError(f"`dtype` must be one of {STORED}. Received: dtype={dtype!r}")

@@ -1,6 +1,7 @@
 """The one way to fail at a user's mistake: an `InputError`, one sentence that says what is wrong and what to do."""
 
 import math
+from typing import Any
 
 
 class InputError(ValueError):
@@ -15,7 +16,7 @@ class CheckpointError(InputError):
     """A file or folder of weights that cannot be read, or that is of another kind than what it is asked for."""
 
 
-def require(condition, field, rule, value):
+def require(condition: bool, field: str, rule: str, value: Any) -> None:
     """Raises an `InputError` in Keras's manner unless `condition` holds.
 
     Args:
@@ -28,12 +29,12 @@ def require(condition, field, rule, value):
         raise InputError(f"{field} must be {rule}. Received: {field}={value!r}")
 
 
-def require_guidance(field, value):
+def require_guidance(field: str, value: float | None) -> None:
     """Raises an `InputError` unless `value` is a guidance scale, or `None` for the base's own."""
     require(value is None or 0 <= value < math.inf, field, ">= 0", value)
 
 
-def require_different(identifier_field, identifier, noun_field, class_noun):
+def require_different(identifier_field: str, identifier: str, noun_field: str, class_noun: str) -> None:
     """Raises an `InputError` if the identifier of a subject is the word for what it is."""
     if identifier.strip().lower() == class_noun.strip().lower():
         raise InputError(
@@ -42,7 +43,7 @@ def require_different(identifier_field, identifier, noun_field, class_noun):
         )
 
 
-def sentence(error):
+def sentence(error: BaseException) -> str:
     """An exception's message on one line."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}. Received: {error.filename}" if error.filename else f"{error.strerror}."

@@ -5,14 +5,16 @@ import errno
 import os
 import pathlib
 import shutil
+from collections.abc import Iterator
 
 from safetensors import SafetensorError
 
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 
 
 @contextlib.contextmanager
-def whole_file(path):
+def whole_file(path: FilePath) -> Iterator[pathlib.Path]:
     """Gives a temporary name beside `path`, which becomes `path` when the block ends well and vanishes when not.
 
     The file gets the mode that the process's umask says, whatever the library that wrote it made of it (safetensors
@@ -44,7 +46,7 @@ def whole_file(path):
 
 
 @contextlib.contextmanager
-def writing(path):
+def writing(path: FilePath) -> Iterator[None]:
     """What libraries raise when a file cannot be written, as an `OSError` that names the file that was meant."""
     try:
         yield
@@ -59,20 +61,20 @@ def writing(path):
         raise OSError(number, os.strerror(number) if full else error.strerror or str(error), str(path)) from error
 
 
-def umask():
+def umask() -> int:
     """The process's umask, which can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
 
 
-def write_text(path, text):
+def write_text(path: FilePath, text: str) -> None:
     """Writes a text file in UTF-8."""
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def read_text(path, field, error=InputError):
+def read_text(path: FilePath, field: str, error: type[InputError] = InputError) -> str:
     """Reads a text file that a user wrote: UTF-8, with or without a byte order mark (Windows' editors write one).
 
     Args:

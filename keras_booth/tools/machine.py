@@ -11,7 +11,7 @@ import keras
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 
-def has_accelerator():
+def has_accelerator() -> bool:
     """Whether Keras's backend computes on anything but the CPU."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -22,13 +22,13 @@ def has_accelerator():
     return jax.default_backend() != "cpu"
 
 
-def prefers_jit():
+def prefers_jit() -> bool:
     """Whether XLA was measured to be faster: everywhere but on TensorFlow without a GPU."""
     return keras.backend.backend() != "tensorflow" or has_accelerator()
 
 
 @functools.cache
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Have the process keep the memory that TensorFlow frees, instead of handing it back to the system.
 
     By itself glibc maps every large array anew, and the system fills it with zeros page by page: on two cores that is a

@@ -5,7 +5,7 @@ import os
 from keras_booth.tools.errors import InputError
 
 
-def expand_home(path, field="path"):
+def expand_home(path: str | None, field: str = "path") -> str | None:
     """A path with `~` turned into the home folder, as shells do it; YAML files and `--flag=~/x` never meet a shell.
 
     Args:

@@ -5,7 +5,7 @@ import sys
 import tqdm
 
 
-def progress_bar(total, title, unit, leave=True):
+def progress_bar(total: int, title: str, unit: str, leave: bool = True) -> tqdm.tqdm:
     """A `tqdm` bar on stderr.
 
     Args:

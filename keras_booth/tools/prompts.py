@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Set
 
+from keras_booth.tools.annotations import Prompts
 from keras_booth.tools.errors import InputError
 
 
-def prompt_list(prompt, field="prompt", *, empty=False):
+def prompt_list(prompt: Prompts, field: str = "prompt", *, empty: bool = False) -> list[str]:
     """A list of texts.
 
     Args:

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from keras_booth.tools.backend import keras_json, require_backend
 from keras_booth.tools.errors import InputError, sentence
@@ -13,8 +14,8 @@ QUIET = ("2", "3")  # of `TF_CPP_MIN_LOG_LEVEL`: errors alone, and not even thos
 
 
 @contextlib.contextmanager
-def quiet_import():
-    """Loads Keras for a command; the block does the other imports.
+def quiet_import() -> Iterator[None]:
+    """Loads Keras for a command, and settles what is the process's; the block does the other imports.
 
     Silences what TensorFlow's C++ side writes to stderr while it is imported, and its notices afterwards.
     `TF_CPP_MIN_LOG_LEVEL` alone leaves the lines that come before its logging is set up, so the file descriptor is
@@ -49,9 +50,12 @@ def quiet_import():
             os.close(stderr)
 
 
-def import_keras():
-    """Loads Keras with its own settings: those of a `keras.json` that was written for another project would change
-    what a command draws. Half precision is asked for by `base.dtype`."""
+def import_keras() -> None:
+    """Loads Keras with its own settings, and has the process keep the memory that is freed.
+
+    The settings of a `keras.json` that was written for another project would change what a command draws. Half
+    precision is asked for by `base.dtype`.
+    """
     try:
         import keras
     except ValueError as error:
@@ -61,3 +65,7 @@ def import_keras():
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     keras.config.set_epsilon(1e-7)
+    # It needs Keras, too.
+    from keras_booth.tools.machine import keep_freed_memory
+
+    keep_freed_memory()

@@ -1,15 +1,20 @@
 """Seeds as a user gives them: an integer, or `None` for another one each time."""
 
+import contextlib
 import logging
 import operator
+import random
 import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.settings import BUILDING
 
 
-def chosen_seed(seed, field="seed", below=None):
+def chosen_seed(seed: int | None, field: str = "seed", below: int | None = None) -> int:
     """A seed to use.
 
     Args:
@@ -35,7 +40,28 @@ def chosen_seed(seed, field="seed", below=None):
     return operator.index(seed)
 
 
-def is_natural(seed):
+@contextlib.contextmanager
+def seeded_weights(seed: int | None) -> Iterator[None]:
+    """Has Keras's initializers without a seed draw what a seed says, and leaves the process's own seeds as they were.
+
+    They take their seeds from Python's generator (`keras.src.random.seed_generator.make_default_seed`).
+
+    Args:
+        seed: int; `None` to change nothing.
+    """
+    if seed is None:
+        yield
+        return
+    with BUILDING:
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
+
+
+def is_natural(seed: Any) -> bool:
     """Whether it is an integer >= 0; NumPy's are."""
     try:
         return not isinstance(seed, bool) and operator.index(seed) >= 0
@@ -43,7 +69,9 @@ def is_natural(seed):
         return False
 
 
-def picture_keys(prompts, count, seed):
+def picture_keys(
+    prompts: int, count: int | None, seed: int | Sequence[int] | np.ndarray | None
+) -> list[tuple[int, int]]:
     """`(seed, index)` of each picture of a call of `generate`."""
     several = isinstance(seed, (list, tuple, range, np.ndarray)) and np.ndim(seed) > 0
     seeds = list(seed) if several else [chosen_seed(seed)]

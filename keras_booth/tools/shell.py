@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 
+from keras_booth.tools.annotations import FilePath
 
-def command_line(name, *arguments):
+
+def command_line(name: str, *arguments: FilePath) -> str:
     """`python -m keras_booth.NAME` with arguments, quoted for the shell.
 
     Args:
@@ -19,7 +21,7 @@ def command_line(name, *arguments):
     return subprocess.list2cmdline(parts) if os.name == "nt" else shlex.join(parts)
 
 
-def interpreter():
+def interpreter() -> str:
     """What calls this Python from where the user stands: `python` where that is it, otherwise its path."""
     for name in ("python", "python3"):
         found = shutil.which(name)

@@ -9,8 +9,7 @@ import pathlib
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from keras_booth.data import read_photo
-from keras_booth.data.geometry import center_crop, resize_short_side
+from keras_booth.data import center_crop, read_photo, resize_short_side
 from keras_booth.dreambooth import DreamBooth, load
 from keras_booth.figures import image_grid, image_matrix, rows_of
 from keras_booth.tools.errors import require, require_guidance
@@ -19,9 +18,9 @@ from keras_booth.tools.progress import progress_bar
 from keras_booth.tools.seeds import picture_keys
 from keras_booth.version import __version__
 from keras_booth.workflow.doctor.ineffective import drawn_without_effect
-from keras_booth.workflow.drawing.infotext import infotext
-from keras_booth.workflow.drawing.names import free_path, picture_name, sheet_name
 from keras_booth.workflow.files import check_writable
+from keras_booth.workflow.picture_files.infotext import infotext
+from keras_booth.workflow.picture_files.names import free_path, picture_name, sheet_name
 
 SOFTWARE = f"keras_booth {__version__}"
 
@@ -113,11 +112,11 @@ def draw_pictures(
     booth = open_model(model, lora, lora_scale)
     if merge_tokens is not None:
         booth.base.merge_tokens(merge_tokens)
-    drawings = find_drawings(booth, options)
+    all_settings = settings_of(booth, options)
     start = None if start is None else center_crop(resize_short_side(start, booth.image_size), booth.image_size)
-    for text in drawn_without_effect(options, drawings, lora, lora_scale):
+    for text in drawn_without_effect(options, all_settings, lora, lora_scale):
         logging.getLogger("keras_booth").warning(text)
-    shots = draw_all(booth, prompts, drawings, start, options)
+    drawn = draw_each(booth, prompts, all_settings, start, options)
     folder = pathlib.Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     notes = {"base": booth.base.config.name, "model": model, "lora": lora, "Software": SOFTWARE}
@@ -130,9 +129,9 @@ def draw_pictures(
         "lora": lora and [str(lora), lora_scale],
         "merge_tokens": merge_tokens,
     }
-    naming = {"own": booth.drawing(), "others": others}
-    paths = [shot.write(folder, notes, options, naming, booth.base.schedule) for shot in shots]
-    return paths + write_sheets(folder, prompts, drawings, shots, options, naming, model)
+    naming = {"own": booth.draw_settings(), "others": others}
+    paths = [picture.write(folder, notes, options, naming, booth.base.schedule) for picture in drawn]
+    return paths + write_sheets(folder, prompts, drawn, options, naming, model)
 
 
 def gather_prompts(prompts, path):
@@ -158,16 +157,16 @@ def open_model(model, lora=None, lora_scale=1.0):
     return booth
 
 
-def find_drawings(booth, options):
-    """A `Drawing` for each pair of steps and guidance scale, row by row of the matrix."""
-    drawings = []
+def settings_of(booth, options):
+    """The `DrawSettings` of each pair of steps and guidance scale, row by row of the matrix."""
+    all_settings = []
     for steps, scale in itertools.product(options.steps or (None,), options.guidance_scale or (None,)):
-        own = booth.drawing(steps, scale, options.sampler)
+        own = booth.draw_settings(steps, scale, options.sampler)
         changes = {name: getattr(options, name) for name in ("spacing", "karras", "eta")}
         sampling = dataclasses.replace(
             own.sampling, **{name: value for name, value in changes.items() if value is not None}
         )
-        drawings.append(
+        all_settings.append(
             dataclasses.replace(
                 own,
                 sampling=sampling,
@@ -176,87 +175,87 @@ def find_drawings(booth, options):
                 strength=1.0 if options.image is None else options.strength,
             )
         )
-    return drawings
+    return all_settings
 
 
 @dataclasses.dataclass(frozen=True)
-class Shot:
+class Picture:
     """A picture, and what it was drawn with."""
 
-    picture: object
+    pixels: object
     prompt: str
     seed: int
     index: int
-    drawing: object
+    settings: object
 
     def write(self, folder, notes, options, naming, schedule):
         """Writes it; returns the path."""
-        sampling = dataclasses.asdict(self.drawing.sampling)
-        drawing = {name: value for name, value in vars(self.drawing).items() if name != "sampling"}
+        sampling = dataclasses.asdict(self.settings.sampling)
+        settings = {name: value for name, value in vars(self.settings).items() if name != "sampling"}
         if options.image is None:
-            del drawing["strength"]
-        text = {"prompt": self.prompt, "seed": self.seed, "index": self.index, **sampling, **drawing}
+            del settings["strength"]
+        text = {"prompt": self.prompt, "seed": self.seed, "index": self.index, **sampling, **settings}
         text |= {"image": options.image, **notes}
         text["parameters"] = infotext(
             self.prompt,
-            self.drawing,
-            self.picture.shape[:2],
-            self.drawing.sampling.visits_karras(schedule),
+            self.settings,
+            self.pixels.shape[:2],
+            self.settings.sampling.visits_karras(schedule),
             seed=self.seed,
             index=self.index,
             model=notes["model"],
         )
         path = free_path(folder, picture_name(self, **naming, matrix=options.matrix), notes["model"])
-        return write_picture(path, Image.fromarray(self.picture), text)
+        return write_picture(path, Image.fromarray(self.pixels), text)
 
 
-def draw_all(booth, prompts, drawings, start, options):
-    """Draws every prompt with every setting: list of `Shot`."""
+def draw_each(booth, prompts, all_settings, start, options):
+    """Draws every prompt with every setting: list of `Picture`."""
     keys = picture_keys(1, options.count, options.seed if len(options.seed) > 1 else options.seed[0])
     count = len(keys)
     # Says what is cut of the prompts, before there is a bar in the way.
     booth.tokenize([*prompts, options.negative_prompt])
-    shots = []
-    with progress_bar(count * len(prompts) * len(drawings), "pictures", "picture") as bar:
-        for drawing, prompt in itertools.product(drawings, prompts):
+    drawn = []
+    with progress_bar(count * len(prompts) * len(all_settings), "pictures", "picture") as bar:
+        for settings, prompt in itertools.product(all_settings, prompts):
             before = bar.n
-            pictures, _ = booth.draw(
+            found, _ = booth.draw(
                 [prompt] * count,
                 keys,
-                drawing,
+                settings,
                 image=start,
                 batch_size=options.batch_size,
                 on_batch=lambda done, before=before: bar.update(before + done - bar.n),
             )
-            shots += [Shot(one, prompt, *key, drawing) for one, key in zip(pictures, keys, strict=True)]
-    return shots
+            drawn += [Picture(pixels, prompt, *key, settings) for pixels, key in zip(found, keys, strict=True)]
+    return drawn
 
 
-def write_sheets(folder, prompts, drawings, shots, options, naming, model):
+def write_sheets(folder, prompts, pictures, options, naming, model):
     """Writes a sheet for each prompt of which there are several pictures. Returns the paths."""
     paths = []
     for prompt in prompts:
-        mine = [shot for shot in shots if shot.prompt == prompt]
+        mine = [picture for picture in pictures if picture.prompt == prompt]
         if len(mine) == 1:
             continue
         path = free_path(folder, sheet_name(mine, **naming, options=options), model)
         note = {"prompt": prompt, "seed": options.seed[0], "model": model, "Software": SOFTWARE}
         if options.matrix:
-            sheet = matrix_of(mine, drawings, prompt)
+            sheet = matrix_of(mine, prompt)
             paths.append(write_picture(path, sheet, note))
         else:
-            rows = rows_of([shot.picture for shot in mine], columns=4 if len(mine) <= 16 else 8)
+            rows = rows_of([picture.pixels for picture in mine], columns=4 if len(mine) <= 16 else 8)
             sheet = image_grid(rows, [prompt] + [""] * (len(rows) - 1))
             paths.append(write_picture(path, sheet, note))
     return paths
 
 
-def matrix_of(shots, drawings, prompt):
+def matrix_of(pictures, prompt):
     """The pictures of one prompt, steps downwards and guidance scales to the right; side by side those of a setting."""
     cells = {}
-    for shot in shots:
-        place = (shot.drawing.sampling.steps, shot.drawing.guidance_scale)
-        cells.setdefault(place, []).append(shot.picture)
+    for picture in pictures:
+        place = (picture.settings.sampling.steps, picture.settings.guidance_scale)
+        cells.setdefault(place, []).append(picture.pixels)
     steps, scales = (list(dict.fromkeys(values)) for values in zip(*cells, strict=True))
     return image_matrix(
         [[cells[number, scale] for scale in scales] for number in steps],

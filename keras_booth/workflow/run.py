@@ -11,13 +11,20 @@ from pathlib import Path
 import keras
 
 from keras_booth.bases import Checkpoint
-from keras_booth.callbacks import SampleGrid, StepLog, TrainingProgress
-from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
-from keras_booth.callbacks.guard import FiniteGuard, NotFinite
-from keras_booth.callbacks.tensorboard import TensorBoardLog, require_tensorboard
-from keras_booth.callbacks.validation import ValidationLoss
-from keras_booth.data import read_photo
-from keras_booth.data.geometry import center_crop, resize_short_side
+from keras_booth.callbacks import (
+    Checkpoints,
+    FiniteGuard,
+    NotFinite,
+    SampleGrid,
+    StepLog,
+    TensorBoardLog,
+    TrainingProgress,
+    ValidationLoss,
+    latest_checkpoint,
+    load_checkpoint,
+    require_tensorboard,
+)
+from keras_booth.data import center_crop, read_photo, resize_short_side
 from keras_booth.figures import image_grid, loss_curves
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files import whole_file, write_text

@@ -3,11 +3,11 @@
 import dataclasses
 import logging
 
-from keras_booth.callbacks.validation import validation_dataset
-from keras_booth.data import PhotoError, PhotoSet, find_photos, photo_dataset
-from keras_booth.data.captions import caption_files, names
+from keras_booth.callbacks import validation_dataset
+from keras_booth.data import PhotoError, PhotoSet, caption_files, find_photos, photo_dataset
 from keras_booth.dreambooth import default_prompts
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.wording import names
 from keras_booth.workflow.doctor.photographs import inspect_subjects
 
 logger = logging.getLogger("keras_booth")

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases import Drawing, TextToImage
+from keras_booth.bases import DrawSettings, TextToImage
 from keras_booth.bases import pipeline as pipeline_module
 from keras_booth.bases.pipeline import in_slices
 from keras_booth.diffusion import Sampling
@@ -66,13 +66,13 @@ def booth():
 
 
 def test_prompts_are_encoded_once_each(booth, monkeypatch):
-    drawer = TextToImage(booth.base)
+    text_to_image = TextToImage(booth.base)
     calls = []
-    encode = drawer.encoder.predict_on_batch
-    monkeypatch.setattr(drawer.encoder, "predict_on_batch", lambda inputs: calls.append(1) or encode(inputs))
+    encode = text_to_image.encoder.predict_on_batch
+    monkeypatch.setattr(text_to_image.encoder, "predict_on_batch", lambda inputs: calls.append(1) or encode(inputs))
     prompts = ["a dog", "a cat", "a dog", "a dog", "a cat"]
-    drawing = Drawing(Sampling(steps=1), guidance_scale=1.0)
-    drawer.draw(prompts, [(0, index) for index in range(5)], drawing, batch_size=2)
+    settings = DrawSettings(Sampling(steps=1), guidance_scale=1.0)
+    text_to_image.draw(prompts, [(0, index) for index in range(5)], settings, batch_size=2)
     assert len(calls) == 3  # and the empty prompt
 
 
@@ -84,26 +84,26 @@ def test_no_guidance_takes_half(booth, monkeypatch, scale, calls):
     monkeypatch.setattr(
         booth.base, "unet", lambda inputs, training: rows.append(inputs[0].shape[0]) or unet(inputs, training=training)
     )
-    drawer = TextToImage(booth.base)
-    drawing = Drawing(Sampling(steps=2), guidance_scale=scale)
-    inputs = drawer.inputs([(0, 0), (0, 1)], drawing) | {"context": drawer.encode(["a dog"] * 2)}
+    text_to_image = TextToImage(booth.base)
+    settings = DrawSettings(Sampling(steps=2), guidance_scale=scale)
+    inputs = text_to_image.inputs([(0, 0), (0, 1)], settings) | {"context": text_to_image.encode(["a dog"] * 2)}
     if scale != 1:
-        inputs["negative"] = drawer.encode([""] * 2)
-    drawer.loop(drawing.sampling)({name: keras.ops.convert_to_tensor(array) for name, array in inputs.items()})
+        inputs["negative"] = text_to_image.encode([""] * 2)
+    text_to_image.loop(settings.sampling)({name: keras.ops.convert_to_tensor(array) for name, array in inputs.items()})
     assert rows == [2 * calls] * 2
 
 
 def test_the_decoder_gets_few_at_a_time(booth, monkeypatch):
     """As many as one picture of 512 x 512 pixels has."""
     monkeypatch.setattr(pipeline_module, "DECODED_PIXELS", 3 * 16 * 16)
-    drawer = TextToImage(booth.base)
+    text_to_image = TextToImage(booth.base)
     sizes = []
-    decode = drawer.decoder.predict_on_batch
+    decode = text_to_image.decoder.predict_on_batch
     monkeypatch.setattr(
-        drawer.decoder, "predict_on_batch", lambda inputs: sizes.append(len(inputs["latents"])) or decode(inputs)
+        text_to_image.decoder, "predict_on_batch", lambda inputs: sizes.append(len(inputs["latents"])) or decode(inputs)
     )
     latents = np.random.default_rng(0).standard_normal((8, *booth.base.latent_shape)).astype("float32")
-    pictures = drawer.decode(latents)
+    pictures = text_to_image.decode(latents)
     assert sizes == [3, 3, 3] and pictures.shape == (8, 16, 16, 3)
     whole = np.asarray(booth.base.decode(latents))
     assert np.abs(pictures - np.round((whole + 1) * 127.5)).max() <= 1

@@ -187,7 +187,7 @@ class TestGenerate:
 
     def test_by_index(self, booth, pictures):
         """As class images are drawn: any indices of the series, with the latents they were decoded from."""
-        options = {"drawing": booth.drawing(), "batch_size": 2}
+        options = {"settings": booth.draw_settings(), "batch_size": 2}
         drawn, latents = booth.draw([PROMPT] * 3, [(0, index) for index in (4, 0, 2)], **options)
         assert levels(drawn, pictures[[4, 0, 2]]) <= 1
         decoded = keras.ops.convert_to_numpy(booth.base.decode(latents))

@@ -24,4 +24,4 @@ def test_a_model_of_566c654(tmp_path):
     assert np.abs(drawn.astype(int) - np.load(OLD / "drawn_by_566c654.npy")).max() <= 1
     # To train on: it was saved without its optimizer, and says nothing of how long it was trained.
     booth.compile("adamw")
-    assert booth.trainable_variables and not booth._views.past.known
+    assert booth.trainable_variables and not booth._parts.past.known

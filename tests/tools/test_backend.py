@@ -55,5 +55,7 @@ def test_a_command_and_an_import_in_a_process():
     line = [sys.executable, "-m", "keras_booth.generate", "tiny_world", "dog"]
     done = subprocess.run(line, env=changed, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Received: KERAS_BACKEND=torch" in done.stderr
-    done = subprocess.run([sys.executable, "-c", "import keras_booth"], env=changed, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import keras_booth.data"], env=changed, capture_output=True, text=True
+    )
     assert done.returncode == 1 and "InputError: keras_booth runs on Keras's backends" in done.stderr

@@ -4,6 +4,7 @@ import functools
 import json
 import pathlib
 import zipfile
+from typing import Any
 
 import keras
 from keras import ops
@@ -11,6 +12,7 @@ from keras import ops
 from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.formats.names import named_layers
 from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
 
 WEIGHTS_FILE, CONFIG_FILE = "model.weights.h5", "config.json"
@@ -18,7 +20,7 @@ VOCABULARY_FILE = "vocabulary.txt.gz"
 CLASS = "keras_booth>DreamBooth"
 
 
-def read_archive(path, thorough=False):
+def read_archive(path: FilePath, thorough: bool = False) -> dict[str, Any]:
     """What a `.keras` file says of its model; refused with a sentence when it is not ours.
 
     Args:

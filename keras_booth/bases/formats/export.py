@@ -1,11 +1,16 @@
 """A base -> files that diffusers, ComfyUI and AUTOMATIC1111 open: whole, or not at all."""
 
 import pathlib
+from collections.abc import Callable, Sequence
 
+import keras
+
+from keras_booth.bases.base import StableDiffusionBase
 from keras_booth.bases.formats.diffusers.folder import write_folder
 from keras_booth.bases.formats.original.modelspec import warn_of_strangers
 from keras_booth.bases.formats.original.single_file import write_single_file
 from keras_booth.bases.formats.tensors import PICKLES
+from keras_booth.tools.annotations import FilePath, Tensor
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import whole_file
@@ -19,7 +24,7 @@ FILES = (
 )
 
 
-def check_export(output, format, dtype):
+def check_export(output: FilePath, format: str, dtype: str) -> None:
     """Refuse what `export_base` could not write, before anything heavy is done.
 
     Raises:
@@ -48,7 +53,15 @@ def check_export(output, format, dtype):
         )
 
 
-def export_base(base, output, *, format="diffusers", dtype="float32", added=None, subjects=()):
+def export_base(
+    base: StableDiffusionBase,
+    output: FilePath,
+    *,
+    format: str = "diffusers",
+    dtype: str = "float32",
+    added: Callable[[keras.Variable], Tensor] | None = None,
+    subjects: Sequence[str] = (),
+) -> pathlib.Path:
     """Write a base for other programs. Says in a warning if only diffusers will open it.
 
     Args:

@@ -12,6 +12,7 @@ import typing
 import keras
 import numpy as np
 
+from keras_booth.bases.base import StableDiffusionBase
 from keras_booth.bases.networks.corrections import (
     AttentionBlock,
     CLIPEmbedding,
@@ -375,7 +376,7 @@ def component_tensors(base, layout, open_clip=None):
     }
 
 
-def named_layers(base):
+def named_layers(base: StableDiffusionBase) -> dict[str, keras.layers.Layer]:
     """The dense layers and convolutions of UNet and text encoder, by diffusers' names.
 
     Args:

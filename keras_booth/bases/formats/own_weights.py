@@ -1,16 +1,19 @@
 """Weights of named models <-> one `.safetensors` file."""
 
 import pathlib
+from collections.abc import Mapping
 
+import keras
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
 from keras_booth.tools.files import whole_file
 
 
-def named_variables(models):
+def named_variables(models: Mapping[str, keras.Model]) -> dict[str, keras.Variable]:
     """dict of variables by `model/index/shape-free path`, stable whatever the auto-generated layer names.
 
     Args:
@@ -23,7 +26,7 @@ def named_variables(models):
     }
 
 
-def save_weights(models, path, dtype="float32"):
+def save_weights(models: Mapping[str, keras.Model], path: FilePath, dtype: str = "float32") -> None:
     """Write weights to a temporary name, then rename.
 
     Args:
@@ -38,7 +41,7 @@ def save_weights(models, path, dtype="float32"):
         save_file(tensors, part)
 
 
-def load_weights(models, path):
+def load_weights(models: Mapping[str, keras.Model], path: FilePath) -> None:
     """Read weights that `save_weights` wrote, all or none.
 
     Raises:

@@ -5,12 +5,15 @@ import json
 import pathlib
 import re
 import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import ml_dtypes  # also lets NumPy hold bfloat16 tensors
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
 from keras_booth.tools.files import whole_file
 
@@ -30,7 +33,7 @@ class Checkpoint:
         CheckpointError: if a file is missing or damaged, or a tensor is there twice.
     """
 
-    def __init__(self, paths, rename=lambda name: name):
+    def __init__(self, paths: Iterable[FilePath], rename: Callable[[str], str | None] = lambda name: name):
         self.paths = [pathlib.Path(path) for path in paths]
         self.shapes, self._dtypes, self._places, self.metadata = {}, {}, {}, {}
         for path in self.paths:
@@ -63,7 +66,7 @@ class Checkpoint:
                 f"The file is damaged, truncated, or no `.safetensors` file ({error}). Received: {path}"
             ) from error
 
-    def tensors(self, names):
+    def tensors(self, names: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
         """Read tensors one after the other, file by file.
 
         Yields:
@@ -87,15 +90,15 @@ class Checkpoint:
             raw.seek(8 + size + first)
             return np.frombuffer(raw.read(last - first), dtype).astype("float32").reshape(self.shapes[name])
 
-    def read(self, name):
+    def read(self, name: str) -> np.ndarray:
         """One tensor, as an array."""
         return next(self.tensors([name]))[1]
 
-    def holds_numbers(self, name):
+    def holds_numbers(self, name: str) -> bool:
         """Whether a tensor is of one of the floating-point types, and not an integer that stands for something."""
         return self._dtypes[name] in FLOATS
 
-    def where(self, name):
+    def where(self, name: str) -> str:
         """The file of a tensor, or all files if it is in none, for a message."""
         return self._places[name][0] if name in self._places else ", ".join(map(str, self.paths))
 
@@ -164,7 +167,7 @@ def shards(index):
     return list(files.values())
 
 
-def read_json(path):
+def read_json(path: pathlib.Path) -> dict[str, Any]:
     """A JSON object as a dict.
 
     Raises:
@@ -216,7 +219,7 @@ def check(checkpoint, tensors, ignored=(), rename=lambda name: name):
             )
 
 
-def fits(found, wanted):
+def fits(found: Sequence[int], wanted: Sequence[int]) -> bool:
     """Whether shapes agree, up to the single pixel of a 1x1 convolution that other versions write as a dense layer."""
     return strip(found) == strip(wanted)
 

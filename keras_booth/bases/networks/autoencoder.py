@@ -38,12 +38,12 @@ class AutoencoderConfig:
         check_groups(self.groups, self.widths)
 
     @property
-    def factor(self):
+    def factor(self) -> int:
         """Pixels per latent along one side."""
         return 2 ** (len(self.widths) - 1)
 
 
-def build_image_encoder(config, name="image_encoder"):
+def build_image_encoder(config: AutoencoderConfig, name: str = "image_encoder") -> keras.Model:
     """Pictures -> moments of the posterior, unscaled, in the weight order of KerasCV's `ImageEncoder`.
 
     KerasCV's own returns the mean only, already scaled by 0.18215; training needs to sample from the posterior
@@ -71,7 +71,7 @@ def build_image_encoder(config, name="image_encoder"):
     return keras.Model(pictures, x, name=name)
 
 
-def build_decoder(config, name="decoder"):
+def build_decoder(config: AutoencoderConfig, name: str = "decoder") -> keras.Model:
     """Latents, unscaled, -> pictures, in the weight order of KerasCV's `Decoder`.
 
     Returns:

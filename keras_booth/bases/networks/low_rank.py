@@ -5,9 +5,12 @@ them afterwards is corrected here: it forms the whole product in every call (and
 and B into the kernel on saving and forgets them on loading. Without matrices the layers are Keras's own.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 
 MATRICES = ("lora_kernel_a", "lora_kernel_b")
@@ -23,7 +26,7 @@ class LowRank:
     lora_scale = 1.0
     lora_merged = False
 
-    def add_matrices(self, rank, alpha, seed):
+    def add_matrices(self, rank: int, alpha: float, seed: int) -> None:
         """Give the built layer its matrices: A as in peft, uniform within 1 / sqrt(inputs); B zero.
 
         Args:
@@ -36,40 +39,40 @@ class LowRank:
         uniform = keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform", seed=seed)
         self.enable_lora(rank, lora_alpha=alpha, a_initializer=uniform)
 
-    def add_weight(self, *args, **kwargs):
+    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
         """Kernel, bias, A or B: under the policy bfloat16 only what is frozen may be in half precision."""
         if kwargs.get("name") in MATRICES:
             kwargs["dtype"] = "float32"
         return super().add_weight(*args, **kwargs)
 
-    def matrices(self, dtype):
+    def matrices(self, dtype: str) -> tuple[Tensor, Tensor]:
         """A and B in the precision of the inputs; Keras casts them only under a mixed policy."""
         return ops.cast(self.lora_kernel_a, dtype), ops.cast(self.lora_kernel_b, dtype)
 
     @property
-    def kernel(self):
+    def kernel(self) -> keras.Variable:
         """The frozen kernel, without A and B."""
         return self._kernel if self.lora_enabled else super().kernel
 
     @property
-    def adds(self):
+    def adds(self) -> bool:
         """Whether a call has to add what A and B say."""
         return self.lora_enabled and not self.lora_merged
 
     @property
-    def factor(self):
+    def factor(self) -> float:
         """What the product of A and B is multiplied by."""
         return self.lora_scale * self.lora_alpha / self.lora_rank
 
     @property
-    def product(self):
+    def product(self) -> Tensor:
         """What is added to the kernel: float32 array of its shape, without what is merged already."""
         return (0.0 if self.lora_merged else self.factor) * self._outer()
 
     def _outer(self):
         return ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
 
-    def merge(self, merged):
+    def merge(self, merged: bool) -> None:
         """Add A B to the kernel, or take it away again."""
         sign = 1.0 if merged else -1.0
         self.lora_merged = False
@@ -83,7 +86,7 @@ class LowRank:
             "lora_b": self.lora_kernel_b,
         }
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Write kernel, bias, A and B; the kernel always without their product, as `load_own_variables` wants it."""
         if not self.lora_enabled:
             super().save_own_variables(store)
@@ -94,7 +97,7 @@ class LowRank:
         for name, value in values.items():
             store[name] = value
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Read what `save_own_variables` wrote."""
         if not self.lora_enabled:
             super().load_own_variables(store)

@@ -52,7 +52,7 @@ class Positions(keras.layers.Layer):
         return keras.KerasTensor(tokens.shape, dtype="int32")
 
 
-def build_text_encoder(config, name="text_encoder"):
+def build_text_encoder(config: TextEncoderConfig, name: str = "text_encoder") -> keras.Model:
     """Tokens -> text embeddings, in the weight order of KerasCV's `TextEncoder`.
 
     Returns:

@@ -78,7 +78,16 @@ class TimestepFeatures(keras.layers.Layer):
         return ops.cast(ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1), self.compute_dtype)
 
 
-def build_unet(config, latent_size, max_length, name="unet"):
+def embed_timesteps(timesteps, config):
+    """Timesteps `(batch,)` -> `(batch, 4 * width)`, what every residual block is told of them."""
+    width = config.widths[0] * 4
+    embedding = TimestepFeatures(config.time_features)(timesteps)
+    embedding = keras.layers.Dense(width)(embedding)
+    embedding = keras.layers.Activation("swish")(embedding)
+    return keras.layers.Dense(width)(embedding)
+
+
+def build_unet(config: UNetConfig, latent_size: tuple[int, int], max_length: int, name: str = "unet") -> keras.Model:
     """Build the denoiser.
 
     Weights come in the order of KerasCV's `DiffusionModel`, for whose sizes `UNetConfig()` stands.
@@ -106,11 +115,7 @@ def build_unet(config, latent_size, max_length, name="unet"):
         return SpatialTransformer(heads, size, config.linear_projection, config.groups)([x, context])
 
     # === Functional Model ===
-    embedding = TimestepFeatures(config.time_features)(timesteps)
-    embedding = keras.layers.Dense(config.widths[0] * 4)(embedding)
-    embedding = keras.layers.Activation("swish")(embedding)
-    embedding = keras.layers.Dense(config.widths[0] * 4)(embedding)
-
+    embedding = embed_timesteps(timesteps, config)
     last = len(config.widths) - 1
     x = PaddedConv2D(config.widths[0], 3, padding=1)(latents)
     skips = [x]

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from keras_booth.data.captions import caption_files, names
+from keras_booth.data.captions import caption_files
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.reading.colours import to_srgb
 from keras_booth.data.reading.formats import KINDS, is_photo
 from keras_booth.data.reading.opening import open_picture
+from keras_booth.tools.annotations import FilePath
+from keras_booth.tools.wording import names
 
 logger = logging.getLogger("keras_booth")
 
@@ -26,7 +28,7 @@ UPRIGHT = {
 }
 
 
-def find_photos(folder):
+def find_photos(folder: FilePath) -> list[Path]:
     """Lists the photographs of a folder, sorted by name.
 
     A photograph is a file that is named like a JPEG, PNG, WebP, TIFF, AVIF, HEIC, BMP or GIF, or that begins like one
@@ -58,7 +60,7 @@ def find_photos(folder):
     return photos
 
 
-def read_photo(path):
+def read_photo(path: FilePath) -> np.ndarray:
     """Reads one photograph as it is meant to be seen.
 
     EXIF orientation is applied, transparency is laid on white, an embedded ICC profile is converted to sRGB, palette,
@@ -77,7 +79,7 @@ def read_photo(path):
     return read_scaled(path)[0]
 
 
-def read_scaled(path):
+def read_scaled(path: FilePath) -> tuple[np.ndarray, int]:
     """`(read_photo(path), scale)`: in the file the sides are `scale` times as long."""
     try:
         opened = open_picture(path)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Iterable
 
 import numpy as np
 from keras import ops
@@ -40,7 +41,7 @@ class LoraConfig:
             raise InputError(f"LoRA's `targets` must be some of {tuple(TARGETS)}. Received: targets={self.targets!r}")
         object.__setattr__(self, "targets", tuple(self.targets))
 
-    def select(self, names):
+    def select(self, names: Iterable[str]) -> dict[str, tuple[int, float]]:
         """dict of `(rank, alpha)` by name, for the layers among `names` that are meant."""
         pattern = re.compile("|".join(TARGETS[target] for target in self.targets))
         alpha = float(self.rank if self.alpha is None else self.alpha)

@@ -8,8 +8,7 @@ import pathlib
 import numpy as np
 from safetensors.numpy import save_file
 
-from keras_booth.bases import Checkpoint, named_layers
-from keras_booth.bases.formats.tensors import fits
+from keras_booth.bases import Checkpoint, fits, named_layers
 from keras_booth.dreambooth.lora.adapters import to_theirs
 from keras_booth.dreambooth.lora.kinds import refuse_other_kinds, refuse_other_widths
 from keras_booth.dreambooth.lora.metadata import add_alphas, written_metadata

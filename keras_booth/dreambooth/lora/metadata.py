@@ -5,8 +5,7 @@ import json
 import math
 import re
 
-from keras_booth.bases import model_spec, predicts_v, stable_diffusion_version
-from keras_booth.bases.formats.tensors import read_json
+from keras_booth.bases import model_spec, predicts_v, read_json, stable_diffusion_version
 from keras_booth.tools.errors import CheckpointError
 
 DIFFUSERS_KEY = "lora_adapter_metadata"

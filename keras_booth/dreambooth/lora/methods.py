@@ -1,22 +1,27 @@
 """What a DreamBooth model can do with LoRA."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 from keras_booth.bases import named_layers
 from keras_booth.dreambooth.lora.adapters import Adapters, LoraConfig
 from keras_booth.dreambooth.lora.files import read_lora, write_lora
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 
 
 class Adapted:
-    """Methods of `DreamBooth`; kept here because they are one concept."""
+    """Methods of `DreamBooth`; kept here because they are one concept.
+
+    They keep `adapters` of the model's `_parts`, and change its layers: `text_to_image` is cleared, `past` told.
+    """
 
     @property
-    def adapters(self):
+    def adapters(self) -> Adapters | None:
         """The model's `Adapters`, or `None`."""
-        return self._views.adapters
+        return self._parts.adapters
 
-    def add_lora(self, config=None):
+    def add_lora(self, config: LoraConfig | dict[str, tuple[int, float]] | None = None) -> None:
         """Freeze the model and give it low-rank matrices, which are then all that trains.
 
         Args:
@@ -34,10 +39,10 @@ class Adapted:
         if not isinstance(config, dict):
             wanted = [name for name in layers if self.train_text_encoder or not name.startswith("text_encoder.")]
             config = (config or LoraConfig()).select(wanted)
-        self._views.past.without_lora = self.trained_steps
-        self._views.adapters = Adapters.attach(layers, config, self.seed)
+        self._parts.past.without_lora = self.trained_steps
+        self._parts.adapters = Adapters.attach(layers, config, self.seed)
         self._freeze_but_lora()
-        self._views.drawer.clear()
+        self._parts.text_to_image.clear()
 
     def _freeze_but_lora(self):
         matrices = {id(variable) for variable in self.adapters.variables}
@@ -47,7 +52,7 @@ class Adapted:
             for variable in model.weights:
                 variable.trainable = id(variable) in matrices
 
-    def load_lora(self, path):
+    def load_lora(self, path: FilePath) -> None:
         """Take LoRA from a file in kohya's, diffusers' or peft's layout.
 
         A model without LoRA gets the layers of the file; a model with LoRA of the same layers and ranks takes the
@@ -66,7 +71,7 @@ class Adapted:
         else:
             self._require_sizes(sizes, path)
         self.adapters.assign(matrices)
-        self._views.drawer.clear()
+        self._parts.text_to_image.clear()
 
     def _require_sizes(self, sizes, path):
         """Refuse a file of other layers, ranks or alphas than the model's."""
@@ -80,7 +85,15 @@ class Adapted:
                     f"file {theirs}. Received: {path}"
                 )
 
-    def save_lora(self, path, *, layout="kohya", dtype="float32", subjects=None, prompts=None):
+    def save_lora(
+        self,
+        path: FilePath,
+        *,
+        layout: str = "kohya",
+        dtype: str = "float32",
+        subjects: Sequence[str] | None = None,
+        prompts: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
         """Write the LoRA alone, a few megabytes, for other programs and for `load_lora`.
 
         AUTOMATIC1111, ComfyUI, Forge and diffusers open it, if the base is a Stable Diffusion; of another base, such as
@@ -101,28 +114,28 @@ class Adapted:
         write_lora(self.adapters.layers, path, self.base.config, layout, dtype, subjects, prompts)
 
     @property
-    def lora_scale(self):
+    def lora_scale(self) -> float:
         """float: what LoRA is weighed by when pictures are drawn. 0 is the base, 1 what was trained."""
         self._require_lora()
         return self.adapters.scale
 
     @lora_scale.setter
-    def lora_scale(self, scale):
+    def lora_scale(self, scale: float):
         self._require_lora()
         self.adapters.scale = scale
-        self._views.drawer.clear()
+        self._parts.text_to_image.clear()
 
-    def merge_lora(self):
+    def merge_lora(self) -> None:
         """Add the matrices to the kernels: pictures are drawn at the speed of the base."""
         self._require_lora()
         self.adapters.merge()
-        self._views.drawer.clear()
+        self._parts.text_to_image.clear()
 
-    def unmerge_lora(self):
+    def unmerge_lora(self) -> None:
         """The inverse of `merge_lora`, up to rounding."""
         self._require_lora()
         self.adapters.merge(False)
-        self._views.drawer.clear()
+        self._parts.text_to_image.clear()
 
     def _require_lora(self):
         if self.adapters is None:

@@ -6,8 +6,7 @@ diffusers too: `lora_unet_down_blocks_0_…_to_q.lora_down.weight`.
 
 import re
 
-from keras_booth.bases import named_layers
-from keras_booth.bases.formats.names import TABLES, sublayers, unet_layers
+from keras_booth.bases import named_layers, original_unet_names
 
 # The first is what we write; `lycoris_` is SimpleTuner's.
 KOHYA_PREFIXES = {"unet": ("lora_unet_", "lycoris_"), "text_encoder": ("lora_te_", "lora_te1_")}
@@ -60,8 +59,7 @@ def original_names(base):
     """`aliases` of files that name the UNet's layers as checkpoints in the original layout do."""
     return {
         KOHYA_PREFIXES["unet"][0] + original.replace(".", "_"): f"unet.{name}"
-        for block in unet_layers(base.unet, base.config.unet)
-        for _, name, original in sublayers(*block, TABLES)
+        for original, name in original_unet_names(base).items()
     }
 
 

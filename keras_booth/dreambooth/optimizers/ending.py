@@ -1,14 +1,14 @@
 """What belongs to the end of a training: gradients that are left over, and weights that are averages."""
 
 import contextlib
+from collections.abc import Iterator
 
+import keras
 from keras import ops
-
-from keras_booth.dreambooth.optimizers.fused import subclass
 
 
 class Leftovers:
-    """What is mixed into an optimizer that gathers gradients: the end of a training applies those that are left.
+    """Part of an optimizer that gathers gradients: the end of a training applies those that are left.
 
     Keras changes the weights at every n-th step alone, and forgets what came after the last one.
     """
@@ -42,19 +42,6 @@ class Leftovers:
             average.assign_add(ops.multiply(variable, sign * (1.0 - momentum)))
 
 
-def keep_leftovers(optimizer):
-    """Have an optimizer lose no gradients at the end of a training, if it is one that gathers them.
-
-    Its class turns into a subclass that is saved under the old name.
-
-    Args:
-        optimizer: `keras.optimizers.Optimizer` that is not built yet.
-    """
-    optimizer = innermost(optimizer)
-    if optimizer.gradient_accumulation_steps and not isinstance(optimizer, Leftovers):
-        subclass(optimizer, Leftovers)
-
-
 def innermost(optimizer):
     """The optimizer inside of one that scales the loss."""
     return getattr(optimizer, "inner_optimizer", optimizer)
@@ -66,7 +53,7 @@ def steps_of(optimizer):
 
 
 @contextlib.contextmanager
-def averaged(model):
+def averaged(model: keras.Model) -> Iterator[None]:
     """Has a model in training hold the averages of its weights for the time of a block, if its optimizer keeps some.
 
     They are what `fit` leaves at its end, and so what is worth looking at before it.

@@ -7,12 +7,11 @@ clipping, decay, moments and step, while the rest of the training step stays as 
 
 import functools
 
-import keras
 from keras import ops
 
 
 class FusedAdam:
-    """What is mixed into `Adam` or `AdamW`: the same update, to rounding."""
+    """Part of an `Adam` or `AdamW`: the same update, to rounding."""
 
     _clip_scale = 1.0
 
@@ -63,25 +62,3 @@ def compiled_update(beta_1, beta_2, epsilon):
         velocity.assign(new_velocity)
 
     return update
-
-
-def fuse_updates(optimizer):
-    """Have an optimizer update its weights in one pass, if it is one that can.
-
-    Its class turns into a subclass that is saved under the old name.
-
-    Args:
-        optimizer: `keras.optimizers.Optimizer` that is not built yet.
-    """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    kind = type(optimizer)
-    if kind not in (keras.optimizers.Adam, keras.optimizers.AdamW) or optimizer.amsgrad:
-        return
-    subclass(optimizer, FusedAdam)
-
-
-def subclass(optimizer, mixin):
-    """Mix a class into that of an optimizer, which is still saved under the name it had."""
-    kind = type(optimizer)
-    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
-    optimizer.__class__ = type(kind.__name__, (mixin, kind), names)

@@ -1,24 +1,36 @@
 """A learning rate of its own for the text encoder, with any Keras optimizer."""
 
+import dataclasses
+
 from keras import ops
 
-from keras_booth.dreambooth.optimizers.fused import subclass
+
+@dataclasses.dataclass(frozen=True)
+class SlowGroup:
+    """Variables that move at another learning rate.
+
+    Args:
+        paths: frozenset of str, the paths of the variables.
+        factor: float >= 0. What their learning rate is multiplied by.
+        until: int, the step at which they stop; `None` for never.
+    """
+
+    paths: frozenset
+    factor: float
+    until: int | None = None
 
 
 class TwoRates:
-    """What is mixed into an optimizer's class: some variables move at a share of the learning rate, and may stop.
-
-    Args of `give_two_rates` lie in `slow_paths`, `slow_factor` and `slow_until`.
-    """
+    """Part of an optimizer: the variables of `slow`, a `SlowGroup`, move at another rate, and may stop."""
 
     def _groups(self, variables):
         """The variables' places, fast and slow, each with the factor of their learning rate."""
-        slow = [index for index, variable in enumerate(variables) if variable.path in self.slow_paths]
+        slow = [index for index, variable in enumerate(variables) if variable.path in self.slow.paths]
         fast = [index for index in range(len(variables)) if index not in set(slow)]
-        factor = self.slow_factor
-        if self.slow_until is not None:
+        factor = self.slow.factor
+        if self.slow.until is not None:
             # Of all steps, and not of those alone that change the weights, which `iterations` counts.
-            factor = ops.where(self._iterations < self.slow_until, factor, 0.0)
+            factor = ops.where(self._iterations < self.slow.until, factor, 0.0)
         return (fast, 1.0), (slow, factor)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
@@ -41,22 +53,3 @@ class TwoRates:
                 super()._apply_weight_decay([variables[place] for place in places])
         finally:
             self.weight_decay = decay
-
-
-def give_two_rates(optimizer, variables, factor, until=None):
-    """Have some variables move at another learning rate.
-
-    The optimizer turns into a subclass of its own class that is saved under the old name, so a saved model says the
-    rest with its own config.
-
-    Args:
-        optimizer: `keras.optimizers.Optimizer` that is not built yet.
-        variables: list of `keras.Variable`.
-        factor: float >= 0. What their learning rate is multiplied by.
-        until: int, the step at which they stop; `None` for never.
-    """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if not isinstance(optimizer, TwoRates):
-        subclass(optimizer, TwoRates)
-    optimizer.slow_paths = frozenset(variable.path for variable in variables)
-    optimizer.slow_factor, optimizer.slow_until = factor, until

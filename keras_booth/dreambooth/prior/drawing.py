@@ -30,7 +30,7 @@ def weights_digest(variables):
     return hasher.hexdigest()
 
 
-def describe(booth, prompt, drawing, seed):
+def describe(booth, prompt, settings, seed):
     """What a set of class images depends on, as a dict. Two sets with the same description are the same pictures.
 
     Up to rounding, that is: the batch size, which is not in it, may change a picture by one level of 255.
@@ -44,12 +44,12 @@ def describe(booth, prompt, drawing, seed):
         "merged_tokens": booth.base.merged_tokens,
         "dtype": booth.dtype_policy.name,
         "prompt": prompt,
-        **dataclasses.asdict(drawing),
+        **dataclasses.asdict(settings),
         "seed": seed,
     }
 
 
-def draw_class_images(booth, prompt, count, folder, seed, batch_size, drawing, progress):
+def draw_class_images(booth, prompt, count, folder, seed, batch_size, settings, progress):
     """Draw the class images that are not there yet. Other processes that want the same set wait, and find it drawn.
 
     Args:
@@ -58,7 +58,7 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, drawing, p
         count: int. Number of images.
         folder: path under which the set gets a folder named after its description; `None` for the cache.
         seed, batch_size: as in `DreamBooth.generate`.
-        drawing: `keras_booth.bases.Drawing`.
+        settings: `keras_booth.bases.DrawSettings`.
         progress: bool. Whether to show a bar.
 
     Returns:
@@ -66,10 +66,10 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, drawing, p
     """
     if booth.base.fine_tuned:
         warn_of_fine_tuned(booth.base.config.name)
-    cache = ClassCache(describe(booth, prompt, drawing, seed), folder)
+    cache = ClassCache(describe(booth, prompt, settings, seed), folder)
     if cache.missing(count):
         with cache.locked():
-            draw_missing(booth, cache, count, seed, batch_size, drawing, progress)
+            draw_missing(booth, cache, count, seed, batch_size, settings, progress)
     return cache.photo_set(count)
 
 
@@ -83,7 +83,7 @@ def warn_of_fine_tuned(name):
     )
 
 
-def draw_missing(booth, cache, count, seed, batch_size, drawing, progress):
+def draw_missing(booth, cache, count, seed, batch_size, settings, progress):
     """Draw what a set lacks of its first `count` images. In `cache.locked`.
 
     An image is always drawn in the same place of the same batch: in another one it would round differently, and a set
@@ -96,7 +96,7 @@ def draw_missing(booth, cache, count, seed, batch_size, drawing, progress):
         for first in sorted({index - index % size for index in missing}):
             batch = range(first, first + size)  # the last one goes on behind `count`
             keys = [(seed, index) for index in batch]
-            drawn = booth.draw([cache.prompt] * size, keys, drawing, batch_size=size)
+            drawn = booth.draw([cache.prompt] * size, keys, settings, batch_size=size)
             images = {index: image for index, *image in zip(batch, *drawn, strict=True) if index in missing}
             cache.add(images)
             bar.update(len(images))

@@ -1,4 +1,7 @@
-"""The ten classes of subject of the tiny world, each drawn by one function from a `Look`."""
+"""The ten classes of subject of the tiny world, each drawn by one function from a `Look`.
+
+Longer than other files, because it is a list: ten drawings that share a few helpers, and nothing else.
+"""
 
 from keras_booth.tiny_world.art.accessories import PUPIL, Anchors
 from keras_booth.tiny_world.art.canvas import box, mix, oval, rounded, smooth

@@ -77,7 +77,7 @@ def without_text_encoder(training):
 def without_prior(config):
     """Settings of class images that are not wanted, or that are the user's own."""
     prior, default = config.prior, PriorOptions()
-    drawing = ("count", "seed", "steps", "guidance_scale", "sampler")
+    sampling = ("count", "seed", "steps", "guidance_scale", "sampler")
     if not prior.wanted:
         zero = "loss_weight" if not prior.loss_weight else "ratio"
         other = [name for name in ("loss_weight", "ratio") if name != zero and getattr(prior, name)]
@@ -87,11 +87,11 @@ def without_prior(config):
             subjects += [name for name in ("class_images",) if getattr(subject, name)]
             subjects += ["class_prompt"] if _has_class_prompt(subject) else []
         return [
-            *in_vain("prior", given(prior, default, *drawing, "folder", *other), reason),
+            *in_vain("prior", given(prior, default, *sampling, "folder", *other), reason),
             *in_vain("subject", list(dict.fromkeys(subjects)), f"{reason} to train on"),
         ]
     if all(subject.class_images or prior.folder for subject in config.subjects):
-        return in_vain("prior", given(prior, default, *drawing), "the class images are your own, and none are drawn")
+        return in_vain("prior", given(prior, default, *sampling), "the class images are your own, and none are drawn")
     return []
 
 
@@ -135,12 +135,12 @@ def without_say(config):
     return list(dict.fromkeys(found))
 
 
-def drawn_without_effect(options, drawings, lora=None, lora_scale=1.0):
+def drawn_without_effect(options, all_settings, lora=None, lora_scale=1.0):
     """What is said in vain of the pictures that are drawn.
 
     Args:
         options: `PictureOptions`.
-        drawings: list of `Drawing` that became of them.
+        all_settings: list of `DrawSettings` that became of them.
         lora: path of a LoRA file, or `None`.
         lora_scale: float.
 
@@ -148,7 +148,7 @@ def drawn_without_effect(options, drawings, lora=None, lora_scale=1.0):
         list of str, one sentence each.
     """
     found = []
-    if all(drawing.guidance_scale == 1 for drawing in drawings):
+    if all(settings.guidance_scale == 1 for settings in all_settings):
         flags = {"--negative-prompt": options.negative_prompt, "--guidance-rescale": options.guidance_rescale}
         found += [f"{flag} has no effect: a guidance scale of 1 is no guidance." for flag in flags if flags[flag]]
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
@@ -156,6 +156,6 @@ def drawn_without_effect(options, drawings, lora=None, lora_scale=1.0):
         found.append("--strength has no effect: there is no --image to draw over.")
     if lora is None and lora_scale != 1.0:
         found.append("--lora-scale has no effect: there is no --lora.")
-    if options.eta is not None and all(drawing.sampling.steps == 1 for drawing in drawings):
+    if options.eta is not None and all(settings.sampling.steps == 1 for settings in all_settings):
         found.append("--eta has no effect: with one step there is no noise to replace.")
     return found

@@ -3,9 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from keras_booth.data import PhotoError, find_photos, inspect_photos
-from keras_booth.data.captions import Captions, caption_files, find_captions
-from keras_booth.data.inspection import Inspection
+from keras_booth.data import Captions, Inspection, PhotoError, caption_files, find_captions, find_photos, inspect_photos
 from keras_booth.workflow.config import SubjectOptions
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from keras_booth.bases import describe_base
-from keras_booth.data.captions import names
+from keras_booth.tools.wording import names
 from keras_booth.workflow.doctor.findings import MISTAKE, NOTE, OK, WARNING, Finding
 from keras_booth.workflow.doctor.ineffective import without_effect
 from keras_booth.workflow.doctor.photographs import inspect_subjects

@@ -3,7 +3,7 @@
 import re
 
 from keras_booth.bases import known_classes, rare_identifiers, rarity
-from keras_booth.data.captions import names, plural
+from keras_booth.tools.wording import names, plural
 from keras_booth.workflow.doctor.findings import MISTAKE, NOTE, OK, WARNING, Finding
 
 RARE = 0.6

@@ -327,7 +327,7 @@ class TestBooth:
         assert (pictures[0] != pictures[1]).any()
 
     def test_class_images_drawn_so_lie_apart(self, booth, base):
-        settings = [booth, "a photo of a dog", booth.drawing(3), 0]
+        settings = [booth, "a photo of a dog", booth.draw_settings(3), 0]
         plain = describe(*settings)
         base.merge_tokens(0.5)
         assert describe(*settings) == plain | {"merged_tokens": (0.5, 1)} and plain["merged_tokens"] == (0.0, 0)

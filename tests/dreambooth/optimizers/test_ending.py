@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.dreambooth.optimizers.ending import averaged, keep_leftovers, steps_of
-from keras_booth.dreambooth.optimizers.fused import fuse_updates
-from keras_booth.dreambooth.optimizers.rates import give_two_rates
+from keras_booth.dreambooth.optimizers.assembly import assemble
+from keras_booth.dreambooth.optimizers.ending import averaged, steps_of
+from keras_booth.dreambooth.optimizers.rates import SlowGroup
 
 KINDS = {
     "sgd": lambda **options: keras.optimizers.SGD(0.1, **options),
@@ -18,9 +18,7 @@ KINDS = {
 def trained(optimizer, gradients, ends=1, fused=True):
     """The weight after some steps and the end of the training."""
     variable = keras.Variable(np.array([1.0, -2.0], "float32"))
-    if fused and keras.backend.backend() == "tensorflow":
-        fuse_updates(optimizer)
-    keep_leftovers(optimizer)
+    optimizer = assemble(optimizer, fused=fused and keras.backend.backend() == "tensorflow")
     optimizer.build([variable])
     for gradient in gradients:
         optimizer.apply([keras.ops.convert_to_tensor(np.array([gradient, 1.0], "float32"))], [variable])
@@ -69,8 +67,7 @@ def test_inside_of_a_scaled_loss():
 def test_slow_variables_stop_at_a_step_and_not_at_a_change(until, moved):
     slow, fast = (keras.Variable(np.array([1.0], "float32"), name=name) for name in ("slow", "fast"))
     optimizer = KINDS["sgd"](gradient_accumulation_steps=2)
-    keep_leftovers(optimizer)
-    give_two_rates(optimizer, [slow], 0.5, until)
+    optimizer = assemble(optimizer, slow=SlowGroup(frozenset([slow.path]), 0.5, until))
     optimizer.build([slow, fast])
     values = [1.0]
     for step in range(4):

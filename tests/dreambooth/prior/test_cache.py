@@ -50,9 +50,9 @@ def drawn(booth, monkeypatch):
     """The indices of each batch that is drawn in a test."""
     batches, draw = [], booth.draw
 
-    def watched(prompts, keys, drawing, **options):
+    def watched(prompts, keys, settings, **options):
         batches.append([index for _, index in keys])
-        return draw(prompts, keys, drawing, **options)
+        return draw(prompts, keys, settings, **options)
 
     monkeypatch.setattr(booth, "draw", watched)
     return batches
@@ -102,7 +102,7 @@ class TestFiles:
     def test_small_sets_are_small_batches(self, booth, tmp_path, monkeypatch):
         sizes = []
 
-        def draw(prompts, keys, drawing, *, batch_size):
+        def draw(prompts, keys, settings, *, batch_size):
             sizes.append((keys, batch_size))
             return np.zeros((1, 16, 16, 3), "uint8"), np.zeros((1, 8, 8, 4), "float32")
 
@@ -198,36 +198,36 @@ class TestDescription:
         assert contents(dogs) == whole
 
     def test_samplers(self, booth):
-        one, other = (describe(booth, "a dog", booth.drawing(1, sampler=name), 0) for name in ("ddim", "euler"))
-        assert one != other and one == describe(booth, "a dog", booth.drawing(1, sampler="ddim"), 0)
+        one, other = (describe(booth, "a dog", booth.draw_settings(1, sampler=name), 0) for name in ("ddim", "euler"))
+        assert one != other and one == describe(booth, "a dog", booth.draw_settings(1, sampler="ddim"), 0)
 
     def test_lora_counts_once_it_is_trained(self, booth):
         """Before, its product is zero, whatever its seed: the plain model's images serve."""
-        lora, plain = small_booth(lora=LoraConfig(rank=2)), describe(booth, "a dog", booth.drawing(1), 0)
-        assert describe(lora, "a dog", lora.drawing(1), 0) == plain
+        lora, plain = small_booth(lora=LoraConfig(rank=2)), describe(booth, "a dog", booth.draw_settings(1), 0)
+        assert describe(lora, "a dog", lora.draw_settings(1), 0) == plain
         layer = next(iter(lora.adapters.layers.values()))
         layer.lora_kernel_b.assign(layer.lora_kernel_b + 1)
-        assert describe(lora, "a dog", lora.drawing(1), 0) != plain
+        assert describe(lora, "a dog", lora.draw_settings(1), 0) != plain
 
     def test_another_vocabulary(self, booth):
         """The same weights mean something else."""
-        before = describe(booth, "a dog", booth.drawing(1), 0)
+        before = describe(booth, "a dog", booth.draw_settings(1), 0)
         tokenizer = booth.base.tokenizer
         booth.base.tokenizer = Tokenizer(gzip.compress(gzip.decompress(tokenizer.vocabulary)[:-40]), 12)
-        other = describe(booth, "a dog", booth.drawing(1), 0)
+        other = describe(booth, "a dog", booth.draw_settings(1), 0)
         booth.base.tokenizer = tokenizer
         assert {name for name in before if before[name] != other[name]} == {"vocabulary"}
-        assert describe(booth, "a dog", booth.drawing(1), 0) == before
+        assert describe(booth, "a dog", booth.draw_settings(1), 0) == before
 
     def test_weights_in_half_precision(self):
         booth = small_booth("bfloat16")
-        assert describe(booth, "a dog", booth.drawing(1), 0)["dtype"] == "bfloat16"
+        assert describe(booth, "a dog", booth.draw_settings(1), 0)["dtype"] == "bfloat16"
 
     def test_parked_encoders_count(self):
         booth = small_booth()
-        before = describe(booth, "a dog", booth.drawing(1), 0)
+        before = describe(booth, "a dog", booth.draw_settings(1), 0)
         booth.base.park("decoder")
-        assert describe(booth, "a dog", booth.drawing(1), 0) == before
+        assert describe(booth, "a dog", booth.draw_settings(1), 0) == before
 
 
 def start(folder, name):

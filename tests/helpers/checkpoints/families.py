@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 from safetensors.numpy import save_file
 
-from keras_booth.bases import Drawing, TextToImage
+from keras_booth.bases import DrawSettings, TextToImage
 from keras_booth.bases.formats.diffusers.tokenizer import write_tokenizer
 from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
@@ -87,10 +87,10 @@ def inputs(family):
 
 def draw(base, start, steps):
     """The picture of the prompt, float in [0, 1], by DDIM with a guidance of 7.5."""
-    drawer = TextToImage(base)
-    inputs = {"noise": start, "context": drawer.encode([PROMPT]), "negative": drawer.encode([NEGATIVE])}
+    text_to_image = TextToImage(base)
+    inputs = {"noise": start, "context": text_to_image.encode([PROMPT]), "negative": text_to_image.encode([NEGATIVE])}
     inputs["guidance_scale"] = np.array([7.5], "float32")
-    latents = drawer.sample(inputs, Drawing(Sampling("ddim", steps)))
+    latents = text_to_image.sample(inputs, DrawSettings(Sampling("ddim", steps)))
     return (np.asarray(base.decode(latents)) + 1) / 2
 
 

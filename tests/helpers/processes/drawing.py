@@ -21,13 +21,13 @@ def main(folder, hang_at=-1):
     booth = small_booth()
     draw = booth.draw
 
-    def watched(prompts, keys, drawing, **options):
+    def watched(prompts, keys, settings, **options):
         indices = [index for _, index in keys]
         with open(folder / "drawn.txt", "a") as log:
             log.write(f"{os.getpid()} {indices}\n")
         while int(hang_at) in indices and not (folder / "go_on").exists():
             time.sleep(0.05)
-        return draw(prompts, keys, drawing, **options)
+        return draw(prompts, keys, settings, **options)
 
     booth.draw = watched
     booth.class_images(COUNT, folder=folder / "sets", batch_size=BATCH_SIZE, steps=1, progress=False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_booth.bases import Drawing
+from keras_booth.bases import DrawSettings
 from keras_booth.diffusion import Sampling
 from keras_booth.workflow.doctor.ineffective import drawn_without_effect, without_effect
 from keras_booth.workflow.doctor.report import diagnose
@@ -86,7 +86,7 @@ def test_the_doctor_says_it_too(tmp_path):
 class TestDrawing:
     def said(self, scale=5.0, steps=20, others=None, **options):
         options = PictureOptions(**options)
-        return drawn_without_effect(options, [Drawing(Sampling("ddim", steps), scale)], **(others or {}))
+        return drawn_without_effect(options, [DrawSettings(Sampling("ddim", steps), scale)], **(others or {}))
 
     def test_nothing_to_say(self):
         assert self.said() == []

@@ -8,10 +8,10 @@ import json
 
 import pytest
 
-from keras_booth.bases import Drawing
+from keras_booth.bases import DrawSettings
 from keras_booth.diffusion import SAMPLERS, Sampling
-from keras_booth.workflow.drawing import infotext as module
-from keras_booth.workflow.drawing.infotext import infotext
+from keras_booth.workflow.picture_files import infotext as module
+from keras_booth.workflow.picture_files.infotext import infotext
 
 
 def parse(text):
@@ -32,7 +32,7 @@ def parse(text):
 
 
 def draw(sampler="dpmpp_2m", **fields):
-    return Drawing(Sampling(sampler, 10), **({"guidance_scale": 3.0} | fields))
+    return DrawSettings(Sampling(sampler, 10), **({"guidance_scale": 3.0} | fields))
 
 
 def test_all_settings():
@@ -55,8 +55,8 @@ def test_all_settings():
 
 def test_prompts_that_could_be_taken_for_something_else():
     prompt = "a dog,\nNegative prompt: none, Steps: 3, (red:1.2)"
-    drawing = draw(negative_prompt="blurry: very,\nSteps: 1", guidance_scale=7.5, strength=0.65)
-    text = infotext(prompt, drawing, (64, 64), False, seed=0, index=2, model='my "dog", the 2nd: new')
+    settings = draw(negative_prompt="blurry: very,\nSteps: 1", guidance_scale=7.5, strength=0.65)
+    text = infotext(prompt, settings, (64, 64), False, seed=0, index=2, model='my "dog", the 2nd: new')
     assert text.count("\n") == 2
     _, negative, settings = parse(text.replace("Negative prompt: none", ""))
     assert negative == "blurry: very, Steps: 1"

@@ -7,42 +7,47 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_booth.bases import Drawing
+from keras_booth.bases import DrawSettings
 from keras_booth.diffusion import Sampling
-from keras_booth.workflow.drawing.names import free_path, picture_name, sheet_name
-from keras_booth.workflow.pictures import PictureOptions, Shot, write_picture
+from keras_booth.workflow.picture_files.names import free_path, picture_name, sheet_name
+from keras_booth.workflow.pictures import Picture, PictureOptions, write_picture
 
-OWN = Drawing(Sampling("ddim", 50), 7.5)
+OWN = DrawSettings(Sampling("ddim", 50), 7.5)
 NOTHING = {"image": None, "lora": None, "merge_tokens": None}
 
 
-def shot(prompt="a dog", seed=0, index=0, sampling=(), **drawing):
+def picture(prompt="a dog", seed=0, index=0, sampling=(), **settings):
     sampling = dataclasses.replace(OWN.sampling, **dict(sampling))
-    return Shot(None, prompt, seed, index, dataclasses.replace(OWN, sampling=sampling, **drawing))
+    return Picture(None, prompt, seed, index, dataclasses.replace(OWN, sampling=sampling, **settings))
 
 
 def test_the_models_own_settings_go_without_saying():
-    assert picture_name(shot(), OWN, NOTHING) == "a-dog-seed0-00"
-    assert picture_name(shot(), OWN, NOTHING, matrix=True) == "a-dog-seed0-00-steps50-scale7.5"
+    assert picture_name(picture(), OWN, NOTHING) == "a-dog-seed0-00"
+    assert picture_name(picture(), OWN, NOTHING, matrix=True) == "a-dog-seed0-00-steps50-scale7.5"
 
 
 def test_steps_and_guidance_are_spelled_out():
-    assert picture_name(shot(sampling={"steps": 20}), OWN, NOTHING) == "a-dog-seed0-00-steps20"
-    assert picture_name(shot(guidance_scale=5.0), OWN, NOTHING) == "a-dog-seed0-00-scale5"
+    assert picture_name(picture(sampling={"steps": 20}), OWN, NOTHING) == "a-dog-seed0-00-steps20"
+    assert picture_name(picture(guidance_scale=5.0), OWN, NOTHING) == "a-dog-seed0-00-scale5"
 
 
 def test_every_setting_has_its_name():
-    shots = [
-        *(shot(), shot(seed=1), shot(index=1), shot("a dog!"), shot("A dog")),
-        *(shot(sampling={"steps": steps}) for steps in (1, 20, 51)),
-        *(shot(sampling={"sampler": sampler}) for sampler in ("euler", "euler_ancestral", "dpmpp_2m")),
-        *(shot(sampling=change) for change in ({"spacing": "trailing"}, {"karras": True}, {"eta": 0.5})),
-        *(shot(guidance_scale=scale) for scale in (1.0, 7.0, 7.5000001, 75.0)),
-        *(shot(guidance_rescale=0.7), shot(negative_prompt="cat"), shot(negative_prompt="Cat"), shot(strength=0.5)),
+    pictures = [
+        *(picture(), picture(seed=1), picture(index=1), picture("a dog!"), picture("A dog")),
+        *(picture(sampling={"steps": steps}) for steps in (1, 20, 51)),
+        *(picture(sampling={"sampler": sampler}) for sampler in ("euler", "euler_ancestral", "dpmpp_2m")),
+        *(picture(sampling=change) for change in ({"spacing": "trailing"}, {"karras": True}, {"eta": 0.5})),
+        *(picture(guidance_scale=scale) for scale in (1.0, 7.0, 7.5000001, 75.0)),
+        *(
+            picture(guidance_rescale=0.7),
+            picture(negative_prompt="cat"),
+            picture(negative_prompt="Cat"),
+            picture(strength=0.5),
+        ),
     ]
-    names = [picture_name(one, OWN, NOTHING) for one in shots]
+    names = [picture_name(one, OWN, NOTHING) for one in pictures]
     others = [{"image": "aa"}, {"image": "bb"}, {"lora": ["x", 1.0]}, {"lora": ["x", 0.5]}, {"merge_tokens": 0.5}]
-    names += [picture_name(shot(), OWN, NOTHING | other) for other in others]
+    names += [picture_name(picture(), OWN, NOTHING | other) for other in others]
     for one, two in itertools.combinations(names, 2):
         assert one.casefold() != two.casefold()
 
@@ -50,7 +55,7 @@ def test_every_setting_has_its_name():
 def test_every_sheet_has_its_name():
     cases = [({}, {}), ({"seed": (0, 1)}, {}), ({"seed": (0, 2)}, {}), ({}, {"guidance_scale": 3.0})]
     cases += [({"steps": (1, 2)}, {}), ({"steps": (1, 3)}, {}), ({"steps": (1, 2)}, {"negative_prompt": "cat"})]
-    names = {sheet_name([shot(**drawing)], OWN, NOTHING, PictureOptions(**options)) for options, drawing in cases}
+    names = {sheet_name([picture(**settings)], OWN, NOTHING, PictureOptions(**options)) for options, settings in cases}
     assert len(names) == len(cases)
     assert "a-dog-seed0-grid" in names
 

@@ -8,7 +8,9 @@ import datetime
 import logging
 import os
 import time
+from collections.abc import Sequence
 
+from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig
 from keras_booth.bases.networks.text_encoder import TextEncoderConfig
 from keras_booth.bases.networks.unet import UNetConfig
@@ -24,7 +26,7 @@ SIZES = {
 }
 
 
-def stable_diffusion_version(config):
+def stable_diffusion_version(config: BaseConfig) -> int | None:
     """Which Stable Diffusion a base is, by its sizes and not by its name.
 
     Args:
@@ -44,7 +46,7 @@ def stable_diffusion_version(config):
     return None
 
 
-def predicts_v(config):
+def predicts_v(config: BaseConfig) -> bool:
     """Whether a base predicts v, and not the noise."""
     return config.schedule.prediction_type == "v_prediction"
 
@@ -58,7 +60,7 @@ def architecture(config):
     return version and "stable-diffusion-v1"
 
 
-def model_spec(config, subjects=(), adapter=None):
+def model_spec(config: BaseConfig, subjects: Sequence[str] = (), adapter: str | None = None) -> dict[str, str]:
     """The metadata of a file.
 
     Args:
@@ -96,7 +98,7 @@ def date():
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat()
 
 
-def warn_of_strangers(config, whole=False):
+def warn_of_strangers(config: BaseConfig, whole: bool = False) -> None:
     """Say which programs will not open what is written of a base, or will open it as something else.
 
     Args:

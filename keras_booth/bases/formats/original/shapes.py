@@ -5,7 +5,8 @@ AUTOMATIC1111 and ComfyUI open all of these. A name that stays as it is needs no
 
 import re
 
-from keras_booth.bases.formats.names import CLIP_PREFIX
+from keras_booth.bases.base import StableDiffusionBase
+from keras_booth.bases.formats.names import CLIP_PREFIX, TABLES, sublayers, unet_layers
 from keras_booth.tools.errors import CheckpointError
 
 UNET, AUTOENCODER, TEXT_ENCODER = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
@@ -38,6 +39,15 @@ def original_name(name):
     for pattern, original in RENAMED:
         name = re.sub(pattern, original, name)
     return None if re.match(LEFT_OUT, name) else name
+
+
+def original_unet_names(base: StableDiffusionBase) -> dict[str, str]:
+    """What diffusers calls the layers of a base's UNet, by what the original layout calls them: dict of str."""
+    return {
+        original: name
+        for block in unet_layers(base.unet, base.config.unet)
+        for _, name, original in sublayers(*block, TABLES)
+    }
 
 
 def refuse_other_models(names, path):

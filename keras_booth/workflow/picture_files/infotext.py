@@ -8,34 +8,34 @@ from keras_booth.version import __version__
 SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "euler_ancestral": "Euler a", "dpmpp_2m": "DPM++ 2M"}
 
 
-def infotext(prompt, drawing, size, karras, *, seed, index=0, model=None):
+def infotext(prompt, settings, size, karras, *, seed, index=0, model=None):
     """The text of the field `parameters`, which AUTOMATIC1111, Forge and sites for pictures read.
 
     Args:
         prompt: str.
-        drawing: `Drawing`.
+        settings: `DrawSettings`.
         size: (height, width) in pixels.
         karras: bool. Whether Karras's noise levels were visited.
         seed, index: int. Seed, and the picture's number among those of the seed.
         model: str or `Path`, what was drawn with.
     """
-    sampler = SAMPLERS.get(drawing.sampling.sampler, drawing.sampling.sampler)
-    settings = {
-        "Steps": drawing.sampling.steps,
+    sampler = SAMPLERS.get(settings.sampling.sampler, settings.sampling.sampler)
+    fields = {
+        "Steps": settings.sampling.steps,
         "Sampler": f"{sampler} Karras" if karras else sampler,
-        "CFG scale": f"{drawing.guidance_scale:g}",
+        "CFG scale": f"{settings.guidance_scale:g}",
         "Seed": seed,
         "Size": f"{size[1]}x{size[0]}",
         "Model": model_name(model),
-        "Denoising strength": f"{drawing.strength:g}" if drawing.strength < 1 else None,
+        "Denoising strength": f"{settings.strength:g}" if settings.strength < 1 else None,
         # Ours alone: other programs count a batch's seeds up.
         "Index": index or None,
         "Version": f"keras_booth {__version__}",
     }
     lines = [one_line(prompt)]
-    if drawing.negative_prompt.strip():
-        lines.append(f"Negative prompt: {one_line(drawing.negative_prompt)}")
-    found = [f"{name}: {quoted(value)}" for name, value in settings.items() if value not in (None, "")]
+    if settings.negative_prompt.strip():
+        lines.append(f"Negative prompt: {one_line(settings.negative_prompt)}")
+    found = [f"{name}: {quoted(value)}" for name, value in fields.items() if value not in (None, "")]
     return "\n".join([*lines, ", ".join(found)])
 
 

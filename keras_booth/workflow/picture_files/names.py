@@ -11,38 +11,39 @@ from keras_booth.workflow.files import digest, stem
 SPELLED = ("steps", "guidance_scale")
 
 
-def picture_name(shot, own, others, matrix=False):
+def picture_name(picture, own, others, matrix=False):
     """Name of a picture without its ending.
 
     It begins with the prompt, the seed and the picture's index. What differs from the model's own settings follows:
     steps and guidance in words, all else as a digest.
 
     Args:
-        shot: `Shot`.
-        own: `Drawing` of the model's own settings.
+        picture: `Picture`.
+        own: `DrawSettings` of the model's own settings.
         others: dict of further settings that the picture depends on; those that are `None` are not given.
         matrix: bool. Whether to spell out steps and guidance in any case.
     """
-    return f"{stem(shot.prompt)}-seed{shot.seed}-{shot.index:02d}{settings_suffix(shot.drawing, own, others, matrix)}"
+    suffix = settings_suffix(picture.settings, own, others, matrix)
+    return f"{stem(picture.prompt)}-seed{picture.seed}-{picture.index:02d}{suffix}"
 
 
-def sheet_name(shots, own, others, options):
+def sheet_name(pictures, own, others, options):
     """Name of the sheet of some pictures of one prompt, without its ending; see `picture_name`."""
-    first = shots[0]
+    first = pictures[0]
     name = f"{stem(first.prompt)}-seed{first.seed}"
     if len(options.seed) > 1:
         others = others | {"seeds": options.seed}
     if options.matrix:
         others = others | {"steps": options.steps, "guidance_scale": options.guidance_scale}
-        return f"{name}{settings_suffix(dataclasses.replace(own, **_unspelled(first.drawing)), own, others)}-matrix"
-    return f"{name}{settings_suffix(first.drawing, own, others)}-grid"
+        return f"{name}{settings_suffix(dataclasses.replace(own, **_unspelled(first.settings)), own, others)}-matrix"
+    return f"{name}{settings_suffix(first.settings, own, others)}-grid"
 
 
-def settings_suffix(drawing, own, others, matrix=False):
+def settings_suffix(settings, own, others, matrix=False):
     """What a name says of the settings: `"-steps20-scale5-1c0ffee5"`, or `""` for the model's own."""
-    settings, default = flat(drawing), flat(own)
-    differing = {name: value for name, value in settings.items() if value != default[name]}
-    spelled = {name: settings[name] for name in SPELLED if matrix or name in differing}
+    found, default = flat(settings), flat(own)
+    differing = {name: value for name, value in found.items() if value != default[name]}
+    spelled = {name: found[name] for name in SPELLED if matrix or name in differing}
     rest = {name: value for name, value in differing.items() if name not in SPELLED}
     rest |= {name: value for name, value in others.items() if value is not None}
     parts = [f"steps{spelled['steps']}"] if "steps" in spelled else []
@@ -51,15 +52,15 @@ def settings_suffix(drawing, own, others, matrix=False):
     return "".join(f"-{part}" for part in parts)
 
 
-def flat(drawing):
-    """All settings of a `Drawing` in one dict."""
-    values = dataclasses.asdict(drawing)
+def flat(settings):
+    """All settings of a `DrawSettings` in one dict."""
+    values = dataclasses.asdict(settings)
     return values.pop("sampling") | values
 
 
-def _unspelled(drawing):
-    names = {field.name for field in dataclasses.fields(drawing)} - {*SPELLED, "sampling"}
-    return {name: getattr(drawing, name) for name in names}
+def _unspelled(settings):
+    names = {field.name for field in dataclasses.fields(settings)} - {*SPELLED, "sampling"}
+    return {name: getattr(settings, name) for name in names}
 
 
 def number(value):

@@ -1,11 +1,17 @@
 """What a DreamBooth model can draw."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
-from keras_booth.bases import Drawing
+from keras_booth.bases import DrawSettings
+from keras_booth.data import PhotoSet
 from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth.prior.drawing import draw_class_images
+from keras_booth.tools.annotations import FilePath, Prompts
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.images import to_float
 from keras_booth.tools.prompts import prompt_list
@@ -13,21 +19,21 @@ from keras_booth.tools.seeds import is_natural, picture_keys
 
 
 class Draws:
-    """Methods of `DreamBooth`; kept here because they are one concept."""
+    """Methods of `DreamBooth`; kept here because they are one concept. They draw with `text_to_image` of `_parts`."""
 
     def class_images(
         self,
-        count=200,
+        count: int = 200,
         *,
-        prompt=None,
-        folder=None,
-        seed=0,
-        batch_size=8,
-        steps=None,
-        guidance_scale=None,
-        sampler=None,
-        progress=True,
-    ):
+        prompt: str | None = None,
+        folder: FilePath | None = None,
+        seed: int = 0,
+        batch_size: int = 8,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        sampler: str | Sampling | None = None,
+        progress: bool = True,
+    ) -> PhotoSet:
         """Class images of the base, drawn once and found again by later runs (arXiv:2208.12242, section 3.2).
 
         Drawing that was interrupted, even killed, goes on where it was, and ends with the same files. Images that were
@@ -63,25 +69,25 @@ class Draws:
         if len(prompts) > 1:
             raise InputError(f"`prompt` must be one text: call it for each class. Received: prompt={prompt!r}")
         self.require_base()
-        drawing = self.drawing(steps, guidance_scale, sampler)
-        return draw_class_images(self, prompts[0], count, folder, int(seed), batch_size, drawing, progress)
+        settings = self.draw_settings(steps, guidance_scale, sampler)
+        return draw_class_images(self, prompts[0], count, folder, int(seed), batch_size, settings, progress)
 
     def generate(
         self,
-        prompt,
-        count=None,
+        prompt: Prompts,
+        count: int | None = None,
         *,
-        seed=0,
-        steps=None,
-        guidance_scale=None,
-        guidance_rescale=0.0,
-        negative_prompt="",
-        sampler=None,
-        image=None,
-        strength=0.8,
-        batch_size=8,
-        on_batch=None,
-    ):
+        seed: int | Sequence[int] | np.ndarray | None = 0,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float = 0.0,
+        negative_prompt: str = "",
+        sampler: str | Sampling | None = None,
+        image: ArrayLike | None = None,
+        strength: float = 0.8,
+        batch_size: int = 8,
+        on_batch: Callable[[int], object] | None = None,
+    ) -> np.ndarray:
         """Draw pictures.
 
         Args:
@@ -107,7 +113,7 @@ class Draws:
         """
         prompts = prompt_list(prompt)
         keys = picture_keys(len(prompts), count, seed)
-        drawing = self.drawing(
+        settings = self.draw_settings(
             steps,
             guidance_scale,
             sampler,
@@ -116,15 +122,23 @@ class Draws:
             strength=1.0 if image is None else strength,
         )
         rows = [text for text in prompts for _ in range(len(keys) // len(prompts))]
-        return self.draw(rows, keys, drawing, image=image, batch_size=batch_size, on_batch=on_batch)[0]
+        return self.draw(rows, keys, settings, image=image, batch_size=batch_size, on_batch=on_batch)[0]
 
-    def draw(self, prompts, keys, drawing, *, image=None, **options):
+    def draw(
+        self,
+        prompts: Sequence[str],
+        keys: Sequence[tuple[int, int]],
+        settings: DrawSettings,
+        *,
+        image: ArrayLike | None = None,
+        **options: Any,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw one picture for each prompt, with all details given.
 
         Args:
             prompts: list of str.
             keys: list of `(seed, index)`, one a picture.
-            drawing: `keras_booth.bases.Drawing`; see `drawing`.
+            settings: `keras_booth.bases.DrawSettings`; see `draw_settings`.
             image: see `generate`.
             **options: `batch_size` and `on_batch` of `keras_booth.bases.TextToImage.draw`.
 
@@ -133,10 +147,16 @@ class Draws:
         """
         with self.base.present():
             clean = None if image is None else np.repeat(self._encode_picture(image), len(prompts), axis=0)
-            return self._views.drawer.draw(prompts, keys, drawing, clean=clean, **options)
+            return self._parts.text_to_image.draw(prompts, keys, settings, clean=clean, **options)
 
-    def drawing(self, steps=None, guidance_scale=None, sampler=None, **options):
-        """A `Drawing`, with what is left open taken from the base."""
+    def draw_settings(
+        self,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        sampler: str | Sampling | None = None,
+        **options: Any,
+    ) -> DrawSettings:
+        """A `DrawSettings`, with what is left open taken from the base."""
         config = self.base.config
         if isinstance(sampler, Sampling):
             if steps not in (None, sampler.steps):
@@ -148,7 +168,7 @@ class Draws:
         if sampling.steps > most:
             raise InputError(f"`steps` must be in [1, {most}]. Received: steps={sampling.steps}")
         guidance_scale = config.guidance_scale if guidance_scale is None else guidance_scale
-        return Drawing(sampling, guidance_scale, **options)
+        return DrawSettings(sampling, guidance_scale, **options)
 
     def _encode_picture(self, image):
         image = np.asarray(image)

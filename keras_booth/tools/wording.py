@@ -1,0 +1,15 @@
+"""How sentences name things."""
+
+from collections.abc import Sequence, Sized
+from pathlib import Path
+
+
+def names(paths: Sequence[Path | str], limit: int = 8) -> str:
+    """The names of files, the first ones of many."""
+    shown = ", ".join(path.name if isinstance(path, Path) else path for path in paths[:limit])
+    return shown if len(paths) <= limit else f"{shown} and {len(paths) - limit} more"
+
+
+def plural(items: Sized, one: str, several: str) -> str:
+    """The word for as many items."""
+    return one if len(items) == 1 else several
