@@ -20,7 +20,7 @@ class TestAutoencoder:
         pictures = np.tanh(normal(1, 16, 24, 3))
         moments = array(mine(pictures))
         assert moments.shape == (1, 2, 3, 8)
-        before = keras.Model(original.inputs, original.layers[-2].output)
+        before = keras.Model(original.inputs[0], original.layers[-2].output)
         np.testing.assert_allclose(moments, array(before(pictures)), atol=1e-4)
         np.testing.assert_allclose(moments[..., :4] * 0.18215, array(original(pictures)), atol=1e-4)
 

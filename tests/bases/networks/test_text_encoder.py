@@ -9,6 +9,11 @@ from tests.helpers.arrays import array
 from tests.helpers.kerascv import copy_weights
 
 
+@pytest.fixture(scope="module")
+def encoder():
+    return build_text_encoder(TextEncoderConfig(vocabulary_size=50, max_length=6, width=32, layers=2, heads=2))
+
+
 class TestTextEncoder:
     def test_equals_kerascv(self):
         """Against KerasCV's own class, whose width and depth are fixed, on a small vocabulary."""
@@ -18,10 +23,6 @@ class TestTextEncoder:
         tokens = np.random.default_rng(0).integers(0, 50, (2, 8), "int32")
         expected = array(original([tokens, np.arange(8)[None].repeat(2, 0)]))
         np.testing.assert_allclose(array(mine(tokens)), expected, atol=1e-4)
-
-    @pytest.fixture(scope="class")
-    def encoder(self):
-        return build_text_encoder(TextEncoderConfig(vocabulary_size=50, max_length=6, width=32, layers=2, heads=2))
 
     def test_is_causal(self, encoder):
         tokens = np.array([[1, 2, 3, 4, 5, 6]], "int32")

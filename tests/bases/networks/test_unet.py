@@ -43,15 +43,17 @@ UNETS = {
 }
 
 
+@pytest.fixture(scope="module", params=UNETS)
+def config(request):
+    return UNETS[request.param]
+
+
+@pytest.fixture(scope="module")
+def unet(config):
+    return build_unet(config, (8, 12), max_length=5)
+
+
 class TestUNet:
-    @pytest.fixture(scope="class", params=UNETS)
-    def config(self, request):
-        return UNETS[request.param]
-
-    @pytest.fixture(scope="class")
-    def unet(self, config):
-        return build_unet(config, (8, 12), max_length=5)
-
     @pytest.fixture
     def inputs(self):
         return [normal(2, 8, 12, 4), np.array([3, 900], "int32"), normal(2, 5, 24)]
