@@ -1,7 +1,9 @@
 """Weights that wait in a file while training has no use for them."""
 
 import pathlib
+import shutil
 import tempfile
+import weakref
 
 import keras
 import numpy as np
@@ -85,11 +87,10 @@ class Parked:
     def __init__(self, models):
         if keras.backend.backend() != "tensorflow":
             raise NotImplementedError("Only TensorFlow can train a model of which a part is not in memory.")
-        self.folder = tempfile.TemporaryDirectory(prefix="keras_booth-")
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="keras_booth-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         variables = [variable for model in models for variable in model.weights]
-        self.values = [
-            InFile(variable, pathlib.Path(self.folder.name, f"{index:04d}")) for index, variable in enumerate(variables)
-        ]
+        self.values = [InFile(variable, folder / f"{index:04d}") for index, variable in enumerate(variables)]
         self.leave()
 
     def leave(self):

@@ -51,15 +51,16 @@ def test_leave_memory_and_come_back(kind, tmp_path):
     assert sizes(booth.decoder) > 0
 
 
+@pytest.fixture(scope="module")
+def parked():
+    booth = small_booth()
+    weights = [weight.numpy().copy() for weight in booth.weights]
+    booth.park_encoders()
+    return booth, weights
+
+
 class TestKeras:
     """All that Keras does with weights it does with those that wait in a file."""
-
-    @pytest.fixture(scope="class")
-    def parked(self):
-        booth = small_booth()
-        weights = [weight.numpy().copy() for weight in booth.weights]
-        booth.park_encoders()
-        return booth, weights
 
     @staticmethod
     def different(booth, weights):

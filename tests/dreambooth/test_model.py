@@ -163,11 +163,12 @@ class TestFit:
         assert losses["prior_loss"] == 0 and losses["loss"] > 0
 
 
-class TestGenerate:
-    @pytest.fixture(scope="class")
-    def pictures(self, booth):
-        return booth.generate(PROMPT, count=5)
+@pytest.fixture(scope="module")
+def pictures(booth):
+    return booth.generate(PROMPT, count=5)
 
+
+class TestGenerate:
     def test_pictures(self, booth, pictures):
         assert pictures.shape == (5, 16, 16, 3) and pictures.dtype == np.uint8
         assert pictures.std(axis=(1, 2, 3)).min() > 1

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import pytest
 
+from tests.helpers.arrays import array
 from tests.helpers.booths import fixed_batch, small_booth
-from tests.helpers.objective import MIXED, array, gradients, losses
+from tests.helpers.objective import MIXED, gradients, losses
 from tests.helpers.places import ROOT
 
 

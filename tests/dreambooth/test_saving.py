@@ -63,13 +63,14 @@ def reopen(model, folder, backend):
     return np.load(folder / "answers.npz")
 
 
+@pytest.fixture(scope="module")
+def found(saved, tmp_path_factory):
+    return reopen(saved.to_resume, tmp_path_factory.mktemp("tensorflow"), "tensorflow")
+
+
 @pytest.mark.large
 class TestInANewProcess:
     """With networking cut."""
-
-    @pytest.fixture(scope="class")
-    def found(self, saved, tmp_path_factory):
-        return reopen(saved.to_resume, tmp_path_factory.mktemp("tensorflow"), "tensorflow")
 
     def test_pictures_are_bit_equal(self, saved, found):
         np.testing.assert_array_equal(found["pictures"], saved.pictures)

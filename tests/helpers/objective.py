@@ -1,13 +1,10 @@
 """Values and gradients of the objective."""
 
-import keras
 import numpy as np
 
+from tests.helpers.arrays import array
+
 MIXED = (False, True, False, True)
-
-
-def array(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def losses(booth, batch):

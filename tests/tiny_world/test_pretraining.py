@@ -18,12 +18,9 @@ from keras_booth.tiny_world.pretrain import pick_crops, to_float
 from keras_booth.tiny_world.rows import filled_array
 from keras_booth.tiny_world.scenes import ATTRIBUTES, labels
 from keras_booth.tiny_world.training import AutoencoderTraining, DecoderTraining, normalize_latents
+from tests.helpers.arrays import array
 
 SMALL = AutoencoderConfig(latent_channels=3, widths=(32, 32), encoder_blocks=1, decoder_blocks=1)
-
-
-def array(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def some_pictures(count=4, side=16, seed=0):

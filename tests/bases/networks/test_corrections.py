@@ -9,6 +9,7 @@ from keras_cv.src.models.stable_diffusion import attention_block, diffusion_mode
 
 from keras_booth.bases.base import global_policy
 from keras_booth.bases.networks import corrections
+from tests.helpers.arrays import array
 
 HEADS, HEAD_SIZE, LENGTH, CONTEXT_WIDTH = 2, 16, 6, 24
 WIDTH = HEADS * HEAD_SIZE
@@ -26,10 +27,6 @@ BLOCKS = {
 
 def normal(shape, scale=1.0, seed=0):
     return (np.random.default_rng(seed).standard_normal((2, *shape)) * scale).astype("float32")
-
-
-def array(tensor):
-    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
 
 
 def inputs_of(name, scale=1.0):

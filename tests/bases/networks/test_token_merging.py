@@ -15,19 +15,12 @@ from keras_booth.bases.networks import token_merging
 from keras_booth.bases.networks.corrections import SelfAttention, SpatialTransformer
 from keras_booth.bases.networks.token_merging import count_merged, match, merge, unmerge
 from keras_booth.dreambooth.prior.drawing import describe
+from tests.helpers.arrays import array, normal
 from tests.helpers.booths import fixed_batch, small_booth, small_config
 
 SIZES = [((4, 6), 7), ((4, 4), 12), ((3, 5), 4), ((1, 5), 2), ((2, 2), 1)]
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow only")
-
-
-def normal(*shape, seed=0, scale=1.0):
-    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype("float32")
-
-
-def array(tensor):
-    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
 
 
 def by_hand(tokens, size, merged):

@@ -306,17 +306,19 @@ class TestProcesses:
         assert len(race.complaints) == 2 and all(line.endswith(str(race.set)) for line in race.complaints)
 
 
+@pytest.fixture(scope="module")
+def prior(booth, tmp_path_factory):
+    # By DDIM: one step of the default from an untrained network goes far from where latents lie.
+    return booth.class_images(4, folder=tmp_path_factory.mktemp("prior"), sampler="ddim", **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos") / "photos")
+
+
 class TestTraining:
     """On latents in place of encoded pictures."""
-
-    @pytest.fixture(scope="class")
-    def prior(self, booth, tmp_path_factory):
-        # By DDIM: one step of the default from an untrained network goes far from where latents lie.
-        return booth.class_images(4, folder=tmp_path_factory.mktemp("prior"), sampler="ddim", **OPTIONS)
-
-    @pytest.fixture(scope="class")
-    def photos(self, tmp_path_factory):
-        return write_photos(tmp_path_factory.mktemp("photos") / "photos")
 
     @pytest.fixture
     def encoded(self, booth, monkeypatch):

@@ -4,14 +4,14 @@ It is basedpyright, which is pyright with all that it needs in its wheels, with 
 """
 
 import json
-import pathlib
 import subprocess
 import sys
 
 import pytest
 
-SCRIPT = pathlib.Path(__file__).parent / "user_script.py"
-ROOT = SCRIPT.parents[2]
+from tests.helpers.places import ROOT
+
+SCRIPT = ROOT / "tests" / "typing" / "user_script.py"
 
 
 @pytest.mark.large
