@@ -11,6 +11,7 @@ from keras_booth.bases.base import StableDiffusionBase
 from keras_booth.diffusion import Sampling, follow, guided, make_plan
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.gradients import let_go_with
 from keras_booth.tools.images import to_uint8
 from keras_booth.tools.machine import prefers_jit
 from keras_booth.tools.prompts import prompt_list
@@ -73,7 +74,8 @@ class Compiled(keras.Model):
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """The function's value."""
-        return self.function(inputs)
+        with let_go_with(self):
+            return self.function(inputs)
 
 
 class TextToImage:

@@ -12,6 +12,7 @@ from keras import ops
 from keras_booth.dreambooth.loss import balance
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.gradients import let_go_with
 
 NAMES = (
     "images",
@@ -31,6 +32,11 @@ SLACK = 0.01  # by which a picture that was resized may be out of [-1, 1]
 class Batches:
     """Methods of `DreamBooth` that take batches; kept here because they are one concept. Of `_parts` they read
     `compiled_for`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`call`, of which nothing stays in TensorFlow when the model goes."""
+        with let_go_with(self):
+            return super().__call__(*args, **kwargs)
 
     def fit(
         self, x: Any = None, y: None = None, *args: Any, shuffle: bool | None = None, **kwargs: Any
