@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import keras_booth
+from keras_booth.__main__ import COMMANDS
 from keras_booth.registration import CLASSES
 
 SAVED = pathlib.Path(__file__).parent / "dreambooth" / "old" / "saved_by_566c654.keras.gz"
@@ -51,8 +52,9 @@ def test_a_saved_model_opens_whatever_was_imported_first(saved, imports):
 
 
 def test_nothing_heavy_is_loaded():
-    code = f"import sys, keras_booth\n{HEAVY}\nimport keras_booth.workflow.config, keras_booth.__main__\n{HEAVY}"
-    assert python(code).stdout == "[]\n[]\n"
+    """Neither by the package nor by the commands, which say `--help` and refuse flags without."""
+    commands = ", ".join(f"keras_booth.{name}" for name in COMMANDS)
+    assert python(f"import sys, keras_booth\n{HEAVY}\nimport {commands}\n{HEAVY}").stdout == "[]\n[]\n"
 
 
 def test_a_room_refuses_a_backend_before_keras_is_loaded():

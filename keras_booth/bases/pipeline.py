@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_booth.bases.base import StableDiffusionBase
-from keras_booth.diffusion import Sampling, guided, sample
+from keras_booth.diffusion import Sampling, follow, guided, make_plan
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.images import to_uint8
@@ -118,49 +118,65 @@ class TextToImage:
 
     def sample(self, inputs: dict[str, np.ndarray], settings: DrawSettings) -> np.ndarray:
         """The sampling loop on one batch; see `loop`."""
-        first = settings.sampling.left_out(self.base.schedule, settings.strength) if "clean" in inputs else 0
-        key = (settings.sampling, first, frozenset(inputs), self.base.merged_tokens)
+        inputs = inputs | self.planned(settings, len(inputs["noise"]), "clean" in inputs)
+        if "fresh" in inputs:
+            # From the first step that is taken, and to the last row of the table.
+            fresh, rows = inputs["fresh"], inputs["table"].shape[1]
+            fresh = fresh[:, fresh.shape[1] - int(inputs["steps"][0]) :]
+            inputs["fresh"] = np.pad(fresh, ((0, 0), (0, rows - fresh.shape[1]), *[(0, 0)] * (fresh.ndim - 2)))
+        key = (frozenset(inputs), self.base.merged_tokens)
         if key not in self.loops:
-            self.loops[key] = Compiled(self.loop(settings.sampling, first), [self.base.unet])
+            self.loops[key] = Compiled(self.loop, [self.base.unet])
         return np.asarray(self.loops[key].predict_on_batch(inputs))
 
-    def loop(self, sampling: Sampling, first: int = 0) -> Callable[[dict[str, Tensor]], Tensor]:
-        """The whole loop, without its first steps, as a function of a dict of arrays, each with a leading batch axis.
+    def planned(self, settings: DrawSettings, count: int, over: bool) -> dict[str, np.ndarray]:
+        """The numbers of a `Plan` as arrays with a leading batch axis, along which nothing differs."""
+        schedule, sampling = self.base.schedule, settings.sampling
+        plan = make_plan(schedule, sampling, sampling.left_out(schedule, settings.strength) if over else 0, over)
+        return {
+            "table": np.repeat(plan.padded()[None], count, axis=0),
+            "steps": np.full(count, len(plan.table), "int32"),
+            "begin": np.full(count, plan.begin, "float32"),
+            "end": np.full(count, plan.end, "float32"),
+        }
 
-        `noise` and `context`, text embeddings; by choice `negative`, text embeddings, with `guidance_scale`
-        `(batch,)` and `guidance_rescale` `(batch,)`; `fresh`, noise `(batch, steps, *latent_shape)`, standard
-        normal; and `clean`, latents to draw over. Returns float32 latents `(batch, *latent_shape)`.
+    def loop(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The whole loop as a function of arrays, each with a leading batch axis; so one program serves all settings.
+
+        Args:
+            inputs: dict of `noise`; `context`, text embeddings; `table`, `steps`, `begin` and `end`, of a `Plan`; by
+                choice `negative`, text embeddings, with `guidance_scale` `(batch,)` and `guidance_rescale` `(batch,)`;
+                `fresh`, noise `(batch, rows of the table, *latent_shape)`, standard normal; and `clean`, latents to
+                draw over.
+
+        Returns:
+            float32 latents `(batch, *latent_shape)`.
         """
-        base = self.base
+        base, fresh = self.base, inputs.get("fresh")
 
         def predict(latents, timesteps, context):
             return ops.cast(base.unet([latents, timesteps, context], training=False), "float32")
 
-        def run(inputs):
-            weights = {
-                name: ops.reshape(inputs[name], (-1, 1, 1, 1))
-                for name in ("guidance_scale", "guidance_rescale")
-                if name in inputs
-            }
-            led = guided(
-                predict,
-                inputs["context"],
-                inputs.get("negative"),
-                weights.get("guidance_scale"),
-                weights.get("guidance_rescale"),
-            )
-            fresh, clean = inputs.get("fresh"), inputs.get("clean")
-            return sample(
-                led,
-                inputs["noise"],
-                base.schedule,
-                sampling,
-                fresh=None if fresh is None else ops.transpose(fresh, (1, 0, 2, 3, 4)),
-                clean=clean,
-                first=first,
-            )
-
-        return run
+        weights = {
+            name: ops.reshape(inputs[name], (-1, 1, 1, 1))
+            for name in ("guidance_scale", "guidance_rescale")
+            if name in inputs
+        }
+        led = guided(
+            predict,
+            inputs["context"],
+            inputs.get("negative"),
+            weights.get("guidance_scale"),
+            weights.get("guidance_rescale"),
+        )
+        return follow(
+            led,
+            inputs["noise"],
+            base.schedule.prediction_type,
+            *(inputs[name][0] for name in ("table", "steps", "begin", "end")),
+            fresh=None if fresh is None else ops.transpose(fresh, (1, 0, 2, 3, 4)),
+            clean=inputs.get("clean"),
+        )
 
     def draw(
         self,

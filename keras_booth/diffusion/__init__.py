@@ -5,15 +5,18 @@ from keras_booth.tools.backend import require_backend
 require_backend()
 
 from keras_booth.diffusion.guidance import guided
-from keras_booth.diffusion.samplers import SAMPLERS, Sampling, sample
+from keras_booth.diffusion.samplers import SAMPLERS, Plan, Sampling, follow, make_plan, sample
 from keras_booth.diffusion.schedule import NoiseSchedule
 from keras_booth.diffusion.weighting import snr_weights
 
 __all__ = [
     "NoiseSchedule",
+    "Plan",
     "SAMPLERS",
     "Sampling",
+    "follow",
     "guided",
+    "make_plan",
     "sample",
     "snr_weights",
 ]

@@ -141,6 +141,47 @@ class Sampling:
         return int(np.abs(np.log(self.path(schedule).sigmas[:-1] / level)).argmin())
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that a sampler does, as numbers: one compiled program follows every plan.
+
+    Args:
+        table: float32 array `(steps, 5)`: at each step the timestep, sigma, and the numbers of its `Rule`.
+        begin: float. What the noise is multiplied by at the beginning.
+        end: float. What the latents are divided by at the end.
+    """
+
+    table: np.ndarray
+    begin: float
+    end: float
+
+    def padded(self) -> np.ndarray:
+        """The table with rows of zeros after it, as many as make the number of rows a power of two, or 16: a compiled
+        program is of one number of rows."""
+        rows = max(16, 1 << (len(self.table) - 1).bit_length())
+        return np.pad(self.table, ((0, rows - len(self.table)), (0, 0)))
+
+
+def make_plan(schedule: NoiseSchedule, sampling: Sampling, first: int = 0, over: bool = False) -> Plan:
+    """The `Plan` of a sampling.
+
+    Args:
+        schedule: `NoiseSchedule`.
+        sampling: `Sampling`.
+        first: int. Steps that are left out.
+        over: bool. Whether clean latents are drawn over, which noise is added to.
+    """
+    path = sampling.path(schedule).after(first)
+    rule = SAMPLERS[sampling.sampler].rule(path.sigmas, sampling.share)
+    table = np.stack([path.timesteps, path.sigmas[:-1], rule.decay, rule.lead, rule.fresh], axis=-1)
+    # Back to unit variance, where the path does not end without noise.
+    return Plan(
+        table.astype("float32"),
+        begin=float(path.sigmas[0] if over else path.scale),
+        end=float(np.sqrt(path.sigmas[-1] ** 2 + 1)),
+    )
+
+
 def sample(
     predict: Callable[[Tensor, Tensor], Tensor],
     noise: Tensor,
@@ -152,8 +193,6 @@ def sample(
     first: int = 0,
 ) -> Tensor:
     """Draw.
-
-    The loop is `keras.ops.fori_loop`, so that a compiled caller has no host round trip between steps.
 
     Args:
         predict: callable `(latents, timesteps) -> prediction`, with `timesteps` a float32 array `(batch,)` and latents
@@ -168,25 +207,58 @@ def sample(
     Returns:
         float array of the shape of `noise`: the estimate of z_0.
     """
-    path = sampling.path(schedule).after(first)
-    rule = SAMPLERS[sampling.sampler].rule(path.sigmas, sampling.share)
-    numbers = {"timestep": path.timesteps, "sigma": path.sigmas[:-1], **dataclasses.asdict(rule)}
-    tables = {name: ops.convert_to_tensor(np.asarray(values, "float32")) for name, values in numbers.items()}
+    plan = make_plan(schedule, sampling, first, over=clean is not None)
+    fresh = None if fresh is None else fresh[first:]
+    return follow(
+        predict,
+        noise,
+        schedule.prediction_type,
+        ops.convert_to_tensor(plan.table),
+        len(plan.table),
+        plan.begin,
+        plan.end,
+        fresh=fresh,
+        clean=clean,
+    )
+
+
+def follow(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    noise: Tensor,
+    prediction_type: str,
+    table: Tensor,
+    steps: Tensor | int,
+    begin: Tensor | float,
+    end: Tensor | float,
+    *,
+    fresh: Tensor | None = None,
+    clean: Tensor | None = None,
+) -> Tensor:
+    """Draw after a `Plan`, whose numbers may be known only when a compiled caller runs.
+
+    The loop is `keras.ops.fori_loop`, so that a compiled caller has no host round trip between steps.
+
+    Args:
+        predict, noise, clean: as in `sample`.
+        prediction_type: `"epsilon"` or `"v_prediction"`.
+        table, begin, end: those of a `Plan`; the table may be padded.
+        steps: int, or a scalar tensor. Rows of the table that are followed.
+        fresh: float array `(rows of the table, batch, …)`, standard normal, for a sampler that replaces noise.
+    """
 
     def step(index, state):
         latents, before = state
-        at = {name: table[index] for name, table in tables.items()}
-        estimate = denoise(predict, latents, at["sigma"], at["timestep"], schedule.prediction_type)
-        led = estimate + at["lead"] * (estimate - before)
-        latents = at["decay"] * latents + (1.0 - at["decay"]) * led
+        timestep, sigma, decay, lead, share = ops.unstack(table[index], num=5)
+        estimate = denoise(predict, latents, sigma, timestep, prediction_type)
+        led = estimate + lead * (estimate - before)
+        latents = decay * latents + (1.0 - decay) * led
         if fresh is not None:
-            latents = latents + at["fresh"] * fresh[index + first]
+            latents = latents + share * fresh[index]
         return latents, estimate
 
-    start = path.scale * noise if clean is None else clean + float(path.sigmas[0]) * noise
-    latents, _ = ops.fori_loop(0, len(path.timesteps), step, (start, ops.zeros_like(start)))
-    # Back to unit variance, where the path does not end without noise.
-    return latents / np.float32(np.sqrt(path.sigmas[-1] ** 2 + 1))
+    start = begin * noise if clean is None else clean + begin * noise
+    latents, _ = ops.fori_loop(0, steps, step, (start, ops.zeros_like(start)))
+    return latents / end
 
 
 def denoise(

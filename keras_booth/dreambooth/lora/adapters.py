@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from keras import ops
@@ -30,7 +30,7 @@ class LoraConfig:
 
     rank: int = 4
     alpha: float | None = None
-    targets: tuple[str, ...] = ("attention",)
+    targets: Sequence[str] = ("attention",)
 
     def __post_init__(self):
         if not (isinstance(self.rank, int) and self.rank >= 1):
