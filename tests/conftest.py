@@ -20,6 +20,7 @@ def fresh_session():
     """Let go of the models of each file: the graphs of hundreds would slow down the rest."""
     yield
     keras.utils.clear_session()
+    gc.freeze()  # TensorFlow keeps the graphs of functions in functions: 100 000 objects a compiled training step
 
 
 @pytest.fixture(scope="session")

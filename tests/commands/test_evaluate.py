@@ -4,10 +4,10 @@ import json
 
 import pytest
 import yaml
-from PIL import Image
 
 from keras_booth import evaluate
 from tests.helpers.commands import call, files
+from tests.helpers.photographs import picture_size
 
 pytestmark = pytest.mark.large
 
@@ -40,7 +40,7 @@ def test_table_and_figures(measured):
         [" **mean** ", " with "],
     ]
     for name in ("figure.png", "base.png"):
-        assert Image.open(measured.folder / "out" / name).size[0] > 4 * 64
+        assert picture_size(measured.folder / "out" / name)[0] > 4 * 64
     assert len(files(measured.folder / "out" / "photos" / "dog")) == 4
 
 

@@ -19,7 +19,7 @@ def folders(tmp_path_factory):
     return write_photos(folder / "photos"), write_photos(folder / "class", count=4)
 
 
-def losses(folders, booth, steps=3, **options):
+def losses(folders, booth, steps=2, **options):
     data = photo_dataset(*folders, booth, batch_size=2, steps_per_epoch=1, **options)
     booth.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)  # tracing would take longer
     return booth.fit(data, epochs=steps, verbose=0).history["loss"]

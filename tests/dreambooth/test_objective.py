@@ -1,5 +1,6 @@
 """The numbers of the objective."""
 
+import functools
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_booth.dreambooth import DreamBooth
 from tests.helpers.arrays import array
 from tests.helpers.booths import fixed_batch, small_booth
 from tests.helpers.objective import MIXED, gradients, losses
@@ -36,8 +38,14 @@ def by_hand(booth, batch, prior_loss_weight):
     return instance_loss + prior_loss_weight * prior_loss, instance_loss, prior_loss
 
 
-def compiled(prior_loss_weight, min_snr_gamma=None, noise_offset=0.0, **kwargs):
-    booth = small_booth(**kwargs)
+@functools.cache
+def base(prediction_type):
+    """Shared by all models here; whatever moves its weights puts them back."""
+    return small_booth(prediction_type=prediction_type).base
+
+
+def compiled(prior_loss_weight, min_snr_gamma=None, noise_offset=0.0, prediction_type="epsilon"):
+    booth = DreamBooth(base(prediction_type))
     objective = {"min_snr_gamma": min_snr_gamma, "noise_offset": noise_offset}
     # Eagerly: tracing would take longer than everything else here. `test_backends_agree` runs compiled.
     booth.compile(keras.optimizers.SGD(1.0), prior_loss_weight=prior_loss_weight, run_eagerly=True, **objective)

@@ -54,6 +54,13 @@ def write_png16(path, values):
     return path
 
 
+def picture_size(path):
+    """`(width, height)` of a picture file that can be read to its end."""
+    with Image.open(path) as picture:
+        picture.load()
+        return picture.size
+
+
 def linear_to_srgb(values):
     light = values / 255.0
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)

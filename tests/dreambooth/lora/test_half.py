@@ -26,7 +26,7 @@ def fill(booth):
 
 @pytest.fixture(scope="module", params=["bfloat16", "float16"])
 def pair(request):
-    """Models of the mixed precision and the half one, with the same weights, after three steps."""
+    """Models of the mixed precision and the half one, with the same weights, after two steps."""
     mixed = small_booth(dtype=f"mixed_{request.param}", lora=ALL)
     half = small_booth(dtype=request.param, lora=ALL)
     for model in (mixed, half):
@@ -36,7 +36,7 @@ def pair(request):
     batch = fixed_batch(mixed, [False, True])
     for model in (mixed, half):
         model.compile(keras.optimizers.SGD(1e-2), run_eagerly=True)
-        for _ in range(3):
+        for _ in range(2):
             model.train_on_batch(batch)
     return mixed, half
 

@@ -250,7 +250,7 @@ def complaints(folder):
     return [line for line in lines if line.startswith("Waiting for another process")]
 
 
-def wait_until(true, seconds=100):
+def wait_until(true, seconds=300):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it took too long"
@@ -278,10 +278,11 @@ class Race:
             (self.set,) = (folder / "sets").iterdir()
             self.left = manifest(self.set)
             (folder / "go_on").touch()
-            assert [process.wait(100) for process in running if process is not killed] == [0, 0]
+            assert [process.wait(300) for process in running if process is not killed] == [0, 0]
         finally:
             for process in running:
                 process.kill()
+                process.wait()
         self.by_killed = [batch for batch in batches(folder) if batch[0] == killed.pid]
         self.by_others = [batch for batch in batches(folder) if batch[0] != killed.pid]
         self.complaints = complaints(folder)

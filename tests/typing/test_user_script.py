@@ -4,6 +4,7 @@ It is basedpyright, which is pyright with all that it needs in its wheels, with 
 """
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.helpers.places import ROOT
 
-SCRIPT = ROOT / "tests" / "typing" / "user_script.py"
+SCRIPT = pathlib.Path(__file__).with_name("user_script.py")
 
 
 @pytest.mark.large
