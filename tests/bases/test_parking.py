@@ -23,7 +23,7 @@ def sizes(model):
 @pytest.mark.parametrize(
     "kind",
     [
-        {"lora": LoraConfig(rank=2)},
+        pytest.param({"lora": LoraConfig(rank=2)}, marks=pytest.mark.floor),
         *(pytest.param(kind, marks=pytest.mark.large) for kind in ({}, {"train_text_encoder": True})),
     ],
 )
@@ -51,6 +51,7 @@ def test_leave_memory_and_come_back(kind, tmp_path):
     assert sizes(booth.decoder) > 0
 
 
+@pytest.mark.floor
 class TestKeras:
     """All that Keras does with weights it does with those that wait in a file."""
 

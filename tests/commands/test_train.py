@@ -18,6 +18,7 @@ from keras_booth.workflow.parsing import read_config
 from tests.commands.helpers import call, files, flags, write_photos
 
 
+@pytest.mark.floor
 class TestRun:
     def test_leaves_the_run_folder(self, trained):
         assert trained.code == 0, trained.err

@@ -18,6 +18,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.floor
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow only")
 @pytest.mark.parametrize("name", OPTIONS)
 def test_equals_keras(name):
@@ -48,6 +49,7 @@ def test_leaves_others_alone():
         assert type(optimizer) is before
 
 
+@pytest.mark.floor
 @pytest.mark.large
 @pytest.mark.parametrize("lora", [None, LoraConfig(rank=2)], ids=["full", "lora"])
 def test_gradient_checkpointing_changes_no_gradient(lora):

@@ -139,6 +139,7 @@ ODD = [
 ]
 
 
+@pytest.mark.floor
 class TestTexts:
     @pytest.mark.parametrize("text", ODD)
     def test_come_back_as_they_went(self, tmp_path, text):
@@ -168,6 +169,7 @@ class TestTexts:
         assert parse_config([*flags, "--subject.instance_prompt", "null"]).subject.instance_prompt is None
 
 
+@pytest.mark.floor
 class TestParsing:
     def test_yaml_round_trip(self, tmp_path):
         flags = ["--base.image_size", "[96, 128]", "--sampling.prompts", '["a dog, wet", "ein Hündchen"]']
