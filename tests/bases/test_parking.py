@@ -23,7 +23,7 @@ def sizes(model):
 @pytest.mark.parametrize(
     "kind",
     [
-        {"lora": LoraConfig(rank=2)},
+        pytest.param({"lora": LoraConfig(rank=2)}, marks=pytest.mark.floor),
         *(pytest.param(kind, marks=pytest.mark.large) for kind in ({}, {"train_text_encoder": True})),
     ],
 )
@@ -59,6 +59,7 @@ def parked():
     return booth, weights
 
 
+@pytest.mark.floor
 class TestKeras:
     """All that Keras does with weights it does with those that wait in a file."""
 

@@ -86,6 +86,7 @@ def test_a_vocabulary_of_ones_own():
     assert len(tokenizer.pieces("dot")) == 2
 
 
+@pytest.mark.floor
 class TestReference:
     """200 prompts as transformers' `CLIPTokenizer` reads them (`make_tokens.py`)."""
 

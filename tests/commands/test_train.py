@@ -19,6 +19,7 @@ from tests.helpers.photographs import picture_size, write_photos
 
 
 class TestRun:
+    @pytest.mark.floor
     def test_leaves_the_run_folder(self, trained):
         assert trained.code == 0, trained.err
         expected = ["config.yaml", "dog.keras", "log.csv", "loss.png", "photos.json", "samples", "samples.png"]
@@ -47,12 +48,14 @@ class TestRun:
         assert config.training.steps == 2
         assert config.subject.photos == str(trained.folder / "photos")
 
+    @pytest.mark.floor
     def test_log_has_the_losses_of_each_step(self, trained):
         steps, losses = read_log(trained.folder / "run" / "log.csv")
         assert list(steps) == [1, 2]
         np.testing.assert_allclose(losses["loss"], losses["instance_loss"] + losses["prior_loss"], rtol=1e-4)
         assert (losses["prior_loss"] > 0).all()
 
+    @pytest.mark.floor
     def test_pictures_can_be_looked_at(self, trained):
         run = trained.folder / "run"
         assert picture_size(run / "samples.png")[1] > 2 * 192  # the photographs and a row of samples

@@ -32,6 +32,7 @@ def folders(write_values):
     return write_values("instance", INSTANCE), write_values("prior", PRIOR)
 
 
+@pytest.mark.floor
 def test_batch_format(folders, make_booth):
     booth = make_booth()
     dataset = photo_dataset(*folders, booth, batch_size=4)
@@ -253,6 +254,7 @@ class Recorder(keras.Model):
         return keras.ops.mean(x["sample_weight"] * y_pred[:, 0])
 
 
+@pytest.mark.floor
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="runs eagerly to see the photos")
 def test_fit_sees_each_epoch_once_and_in_order(folders, make_booth):
     dataset = photo_dataset(*folders, make_booth(), steps_per_epoch=3)

@@ -26,6 +26,7 @@ def pictures(booth):
 
 
 class TestGenerate:
+    @pytest.mark.floor
     def test_pictures(self, booth, pictures):
         assert pictures.shape == (5, 16, 16, 3) and pictures.dtype == np.uint8
         assert pictures.std(axis=(1, 2, 3)).min() > 1

@@ -76,11 +76,13 @@ def booth():
 
 
 class TestFit:
+    @pytest.mark.floor
     def test_trains_the_unet_only(self, trained):
         assert not any(equal(trained.before[0], trained.after[0]))
         assert all(equal(trained.before[1], trained.after[1]))
         assert all(np.isfinite(weight).all() for weight in trained.after[0])
 
+    @pytest.mark.floor
     def test_logs_the_two_terms(self, trained):
         assert trained.history.keys() == {"loss", "instance_loss", "prior_loss"}
         loss, instance, prior = (trained.history[name][0] for name in ("loss", "instance_loss", "prior_loss"))
@@ -104,6 +106,7 @@ class TestFit:
         text_encoder, unet, autoencoder = (equal(b, values(part)) for b, part in zip(before, parts, strict=True))
         assert not any(text_encoder) and not any(unet) and all(autoencoder)
 
+    @pytest.mark.floor
     @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
     def test_mixed_precision(self, booth, policy):
         mixed = small_booth(policy)

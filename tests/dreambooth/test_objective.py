@@ -138,6 +138,7 @@ def test_logged_losses_add_up():
     assert total == pytest.approx(instance + 0.3 * prior, rel=1e-6)
 
 
+@pytest.mark.floor
 @pytest.mark.large
 def test_backends_agree():
     """Objective and gradient on TensorFlow and on JAX, from the same weights."""

@@ -5,12 +5,14 @@ import pathlib
 
 import keras
 import numpy as np
+import pytest
 
 import keras_booth
 
 OLD = pathlib.Path(__file__).parent / "old"
 
 
+@pytest.mark.floor
 def test_a_model_of_566c654(tmp_path):
     path = tmp_path / "old.keras"
     path.write_bytes(gzip.decompress((OLD / "saved_by_566c654.keras.gz").read_bytes()))

@@ -162,6 +162,7 @@ class TestHistory:
             booth.class_images(1, folder=folder, **self.OPTIONS)
         assert list(folder.iterdir()) == []
 
+    @pytest.mark.floor
     def test_goes_on_after_loading(self, saved, loaded, tmp_path):
         with_optimizer = keras_booth.load(saved.to_resume)
         for booth in (loaded, with_optimizer):

@@ -19,6 +19,7 @@ from keras_booth.workflow.parsing import (
 REQUIRED = ["--subject.photos", "photos", "--subject.class_noun", "dog"]
 
 
+@pytest.mark.floor
 class TestParsing:
     def test_yaml_round_trip(self, tmp_path):
         flags = ["--base.image_size", "[96, 128]", "--sampling.prompts", '["a dog, wet", "ein Hündchen"]']

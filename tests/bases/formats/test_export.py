@@ -46,6 +46,7 @@ def test_folder_configs(folder, base, tmp_path):
     assert load_base(out).config == base.config.named("out")
 
 
+@pytest.mark.floor
 @pytest.mark.parametrize("format, name", [("diffusers", "out"), ("safetensors", "out.safetensors")])
 def test_comes_back(base, tmp_path, format, name):
     again = load_base(export_base(base, tmp_path / name, format=format), vocabulary=VOCABULARY)
@@ -105,6 +106,7 @@ def test_half_precision(base, tmp_path, dtype):
         assert theirs.dtype == "float32"
 
 
+@pytest.mark.floor
 def test_bfloat16_file(folder, base, tmp_path):
     import ml_dtypes
     from safetensors.numpy import save_file

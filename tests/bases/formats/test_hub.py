@@ -110,6 +110,7 @@ def load(tmp_path_factory):
     server.server_close()
 
 
+@pytest.mark.floor
 def test_download_cache_and_mistakes(load):
     """In one test, because the steps build on each other."""
     call, asked, server = load

@@ -47,6 +47,7 @@ def test_decoder(tmp_path):
     assert error(decoder(latents / 0.18215), original(latents)) < 1e-3
 
 
+@pytest.mark.floor
 def test_image_encoder(tmp_path):
     original = ImageEncoder(download_weights=False)
     randomize(original)

@@ -68,6 +68,7 @@ def test_weights_come_in_the_order_of_the_original(name):
     assert isinstance(mine, type(original))
 
 
+@pytest.mark.floor
 class TestEqualToTheOriginal:
     """With the one thing undone that was corrected."""
 

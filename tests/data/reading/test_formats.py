@@ -32,6 +32,7 @@ def quarters(size=16):
     return np.array(fields, np.uint8).repeat(size, 0).repeat(size, 1)
 
 
+@pytest.mark.floor
 class TestOtherFormats:
     @pytest.mark.parametrize("format", NEAR)
     def test_orientation_and_colours_as_seen(self, tmp_path, linear_rgb_profile, format):
@@ -68,6 +69,7 @@ class TestOtherFormats:
             read_photo(tmp_path / "b.dng")
 
 
+@pytest.mark.floor
 class TestTiff:
     @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"])
     def test_compressions(self, tmp_path, compression):

@@ -46,7 +46,10 @@ def test_starts_as_the_base(text_encoder):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(two))
 
 
-@pytest.mark.parametrize("text_encoder", [False, pytest.param(True, marks=pytest.mark.large)])
+@pytest.mark.parametrize(
+    "text_encoder",
+    [pytest.param(False, marks=pytest.mark.floor), pytest.param(True, marks=pytest.mark.large)],
+)
 def test_only_a_and_b_change(text_encoder):
     booth = small_booth(train_text_encoder=text_encoder, lora=ALL)
     ours = {id(variable) for variable in booth.adapters.variables}

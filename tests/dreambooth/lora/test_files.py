@@ -47,6 +47,7 @@ def test_theirs_computes_what_peft_computes(folder, family, ending):
         assert error(found, golden[name]) <= 1e-4
 
 
+@pytest.mark.floor
 @pytest.mark.parametrize("layout", ["diffusers", "kohya"])
 def test_ours_reads_back_bit_for_bit(folder, family, layout, tmp_path):
     one, two = booth_of(folder), booth_of(folder)

@@ -27,6 +27,7 @@ def trained(optimizer, gradients, ends=1, fused=True):
     return keras.ops.convert_to_numpy(variable)
 
 
+@pytest.mark.floor
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ema", [{}, {"use_ema": True, "ema_momentum": 0.5}], ids=["plain", "averaged"])
 def test_leftovers_are_a_step_of_their_mean(kind, ema):
@@ -54,6 +55,7 @@ def test_the_learning_rate_is_that_of_the_last_step():
         np.testing.assert_allclose(trained(optimizer, [1.0] * steps), expected, rtol=1e-6)
 
 
+@pytest.mark.floor
 def test_inside_of_a_scaled_loss():
     inner = KINDS["sgd"](gradient_accumulation_steps=4)
     found = trained(keras.optimizers.LossScaleOptimizer(inner, initial_scale=2.0), [1.0, 2.0, 3.0], fused=False)
@@ -78,6 +80,7 @@ def test_slow_variables_stop_at_a_step_and_not_at_a_change(until, moved):
     assert float(fast[0]) == pytest.approx(0.8)
 
 
+@pytest.mark.floor
 def test_averaged_for_the_time_of_a_block():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     with averaged(model):  # not compiled: the weights as they are

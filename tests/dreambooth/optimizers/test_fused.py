@@ -19,6 +19,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.floor
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow only")
 @pytest.mark.parametrize("name", OPTIONS)
 def test_equals_keras(name):
@@ -47,6 +48,7 @@ def test_leaves_others_alone():
         assert assemble(optimizer, fused=True) is optimizer
 
 
+@pytest.mark.floor
 @pytest.mark.large
 @pytest.mark.parametrize("lora", [None, LoraConfig(rank=2)], ids=["full", "lora"])
 def test_gradient_checkpointing_changes_no_gradient(lora):

@@ -57,6 +57,7 @@ def test_first_step_is_a_share(base, make):
             np.testing.assert_array_equal(ours, change)
 
 
+@pytest.mark.floor
 def test_stops(base):
     history = moved(base, keras.optimizers.AdamW(0.01), steps=4, text_encoder_until=2)
     texts, unets = zip(*history, strict=True)
@@ -67,6 +68,7 @@ def test_stops(base):
     assert any(np.any(unets[3][place] != unets[1][place]) for place in range(len(unets[0])))
 
 
+@pytest.mark.floor
 def test_survives_saving(tmp_path):
     booth = small_booth(train_text_encoder=True)
     booth.compile(keras.optimizers.AdamW(0.01), text_encoder_rate=0.5, text_encoder_until=7)

@@ -60,6 +60,7 @@ ODD = [
 ]
 
 
+@pytest.mark.floor
 class TestTexts:
     @pytest.mark.parametrize("text", ODD)
     def test_come_back_as_they_went(self, tmp_path, text):
