@@ -1,4 +1,4 @@
-"""What TensorFlow keeps of functions that were compiled: each gradient that is not its own, and with it their graphs."""
+"""What TensorFlow keeps of compiled functions: each gradient that is not its own, and with it their graphs."""
 
 import contextlib
 import sys
