@@ -33,11 +33,6 @@ class Batches:
     """Methods of `DreamBooth` that take batches; kept here because they are one concept. Of `_parts` they read
     `compiled_for`."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """`call`, of which nothing stays in TensorFlow when the model goes."""
-        with let_go_with(self):
-            return super().__call__(*args, **kwargs)
-
     def fit(
         self, x: Any = None, y: None = None, *args: Any, shuffle: bool | None = None, **kwargs: Any
     ) -> keras.callbacks.History:
@@ -85,15 +80,18 @@ class Batches:
         self._check_data(x, y)
         return super().test_on_batch(x, None, *args, **kwargs)
 
-    # On TensorFlow the arguments are `(data,)`, on JAX `(state, data)`: the last one is the batch everywhere.
+    # On TensorFlow the arguments are `(data,)`, on JAX `(state, data)`: the last one is the batch everywhere. What
+    # TensorFlow notes while it compiles these goes with the model.
 
     def train_step(self, *args: Any) -> Any:
         """One optimizer step on a batch dict, on any backend."""
-        return super().train_step(*args[:-1], self._prepare(args[-1]))
+        with let_go_with(self):
+            return super().train_step(*args[:-1], self._prepare(args[-1]))
 
     def test_step(self, *args: Any) -> Any:
         """The objective on a batch dict, on any backend."""
-        return super().test_step(*args[:-1], self._prepare(args[-1]))
+        with let_go_with(self):
+            return super().test_step(*args[:-1], self._prepare(args[-1]))
 
     def _prepare(self, data):
         """Fill in what a hand-made batch may lack: all instance photographs, and balanced weights."""

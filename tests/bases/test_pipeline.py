@@ -11,7 +11,7 @@ import pytest
 from keras_booth.bases import DrawSettings, TextToImage
 from keras_booth.bases import pipeline as pipeline_module
 from keras_booth.bases.pipeline import in_slices
-from keras_booth.diffusion import Sampling, sample
+from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth import DreamBooth
 from tests.helpers.booths import small_booth
 from tests.helpers.places import ROOT
@@ -95,20 +95,10 @@ def test_no_guidance_takes_half(booth, monkeypatch, scale, calls):
 
 
 def test_one_program_serves_all_settings(booth):
-    """Whatever the sampler, its steps and its levels; each still draws what it draws alone, step by step."""
-    base, text_to_image = booth.base, TextToImage(booth.base)
-    context, keys = keras.ops.convert_to_tensor(text_to_image.encode(["a dog"] * 2)), [(0, 0), (0, 1)]
-    for sampling in (Sampling("ddim", 1), Sampling("ddim", 17), Sampling("euler", 2), Sampling("dpmpp_2m", 3)):
-        settings = DrawSettings(sampling, guidance_scale=1.0)
-        inputs = text_to_image.inputs(keys, settings) | {"context": np.asarray(context)}
-        drawn = text_to_image.sample(inputs, settings)
-        alone = sample(
-            lambda latents, timesteps: base.unet([latents, timesteps, context], training=False),
-            inputs["noise"],
-            base.schedule,
-            sampling,
-        )
-        np.testing.assert_allclose(drawn, keras.ops.convert_to_numpy(alone), rtol=1e-4, atol=1e-4)
+    """Whatever the sampler, its steps and its levels. That each is followed rightly, tests/diffusion shows."""
+    text_to_image = TextToImage(booth.base)
+    for sampling in (Sampling("ddim", 1), Sampling("euler", 2), Sampling("dpmpp_2m", 17)):
+        text_to_image.draw(["a dog"], [(0, 0)], DrawSettings(sampling, guidance_scale=1.0))
     assert len(text_to_image.loops) == 1
 
 

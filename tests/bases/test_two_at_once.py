@@ -6,13 +6,12 @@ import threading
 
 import keras
 import numpy as np
-import pytest
 
 from keras_booth.bases import StableDiffusionBase
 from keras_booth.tools.seeds import seeded_weights
 from tests.helpers.booths import small_config
 
-DTYPES = ("float32", "mixed_bfloat16", "bfloat16", "float32")
+DTYPES = ("float32", "bfloat16", "float32")
 
 
 def made(seed, dtype, gate=None):
@@ -24,16 +23,16 @@ def made(seed, dtype, gate=None):
     return base, [np.asarray(weight.numpy(), "float32") for weight in base.unet.weights[:8]]
 
 
-@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
-def test_threads(layout):
+def test_threads():
+    """Under a setting of the process that each has to change while it builds."""
     before = keras.config.image_data_format()
-    keras.config.set_image_data_format(layout)
+    keras.config.set_image_data_format("channels_first")
     try:
         alone = [made(seed, dtype) for seed, dtype in enumerate(DTYPES)]
         gate = threading.Barrier(len(DTYPES))
         with concurrent.futures.ThreadPoolExecutor(len(DTYPES)) as pool:
             together = list(pool.map(made, range(len(DTYPES)), DTYPES, [gate] * len(DTYPES)))
-        assert keras.config.image_data_format() == layout
+        assert keras.config.image_data_format() == "channels_first"
     finally:
         keras.config.set_image_data_format(before)
     for dtype, (base, weights), (other, same) in zip(DTYPES, together, alone, strict=True):
@@ -41,7 +40,7 @@ def test_threads(layout):
         assert [w.dtype for w in base.unet.weights] == [w.dtype for w in other.unet.weights]
         for ours, theirs in zip(weights, same, strict=True):
             np.testing.assert_array_equal(ours, theirs)
-    assert not np.array_equal(together[0][1][0], together[3][1][0])
+    assert not np.array_equal(together[0][1][0], together[2][1][0])
 
 
 def test_the_process_stays_as_it_was():

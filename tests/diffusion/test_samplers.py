@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.diffusion import SAMPLERS, NoiseSchedule, Sampling, guided, sample
+from keras_booth.diffusion import SAMPLERS, NoiseSchedule, Sampling, follow, guided, make_plan, sample
 from keras_booth.diffusion.samplers import denoise
 from tests.helpers.sampler_cases import cases, network, noises
 
@@ -53,6 +53,27 @@ def test_diffusers_live(name):
 
     found = theirs(**cases()[name])
     assert np.abs(trajectory(**cases()[name]) - found).max() <= 1e-5 * np.abs(found).max()
+
+
+@pytest.mark.parametrize("steps", [1, 16, 17])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_padded_plan_is_the_same(name, steps):
+    """Its numbers as tensors, as a compiled program gets them; rows that are not followed change nothing."""
+    sampling, schedule = Sampling(name, steps), NoiseSchedule()
+    plan, (start, fresh) = make_plan(schedule, sampling), noises(steps)
+    table = plan.padded()
+    assert len(table) == (32 if steps == 17 else 16)
+    fresh = np.pad(fresh, ((0, len(table) - steps), *[(0, 0)] * (fresh.ndim - 1)), constant_values=np.nan)
+    fresh = fresh.astype("float32") if sampling.share else None
+
+    def predict(latents, timesteps):
+        return 0.5 * latents + 1e-3 * timesteps[:, None, None, None]
+
+    numbers = [keras.ops.convert_to_tensor(value) for value in (table, steps, plan.begin, plan.end)]
+    ours = follow(predict, start.astype("float32"), "epsilon", *numbers, fresh=fresh)
+    whole = None if fresh is None else fresh[:steps]
+    theirs = sample(predict, start.astype("float32"), schedule, sampling, fresh=whole)
+    np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (ours, theirs)), rtol=1e-5, atol=1e-6)
 
 
 # === A Gaussian ===
