@@ -22,6 +22,7 @@ from keras_booth.bases.formats.weights_h5 import WEIGHTS_FILE
 from keras_booth.bases.identifiers import rare_identifiers, rarity
 from keras_booth.bases.knowledge import known_classes
 from keras_booth.bases.networks.autoencoder import LOG_VARIANCE, build_decoder, build_image_encoder
+from keras_booth.bases.networks.checks import check_merging
 from keras_booth.bases.networks.low_rank import LowRank
 from keras_booth.bases.pipeline import Compiled, DrawSettings, TextToImage
 from keras_booth.bases.presets import PRESETS, describe_base, load_base
@@ -61,6 +62,7 @@ __all__ = [
     "build_decoder",
     "build_image_encoder",
     "check_export",
+    "check_merging",
     "describe_base",
     "export_base",
     "fits",

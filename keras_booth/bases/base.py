@@ -21,7 +21,7 @@ from keras_booth.diffusion import SAMPLERS, NoiseSchedule
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.settings import channels_last, default_policy
-from keras_booth.tools.typed_fields import check_types, make
+from keras_booth.tools.typed_fields import check_types, fits, make
 from keras_booth.tools.wording import shown
 
 # A picture of more takes attention over more latents than any machine has memory for.
@@ -61,9 +61,10 @@ class BaseConfig:
         size = self.image_size
         if isinstance(size, (int, list, tuple)):
             object.__setattr__(self, "image_size", (size,) * 2 if isinstance(size, int) else tuple(size))
-        check_types(self)
         size, multiple = self.image_size, self.autoencoder.factor * self.unet.latent_multiple
-        if any(side < multiple or side % multiple for side in size):
+        if not fits(size, tuple[int, ...]) or len(size) == 2:
+            check_types(self)
+        if len(size) != 2 or any(side < multiple or side % multiple for side in size):
             raise InputError(
                 f"Pictures of the base {shown(self.name)} need a height and a width that are multiples of {multiple} "
                 f"pixels. Received: image_size={shown(size)}"

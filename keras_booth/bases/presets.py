@@ -169,4 +169,4 @@ def what_presets_are(preset):
 
 
 def _read(path):
-    return None if path is None else read_bytes(path, LONGEST_VOCABULARY, "The vocabulary")
+    return None if path is None else read_bytes(path, LONGEST_VOCABULARY, "The vocabulary", field="vocabulary")

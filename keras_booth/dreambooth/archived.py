@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from keras import ops
 
-from keras_booth.bases import VOCABULARY_FILE, BaseConfig, StableDiffusionBase, Tokenizer, recall, remember
+from keras_booth.bases import (
+    VOCABULARY_FILE,
+    BaseConfig,
+    StableDiffusionBase,
+    Tokenizer,
+    check_merging,
+    recall,
+    remember,
+)
 from keras_booth.dreambooth.optimizers.archived import deserialized
 from keras_booth.dreambooth.optimizers.assembly import serialized
 from keras_booth.dreambooth.storage import save_archive
+from keras_booth.dreambooth.subject import check_names
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.seeds import chosen_seed
 from keras_booth.tools.typed_fields import check_types, make
 from keras_booth.tools.wording import shown
 
@@ -58,6 +68,17 @@ class Fields:
         check_types(self)
         if self.dtype not in POLICIES:
             raise InputError(f"dtype must be one of {POLICIES}. Received: dtype={shown(self.dtype)}")
+
+
+def compile_settings(config: Any) -> dict[str, Any]:
+    """The arguments of `compile` that a file says.
+
+    Raises:
+        InputError: for arguments that it does not take, or something else than an optimizer.
+    """
+    if not isinstance(config, dict) or config.keys() - set(SETTINGS):
+        raise InputError(f"compile_config must be an object of {SETTINGS}. Received: compile_config={shown(config)}")
+    return config | {"optimizer": deserialized(config.get("optimizer"))}
 
 
 class Archived:
@@ -112,6 +133,20 @@ class Archived:
             booth.lora_scale = fields.lora_scale
         return booth
 
+    @staticmethod
+    def check_config(config: dict[str, Any], compile_config: Any = None) -> None:
+        """Raises an `InputError` for what `from_config` and `compile_from_config` would refuse, as far as it can be
+        said without a model."""
+        fields = make(Fields, config, "config", WRITTEN_LATER)
+        described = BaseConfig.from_dict(fields.base)
+        check_names(fields.identifier, fields.class_noun)
+        chosen_seed(fields.seed, below=2**31)
+        ratio, levels = fields.merged_tokens
+        if ratio:
+            check_merging(ratio, levels, described.unet.heads)
+        if compile_config is not None:
+            compile_settings(compile_config)
+
     def save_assets(self, folder: FilePath) -> None:
         """Write the vocabulary into a `.keras` archive."""
         with open(f"{folder}/{VOCABULARY_FILE}", "wb") as file:
@@ -143,9 +178,7 @@ class Archived:
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model; its optimizer's state follows with the weights."""
-        if not isinstance(config, dict) or config.keys() - set(SETTINGS):
-            raise InputError(f"compile_config must be an object of {SETTINGS}. Received: {shown(config)}")
-        self.compile(**(config | {"optimizer": deserialized(config.get("optimizer"))}))
+        self.compile(**compile_settings(config))
 
     def save(
         self, filepath: FilePath, overwrite: bool = True, *, dtype: str = "float32", include_optimizer: bool = False

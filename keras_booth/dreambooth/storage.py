@@ -106,11 +106,14 @@ def load(path: FilePath) -> DreamBooth:
 
 def built(archive):
     """The model that an archive describes, with other weights; compiled, if it was saved with its optimizer."""
-    place = f"{CONFIG_FILE} of {archive.members.path}"
+    place, compiled = f"{CONFIG_FILE} of {archive.members.path}", archive.whole.get("compile_config")
+    kind = keras.saving.get_registered_object(ARCHIVED_CLASS)
     try:
-        booth = keras.saving.get_registered_object(ARCHIVED_CLASS).from_config(archive.model)
-        if archive.whole.get("compile_config") is not None:
-            booth.compile_from_config(archive.whole["compile_config"])
+        # Before anything is built, which takes seconds.
+        kind.check_config(archive.model, compiled)
+        booth = kind.from_config(archive.model)
+        if compiled is not None:
+            booth.compile_from_config(compiled)
     except InputError as error:
         raise CheckpointError(f"{error} in {place}") from error
     return booth

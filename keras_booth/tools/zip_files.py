@@ -26,32 +26,34 @@ class ZipMembers:
 
     Args:
         path: str or `Path`.
-        what: str, how a sentence about the file begins.
+        kind: str, what it ought to be.
         error: type of what is raised, a kind of `InputError`.
 
     Raises:
         InputError: if it is no zip file, damaged, or not a plain one.
     """
 
-    def __init__(self, path: FilePath, what: str = "The file", error: type[InputError] = InputError):
-        self.path, self.what, self.error = pathlib.Path(path), what, error
-        size = require_plain(path, what, error)
+    def __init__(self, path: FilePath, kind: str = "zip file", error: type[InputError] = InputError):
+        self.path, self.kind, self.error = pathlib.Path(path), kind, error
+        size = require_plain(path, error=error)
         with self._opened() as archive:
             infos = archive.infolist()
         self.infos = {info.filename: info for info in infos}
         if len(infos) > MOST_MEMBERS:
-            raise error(f"{what} has {len(infos)} members, more than {MOST_MEMBERS}. Received: {path}")
+            raise error(f"The file has {len(infos)} members, more than {MOST_MEMBERS}. Received: {path}")
         if len(self.infos) < len(infos):
-            raise error(f"{what} has two members of one name. Received: {path}")
+            raise error(f"The file has two members of one name. Received: {path}")
         inside, most = sum(info.file_size for info in infos), EXPANSION * size + SPARE
         if inside > most:
             raise error(
-                f"{what} would inflate to {inside / 1e6:.0f} MB, and one of its size may hold {most / 1e6:.0f} MB. "
+                f"The file would inflate to {inside / 1e6:.0f} MB, and one of its size may hold {most / 1e6:.0f} MB. "
                 f"Received: {path}"
             )
         for info in infos:
             if info.compress_type not in METHODS:
-                raise error(f"{what} has a member, {shown(info.filename)}, of an unusual compression. Received: {path}")
+                raise error(
+                    f"The file has a member, {shown(info.filename)}, of an unusual compression. Received: {path}"
+                )
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
@@ -64,8 +66,7 @@ class ZipMembers:
         # A flipped bit has it throw BadZipFile, NotImplementedError, RuntimeError, zlib.error, struct.error, …
         except Exception as reason:
             raise self.error(
-                f"{self.what} is damaged or truncated, or of another kind ({shown_reason(reason)}). "
-                f"Received: {self.path}"
+                f"The file is damaged or truncated, or no {self.kind} ({shown_reason(reason)}). Received: {self.path}"
             ) from reason
 
     def read(self, name: str, most: int) -> bytes:
@@ -80,21 +81,21 @@ class ZipMembers:
         """
         self.require(name)
         if self.infos[name].file_size > most:
-            raise self.error(f"{self.what} has a {name} of more than {most / 1e6:g} MB. Received: {self.path}")
+            raise self.error(f"The file has a {name} of more than {most / 1e6:g} MB. Received: {self.path}")
         with self._opened() as archive:
             return archive.read(name)
 
     def require(self, name: str) -> None:
         """Raises an `InputError` unless there is such a member."""
         if name not in self.infos:
-            raise self.error(f"{self.what} lacks {name}. Received: {self.path}")
+            raise self.error(f"The file lacks {name}. Received: {self.path}")
 
     def verify(self) -> None:
         """Raises an `InputError` unless all members are what their checksums say; takes a moment for each gigabyte."""
         with self._opened() as archive:
             damaged = archive.testzip()
         if damaged is not None:
-            raise self.error(f"{self.what} is damaged in {shown(damaged)}. Received: {self.path}")
+            raise self.error(f"The file is damaged in {shown(damaged)}. Received: {self.path}")
 
     @contextlib.contextmanager
     def seekable(self, name: str) -> Iterator[io.IOBase]:

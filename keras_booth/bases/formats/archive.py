@@ -84,7 +84,7 @@ def open_archive(path: FilePath, thorough: bool = False) -> Archive:
     path = pathlib.Path(path)
     if not path.exists() or path.is_dir():
         raise CheckpointError(f"There is no such file; give the `.keras` file that training wrote. Received: {path}")
-    members = ZipMembers(path, "The `.keras` file", CheckpointError)
+    members = ZipMembers(path, "`.keras` file", CheckpointError)
     whole = read_config(members)
     for name in (WEIGHTS_FILE, f"assets/{VOCABULARY_FILE}", METADATA_FILE):
         members.require(name)

@@ -118,8 +118,8 @@ def collect(checkpoint, names, path):
         name, part = names.get(place[0]), place[1]
         if name is None:
             raise CheckpointError(
-                f"The tensor {shown(key)} belongs to a layer that the base does not have: the LoRA is for another model. "
-                f"Received: {path}"
+                f"The tensor {shown(key)} belongs to a layer that the base does not have: the LoRA is for another "
+                f"model. Received: {path}"
             )
         if getattr(found[name], part) is not None:
             raise CheckpointError(f"The file holds {part!r} of {name!r} twice. Received: {path}, with {key!r}")
