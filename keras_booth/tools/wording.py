@@ -17,7 +17,7 @@ def plural(items: Sized, one: str, several: str) -> str:
     return one if len(items) == 1 else several
 
 
-def shown(value: Any, most: int = 80) -> str:
+def shown(value: Any, most: int = 120) -> str:
     """A value that somebody else wrote, as a sentence can show it: neither long nor deep.
 
     Args:

@@ -81,14 +81,14 @@ class ZipMembers:
         """
         self.require(name)
         if self.infos[name].file_size > most:
-            raise self.error(f"The file has a {name} of more than {most / 1e6:g} MB. Received: {self.path}")
+            raise self.error(f"{name} in the file has more than {most / 1e6:g} MB. Received: {self.path}")
         with self._opened() as archive:
             return archive.read(name)
 
     def require(self, name: str) -> None:
         """Raises an `InputError` unless there is such a member."""
         if name not in self.infos:
-            raise self.error(f"The file lacks {name}. Received: {self.path}")
+            raise self.error(f"The file is damaged: it lacks {name}. Received: {self.path}")
 
     def verify(self) -> None:
         """Raises an `InputError` unless all members are what their checksums say; takes a moment for each gigabyte."""

@@ -57,10 +57,16 @@ class Archive:
         """The model's config as `get_config` gave it."""
         return self.whole["config"]
 
-    def load_weights(self, model: keras.Model, numbers: int) -> None:
-        """Load the weights into a model of so many numbers, of which none may be left in the file."""
+    def load_weights(self, model: keras.Model, numbers: int, lora: bool = True) -> None:
+        """Load the weights into a model; none may be left in the file.
+
+        Args:
+            model: `keras.Model`.
+            numbers: int, those that the model has.
+            lora: bool. Whether the matrices of LoRA are among them.
+        """
         load_weights(model, self.members)
-        require_all_read(self.found, numbers, self.members.path)
+        require_all_read(self.found, numbers, lora, self.members.path)
 
 
 def read_archive(path: FilePath, thorough: bool = False) -> dict[str, Any]:
@@ -194,7 +200,7 @@ def load_archive(base, path):
         for name, (rank, alpha) in lora.items():
             layers[name].load_own_variables = functools.partial(load_merged, layers[name], alpha / rank, path)
         parts = Parts(base)
-        archive.load_weights(parts, parts.count_params())
+        archive.load_weights(parts, parts.count_params(), lora=False)
     finally:
         for name in lora:
             layers[name].__dict__.pop("load_own_variables", None)

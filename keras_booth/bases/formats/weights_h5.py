@@ -130,16 +130,18 @@ def load_weights(model: keras.Model, members: ZipMembers) -> None:
             ) from reason
 
 
-def require_all_read(found: Found, numbers: int, path: pathlib.Path) -> None:
+def require_all_read(found: Found, numbers: int, lora: bool, path: pathlib.Path) -> None:
     """Raises a `CheckpointError` if a file holds more weights than a model took from it: Keras leaves them aside.
 
     Args:
         found: `Found`.
         numbers: int, of the model.
+        lora: bool. Whether the matrices of LoRA are among them.
         path: `Path` of the file.
     """
-    if found.weights > numbers:
+    total = found.weights + (found.lora if lora else 0)
+    if total > numbers:
         raise CheckpointError(
-            f"The file holds {found.weights} weights, and its config describes {numbers}: fields such as layers or "
+            f"The file holds {total} weights, and its config describes {numbers}: fields such as layers or "
             f"blocks_per_level are of another model. Received: {path}"
         )

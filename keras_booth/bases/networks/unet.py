@@ -70,6 +70,7 @@ class UNetConfig:
                     f"Received: heads={list(self.heads)}"
                 )
             object.__setattr__(self, "middle_heads", found)
+        check_count("middle_heads", "attention_head_dim", self.middle_heads)
         for width, heads in zip(self.widths + self.widths[-1:], (*self.heads, self.middle_heads), strict=True):
             check_heads(heads or 1, width)
 
