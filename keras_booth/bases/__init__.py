@@ -17,7 +17,7 @@ from keras_booth.bases.formats.original.modelspec import (
 )
 from keras_booth.bases.formats.original.shapes import original_unet_names
 from keras_booth.bases.formats.own_weights import load_weights, named_variables, save_weights
-from keras_booth.bases.formats.tensors import Checkpoint, fits, read_json, require_finite
+from keras_booth.bases.formats.tensors import Checkpoint, as_stored, fits, read_json
 from keras_booth.bases.formats.weights_h5 import WEIGHTS_FILE
 from keras_booth.bases.identifiers import rare_identifiers, rarity
 from keras_booth.bases.knowledge import known_classes
@@ -83,7 +83,7 @@ __all__ = [
     "read_json",
     "recall",
     "remember",
-    "require_finite",
+    "as_stored",
     "save_weights",
     "shape_of",
     "stable_diffusion_version",

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import h5py
 import keras
-import numpy as np
 
-from keras_booth.bases import ARCHIVED_CLASS, CONFIG_FILE, WEIGHTS_FILE, open_archive, require_finite
+from keras_booth.bases import ARCHIVED_CLASS, CONFIG_FILE, WEIGHTS_FILE, as_stored, open_archive
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import CheckpointError, InputError
@@ -75,12 +74,7 @@ def _copy_halved(source, target):
 
 def halved(name, array):
     """Float32 numbers as float16; others as they are."""
-    if array.dtype != "float32":
-        return array
-    with np.errstate(over="ignore"):
-        half = array.astype("float16")
-    require_finite(name, half, "dtype=float16", InputError)
-    return half
+    return as_stored(name, array, "float16", "the model") if array.dtype == "float32" else array
 
 
 def load(path: FilePath) -> DreamBooth:

@@ -4,10 +4,9 @@ import pathlib
 from collections.abc import Mapping
 
 import keras
-import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from keras_booth.bases.formats.tensors import parsing, require_finite
+from keras_booth.bases.formats.tensors import as_stored, parsing, require_finite
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
 from keras_booth.tools.files import whole_file
@@ -37,7 +36,8 @@ def save_weights(models: Mapping[str, keras.Model], path: FilePath, dtype: str =
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: np.asarray(variable.numpy(), dtype) for name, variable in named_variables(models).items()}
+    variables = named_variables(models)
+    tensors = {name: as_stored(name, variable.numpy(), dtype, path) for name, variable in variables.items()}
     with whole_file(path) as part:
         save_file(tensors, part)
 

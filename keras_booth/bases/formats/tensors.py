@@ -133,6 +133,24 @@ def require_finite(name: str, array: np.ndarray, path: FilePath, error: type[Inp
         raise error(f"The tensor {shown(name)} has values that are NaN or infinite. Received: {path}")
 
 
+def as_stored(name: str, array: np.ndarray, dtype: str, path: FilePath) -> np.ndarray:
+    """Weights in the precision of a file, in one piece of memory.
+
+    Args:
+        name: str, of the tensor.
+        array: NumPy array.
+        dtype: `"float32"` or `"float16"`.
+        path: str or `Path` of the file.
+
+    Raises:
+        InputError: for weights that are NaN or infinite, or become so in this dtype.
+    """
+    with np.errstate(over="ignore"):
+        stored = np.array(array, dtype, order="C")
+    require_finite(name, stored, f"{path} in {dtype}", InputError)
+    return stored
+
+
 def refuse_pickle(path):
     """Raise a `CheckpointError` for a file that can run code when it is opened."""
     if path.suffix in PICKLES:
@@ -278,11 +296,9 @@ def write_tensors(tensors, path, dtype, metadata=None, added=None):
     """
     arrays = {}
     for tensor in tensors:
-        arrays.setdefault(tensor.name, []).append(np.ascontiguousarray(tensor.export(added), dtype))
+        arrays.setdefault(tensor.name, []).append(as_stored(tensor.name, tensor.export(added), dtype, path))
     # Those of one name are thirds, which come in order.
     whole = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in arrays.items()}
-    for name, array in whole.items():
-        require_finite(name, array, f"{path} in {dtype}", InputError)
     with whole_file(path) as part:
         save_file(whole, part, {"format": "pt"} | (metadata or {}))
 

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 from safetensors.numpy import save_file
 
-from keras_booth.bases import Checkpoint, fits, named_layers, require_finite
+from keras_booth.bases import Checkpoint, as_stored, fits, named_layers
 from keras_booth.dreambooth.lora.adapters import MOST_ALPHA, to_theirs
 from keras_booth.dreambooth.lora.kinds import refuse_other_kinds, refuse_other_widths
 from keras_booth.dreambooth.lora.metadata import add_alphas, written_metadata
@@ -216,7 +216,7 @@ def write_lora(layers, path, config, layout="kohya", dtype="float32", subjects=(
     tensors = {}
     for name, layer in layers.items():
         down, up = (
-            np.array(to_theirs(matrix, len(layer.kernel.shape)), dtype, order="C")
+            as_stored(name, to_theirs(matrix, len(layer.kernel.shape)), dtype, path)
             for matrix in (layer.lora_kernel_a, layer.lora_kernel_b)
         )
         if layout == "kohya":
@@ -225,8 +225,6 @@ def write_lora(layers, path, config, layout="kohya", dtype="float32", subjects=(
             tensors[f"{stem}.alpha"] = np.array(layer.lora_alpha, "float32")
         else:
             tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
-    for name, array in tensors.items():
-        require_finite(name, array, f"{path} in {dtype}", InputError)
     metadata = written_metadata(layers, config, layout, subjects, prompts or {}, path.stem)
     with whole_file(path) as part:
         save_file(tensors, part, metadata)
