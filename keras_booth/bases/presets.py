@@ -18,7 +18,7 @@ from keras_booth.bases.formats.room import require_vocabulary
 from keras_booth.bases.formats.tensors import refuse_pickle
 from keras_booth.bases.request import BaseRequest
 from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS, tiny_world_config
-from keras_booth.bases.tokenizer import LONGEST_VOCABULARY, Tokenizer
+from keras_booth.bases.tokenizer import LONGEST_VOCABULARY, Tokenizer, check_merges
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.plain_files import read_bytes
@@ -169,4 +169,11 @@ def what_presets_are(preset):
 
 
 def _read(path):
-    return None if path is None else read_bytes(path, LONGEST_VOCABULARY, "The vocabulary", field="vocabulary")
+    if path is None:
+        return None
+    content = read_bytes(path, LONGEST_VOCABULARY, "The vocabulary", field="vocabulary")
+    try:
+        check_merges(content)
+    except InputError as error:
+        raise InputError(f"{error} in vocabulary={path}") from error
+    return content

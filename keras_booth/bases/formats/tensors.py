@@ -146,7 +146,7 @@ def as_stored(name: str, array: np.ndarray, dtype: str, path: FilePath) -> np.nd
         InputError: for weights that are NaN or infinite, or become so in this dtype.
     """
     with np.errstate(over="ignore"):
-        stored = np.array(array, dtype, order="C")
+        stored = np.asarray(array, dtype, order="C")
     require_finite(name, stored, f"{path} in {dtype}", InputError)
     return stored
 

@@ -86,7 +86,7 @@ def describe(checkpoint, path, prediction_type, autoencoder):
     # Stable Diffusion 2.x is what projects by dense layers.
     second = unet.linear_projection
     schedule, sign = find_schedule(checkpoint, second, prediction_type)
-    size = re.fullmatch(r"(\d+)x(\d+)", checkpoint.metadata.get("modelspec.resolution", ""))
+    size = re.fullmatch(r"(\d{1,6})x(\d{1,6})", checkpoint.metadata.get("modelspec.resolution", ""))
     default = 768 if second and schedule.prediction_type == "v_prediction" else 512
     config = BaseConfig(
         name=path.stem,
