@@ -17,7 +17,8 @@ SHEET_PIXELS = 200 * 1024**2
 FAR_TOO_MUCH = 8
 LARGEST = 3.4e38  # of float32
 LONGEST_RUN = 10**9  # steps; of ten in a second that is three years
-LARGEST_SEED = 2**63 - 1
+LARGEST_SEEDS = {"training": 2**31 - 1, "prior": 2**63 - 1, "sampling": 2**63 - 1}
+MOST_CLASS_IMAGES = 1_000_000  # an image a second takes eleven days
 FLOATS = {
     "training": ("learning_rate", "text_encoder_learning_rate", "weight_decay", "min_snr_gamma", "noise_offset"),
     "prior": ("loss_weight", "guidance_scale"),
@@ -43,14 +44,16 @@ def check_before(config):
         for name in names:
             value = getattr(getattr(config, group), name)
             require(value is None or abs(value) <= LARGEST, f"{group}.{name}", "a number that float32 holds", value)
-    for group in ("training", "prior", "sampling"):
+    for group, largest in LARGEST_SEEDS.items():
         seed = getattr(config, group).seed
-        require(seed <= LARGEST_SEED, f"{group}.seed", f"at most {LARGEST_SEED}", seed)
+        require(seed <= largest, f"{group}.seed", f"at most {largest}", seed)
+    count = config.prior.count
+    require(count <= MOST_CLASS_IMAGES, "prior.count", f"at most {MOST_CLASS_IMAGES}", count)
     require(training.steps <= LONGEST_RUN, "training.steps", f"at most {LONGEST_RUN}", training.steps)
     make_optimizer(training)
     base_config, _ = describe_base(**dataclasses.asdict(config.base))
-    check_drawing(config, base_config)
     check_sizes(config, base_config)
+    check_drawing(config, base_config)
     return base_config
 
 

@@ -62,15 +62,15 @@ def run(config):
     """
     check_writable(config.output.folder, "output.folder")
     with going_on_with("the same command again, which keeps the class images that were drawn"):
-        config, booth, pictures, digests = prepare(config, warned=True)
+        config, booth, pictures = prepare(config, warned=True)
         data = build_datasets(config, booth, pictures)
     with working_in_fresh(config.output.folder) as folder:
         with going_on_with("the same command again"):
-            write_digests(folder, digests)
+            write_digests(folder, pictures.digests)
             # Last, because it is what makes the folder a run.
             versions = ", ".join(f"{name} {version}" for name, version in found_versions().items())
             write_text(folder / CONFIG_FILE, f"# {versions}\n{to_yaml(with_whole_paths(config))}")
-        return finish(config, booth, data, pictures, folder, fingerprint(config, booth, digests))
+        return finish(config, booth, data, pictures, folder)
 
 
 def resume(folder, steps=None, other_versions=False):
@@ -98,14 +98,12 @@ def resume(folder, steps=None, other_versions=False):
                 f"base.preset. Received: --resume {folder}"
             )
         stored = newest_whole(in_order(folder / CHECKPOINTS))
-        notes = stored and stored.notes
         if stored:
             check_stored_run(stored, config, folder, other_versions)
         with going_on_with(resume_line(folder)):
-            config, booth, pictures, digests = prepare(config, began=folder)
-        now = fingerprint(config, booth, digests)
-        if notes:
-            refuse_other_base(notes, now, folder)
+            config, booth, pictures = prepare(config, began=folder)
+        if stored and stored.notes:
+            refuse_other_base(stored.notes, fingerprint(config, booth, pictures.digests), folder)
         if steps is not None:
             text = (folder / CONFIG_FILE).read_text(encoding="utf-8").partition("\n")[0]
             head = f"{text}\n" if text.startswith("#") else ""
@@ -113,7 +111,7 @@ def resume(folder, steps=None, other_versions=False):
         start = restore(booth, stored) if stored else 0
         with going_on_with(resume_line(folder)):
             data = build_datasets(config, booth, pictures, start)
-        return finish(config, booth, data, pictures, folder, now, start)
+        return finish(config, booth, data, pictures, folder, start)
 
 
 def check_run_folder(folder, steps):
@@ -165,7 +163,7 @@ def warn(findings):
 
 
 def prepare(config, warned=False, began=None):
-    """Everything before the first step but the data: `(config, booth, pictures, digests)`, with the config filled in.
+    """Everything before the first step but the data: `(config, booth, pictures)`, with the config filled in.
 
     Args:
         config: `RunConfig`.
@@ -187,15 +185,16 @@ def prepare(config, warned=False, began=None):
         config = resolve(config, booth)
         if warned:
             warn(diagnose(as_given, photographs, quick=True))
-        pictures = Pictures(photos, gather_prior(config, booth, own))
+        pictures = Pictures(photos, gather_prior(config, booth, own), digests)
         compile_booth(config, booth)
-    return config, booth, pictures, digests
+    return config, booth, pictures
 
 
-def finish(config, booth, data, pictures, folder, notes, start=0):
+def finish(config, booth, data, pictures, folder, start=0):
     """Everything from the first step on: train, save, report."""
     try:
         with going_on_with(resume_line(folder), "Stopped before the end. Go on with: "), enough_memory(config):
+            notes = fingerprint(config, booth, pictures.digests)
             callbacks, samples = fit(config, booth, *data, folder, start, notes)
             booth.save(folder / model_name(config), dtype=config.output.dtype)
             if config.lora.rank:
