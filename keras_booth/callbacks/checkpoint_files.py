@@ -19,6 +19,8 @@ from keras_booth.tools.files import whole_file
 
 NAME = re.compile(r"step-(\d{8,18})\.safetensors")
 
+HEAD, OLDER_HEAD = {"step", "notes", "digest"}, {"step"}
+
 
 class DamagedCheckpoint(CheckpointError):
     """A checkpoint that is not what was written."""
@@ -67,6 +69,8 @@ def read(path: FilePath) -> Stored:
     try:
         with safe_open(path, framework="numpy") as file:
             head = dict(file.metadata() or {})
+            if set(head) not in (HEAD, OLDER_HEAD):
+                raise ValueError("its header is of another kind")
             digest = head.pop("digest", None)
             hasher = _start(head)
             for name in sorted(file.keys()):

@@ -80,7 +80,8 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
             return _say(sentence(error), MISTAKE)
         except OSError as error:
             again = "; make room, then do the same again" if error.errno in FULL else ""
-            return _say(f"The command stopped: {sentence(error)}{again}", FAILURE)
+            said = sentence(error).rstrip(".") + again if again else sentence(error)
+            return _say(f"The command stopped: {said}", FAILURE)
         except KeyboardInterrupt as error:
             code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
             return _say(sentence(error) if error.args else "Stopped.", code)

@@ -100,6 +100,8 @@ def disk_error(error: BaseException) -> tuple[int, str] | None:
 
 def _said(text):
     """The system's number of an error that is told as text."""
+    if re.search(r"\d+ requested and \d+ written", text):  # NumPy
+        return errno.ENOSPC
     numbered = re.search(r"\b(?:errno = |os error |Errno )(\d+)", text)
     return int(numbered[1]) if numbered else next((number for number in DISK if os.strerror(number) in text), None)
 

@@ -15,15 +15,21 @@ from keras_booth.workflow.memory import MOMENTS, machine_memory
 SHEET_PIXELS = 200 * 1024**2
 # How often the machine's memory an estimate may exceed before it is no estimate's error: then nothing is begun.
 FAR_TOO_MUCH = 8
-LARGEST = 3.4e38  # of float32
 LONGEST_RUN = 10**9  # steps; of ten in a second that is three years
 LARGEST_SEEDS = {"training": 2**31 - 1, "prior": 2**63 - 1, "sampling": 2**63 - 1}
 MOST_CLASS_IMAGES = 1_000_000  # an image a second takes eleven days
-FLOATS = {
-    "training": ("learning_rate", "text_encoder_learning_rate", "weight_decay", "min_snr_gamma", "noise_offset"),
-    "prior": ("loss_weight", "guidance_scale"),
-    "sampling": ("guidance_scale",),
-    "lora": ("alpha",),
+FLOAT32 = 3.4e38
+# What is beyond ends in numbers that are none, or is a slip of the keyboard.
+LARGEST = {
+    "training.learning_rate": 1e3,
+    "training.text_encoder_learning_rate": 1e3,
+    "training.weight_decay": 1e3,
+    "training.min_snr_gamma": FLOAT32,
+    "training.noise_offset": 10.0,
+    "prior.loss_weight": 1e6,
+    "prior.guidance_scale": FLOAT32,
+    "sampling.guidance_scale": FLOAT32,
+    "lora.alpha": 1e6,
 }
 
 
@@ -40,10 +46,10 @@ def check_before(config):
         InputError: naming the field.
     """
     training = config.training
-    for group, names in FLOATS.items():
-        for name in names:
-            value = getattr(getattr(config, group), name)
-            require(value is None or abs(value) <= LARGEST, f"{group}.{name}", "a number that float32 holds", value)
+    for field, largest in LARGEST.items():
+        group, _, name = field.partition(".")
+        value = getattr(getattr(config, group), name)
+        require(value is None or value <= largest, field, f"at most {largest:g}", value)
     for group, largest in LARGEST_SEEDS.items():
         seed = getattr(config, group).seed
         require(seed <= largest, f"{group}.seed", f"at most {largest}", seed)
@@ -103,9 +109,9 @@ def check_room(config, booth, own, folder):
     """
     training = config.training
     there = sum(path.stat().st_size for path in in_order(folder / "checkpoints"))
-    parts = {"checkpoints": max((training.keep_last + 1) * checkpoint_bytes(config, booth) - there, 0)}
-    if not training.checkpoint_every:
-        parts = {}
+    # While one is written those that stay are there, too.
+    most = min(training.keep_last + 1, training.steps // training.checkpoint_every) if training.checkpoint_every else 0
+    parts = {"checkpoints": max(most * checkpoint_bytes(config, booth) - there, 0)}
     weights = sum(math.prod(variable.shape) for model in booth.base.components.values() for variable in model.weights)
     parts["the model"] = 4 * weights + (2 * weights if config.output.dtype == "float16" else 0)
     require_room(folder, parts, "make room, keep fewer (training.keep_last), or set another output.folder")

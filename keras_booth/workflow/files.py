@@ -32,6 +32,8 @@ def check_writable(folder, field):
     received = f"Received: {field}={str(folder)!r}"
     folder = pathlib.Path(folder)
     try:
+        if "\0" in str(folder):
+            raise ValueError("a name holds no NUL")
         # `lstat` and no `exists`: a link that leads nowhere is in the way, too.
         nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
         usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
