@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import math
 import os
 import pathlib
 import re
@@ -106,11 +107,12 @@ def _said(text):
     return int(numbered[1]) if numbered else next((number for number in DISK if os.strerror(number) in text), None)
 
 
-def room(folder: FilePath) -> int:
-    """Free bytes of the disk on which a folder is, or will be."""
+def room(folder: FilePath) -> float:
+    """Free bytes of the disk on which a folder is, or will be; infinite where the disk does not say it."""
     folder = pathlib.Path(folder).absolute()
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(nearest).free
+    usage = shutil.disk_usage(nearest)
+    return usage.free if usage.total else math.inf
 
 
 def require_room(folder: FilePath, parts: Mapping[str, float], advice: str = "make room") -> None:

@@ -6,10 +6,12 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
+import tempfile
 
 import filelock
 
-from keras_booth.tools.errors import InputError, sentence
+from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import disk_error
 from keras_booth.tools.leftovers import PART, remove_left
 from keras_booth.workflow.same_photos import DIGESTS_FILE
@@ -37,13 +39,17 @@ def check_writable(folder, field):
         # `lstat` and no `exists`: a link that leads nowhere is in the way, too.
         nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
         usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+        if usable and not shutil.disk_usage(nearest).total:
+            # `/proc` and the like, or a disk of another machine that does not say its size.
+            tempfile.TemporaryDirectory(dir=nearest).cleanup()
         for name in folder.absolute().relative_to(nearest.absolute()).parts:
             if len(os.fsencode(name)) > LONGEST_NAME:
                 raise InputError(f"{field} must not have a name so long. {received}")
     except InputError:
         raise
     except (OSError, ValueError) as error:
-        raise InputError(f"{field} must be a folder that can be made ({sentence(error)}). {received}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{field} must be a folder that can be made ({reason}). {received}") from error
     if not nearest.is_dir():
         what = "leads nowhere" if nearest.is_symlink() else "is a file"
         raise InputError(f"{field} must be a folder, but {nearest} {what}. {received}")

@@ -87,7 +87,7 @@ class TestRoom:
             disk.resize(100_000)
             check_room(run, booth, [None], disk.folder)
             many = run.replace("training", keep_last=10**20, checkpoint_every=1, steps=10**7)
-            with pytest.raises(OSError, match=r"\(checkpoints [\d.]+ MB, the model .*training.keep_last"):
+            with pytest.raises(OSError, match=r"\(checkpoints [\d,.]+ GB, the model .*training.keep_last"):
                 check_room(many, booth, [None], disk.folder)
 
     def test_class_images(self, tmp_path, booth, monkeypatch):
