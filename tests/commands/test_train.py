@@ -67,6 +67,8 @@ class TestRun:
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing")
+# TensorFlow says that it traces what reads the data nevertheless.
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`:UserWarning")
 class TestStopped:
     @pytest.mark.parametrize("number, ends", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_log_and_checkpoint_stay(self, workplace, capsys, number, ends):
