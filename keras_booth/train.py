@@ -1,6 +1,7 @@
 """Teach a base one subject: `python -m keras_booth.train --config configs/quickstart.yaml`.
 
-`python -m keras_booth.train --resume runs/quickstart` goes on with a run that was cut off.
+`python -m keras_booth.train --resume runs/quickstart` goes on with a run that was cut off; with `--training.steps 1200`
+for more steps than it was begun with, with `--other-versions` after an upgrade of Keras or TensorFlow.
 """
 
 import sys
@@ -13,10 +14,10 @@ from keras_booth.workflow.parsing import parse_train
 @command
 def main(argv=None):
     """Parses the flags, runs, says where everything is. See `--help`."""
-    folder, config = parse_train(sys.argv[1:] if argv is None else argv)
+    folder, options = parse_train(sys.argv[1:] if argv is None else argv)
     with quiet_import():
         from keras_booth.workflow.run import resume, run, summary
-    print(summary(resume(folder) if folder else run(config)))
+    print(summary(run(options) if folder is None else resume(folder, **options)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Weights that wait in a file while training has no use for them."""
 
-import pathlib
-import shutil
 import tempfile
 import weakref
 
@@ -9,7 +7,9 @@ import keras
 import numpy as np
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import writing
+from keras_booth.tools.files import require_room, writing
+
+ADVICE = "set TMPDIR to a folder with more room, or train with training.cache_latents false, which keeps them in memory"
 
 
 class InFile:
@@ -21,23 +21,27 @@ class InFile:
 
     Args:
         variable: `keras.Variable`.
-        path: `Path` of the file.
+        file: binary file that can be written and read.
+        offset: int. Where in the file the value lies.
     """
 
-    def __init__(self, variable, path):
+    def __init__(self, variable, file, offset):
         array = keras.ops.convert_to_numpy(variable)
-        self.variable, self.path, self.held = variable, path, variable._value
-        self.shape, self.dtype = self.held.shape, self.held.dtype
+        self.variable, self.file, self.offset, self.held = variable, file, offset, variable._value
+        self.shape, self.dtype, self.size = self.held.shape, self.held.dtype, array.nbytes
         self.write(array)
 
     def write(self, array):
         """Keep a value."""
-        with writing(self.path):
-            self.path.write_bytes(array.tobytes())
+        with writing(tempfile.gettempdir()):
+            self.file.seek(self.offset)
+            self.file.write(np.ascontiguousarray(array).view("uint8").data)
+            self.file.flush()
 
     def numpy(self):
         """The value, read anew each time."""
-        return np.fromfile(self.path, self.dtype.as_numpy_dtype).reshape(self.shape)
+        self.file.seek(self.offset)
+        return np.frombuffer(bytearray(self.file.read(self.size)), self.dtype.as_numpy_dtype).reshape(self.shape)
 
     def __array__(self, dtype=None, copy=None):
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
@@ -74,23 +78,31 @@ class InFile:
 class Parked:
     """Frozen models whose weights wait in a temporary file. A model must not be compiled until `come_back`.
 
-    The variables stay, and with them what was compiled; only their values leave memory.
+    The variables stay, and with them what was compiled; only their values leave memory. The file has no name where the
+    system can do that, so that nothing of it stays, however the process ends.
 
     Args:
         models: sequence of `keras.Model`, none of them trained.
 
     Raises:
-        OSError: if the temporary folder has no room, with the path.
+        OSError: if the temporary folder has no room, with the path; the weights are then in memory.
         NotImplementedError: on a backend other than TensorFlow: JAX hands all values to every compiled step.
     """
 
     def __init__(self, models):
         if keras.backend.backend() != "tensorflow":
             raise NotImplementedError("Only TensorFlow can train a model of which a part is not in memory.")
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="keras_booth-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         variables = [variable for model in models for variable in model.weights]
-        self.values = [InFile(variable, folder / f"{index:04d}") for index, variable in enumerate(variables)]
+        sizes = [
+            int(np.prod(variable.shape)) * np.dtype(variable._value.dtype.as_numpy_dtype).itemsize
+            for variable in variables
+        ]
+        require_room(tempfile.gettempdir(), {"weights that wait there while training": sum(sizes)}, ADVICE)
+        with writing(tempfile.gettempdir()):
+            file = tempfile.TemporaryFile()
+        weakref.finalize(self, file.close)
+        offsets = np.cumsum([0, *sizes])
+        self.values = [InFile(*each) for each in zip(variables, [file] * len(sizes), offsets.tolist(), strict=False)]
         self.leave()
 
     def leave(self):

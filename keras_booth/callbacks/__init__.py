@@ -4,8 +4,10 @@ from keras_booth.tools.backend import require_backend
 
 require_backend()
 
-from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
+from keras_booth.callbacks.checkpoint_files import Stored, in_order, newest_whole
+from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, restore
 from keras_booth.callbacks.guard import FiniteGuard, NotFinite
+from keras_booth.callbacks.orderly_stop import OrderlyStop
 from keras_booth.callbacks.samples import SampleGrid
 from keras_booth.callbacks.steps import StepLog, TrainingProgress
 from keras_booth.callbacks.tensorboard import TensorBoardLog, require_tensorboard
@@ -15,13 +17,18 @@ __all__ = [
     "Checkpoints",
     "FiniteGuard",
     "NotFinite",
+    "OrderlyStop",
     "SampleGrid",
     "StepLog",
+    "Stored",
     "TensorBoardLog",
     "TrainingProgress",
     "ValidationLoss",
+    "in_order",
     "latest_checkpoint",
     "load_checkpoint",
+    "newest_whole",
     "require_tensorboard",
+    "restore",
     "validation_dataset",
 ]

@@ -1,19 +1,18 @@
 """Checkpoints of a run: written whole or not at all, and enough to go on bit for bit."""
 
-import json
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import keras
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import safe_open
 
+from keras_booth.callbacks.checkpoint_files import Stored, in_order, read, write
 from keras_booth.callbacks.steps import StepCallback
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
-from keras_booth.tools.files import whole_file
-
-PATTERN = "step-*.safetensors"
+from keras_booth.tools.files import writing
 
 
 def training_state(booth: DreamBooth) -> dict[str, keras.Variable]:
@@ -41,18 +40,25 @@ def training_state(booth: DreamBooth) -> dict[str, keras.Variable]:
     }
 
 
-def save_checkpoint(booth: DreamBooth, folder: FilePath, step: int) -> pathlib.Path:
+def save_checkpoint(
+    booth: DreamBooth, folder: FilePath, step: int, notes: Mapping[str, Any] | None = None
+) -> pathlib.Path:
     """Write the state after `step` steps as `step-00000123.safetensors`.
+
+    Args:
+        booth: compiled `DreamBooth`.
+        folder: str or `Path`.
+        step: int.
+        notes: dict that JSON can hold, what the run says of itself: see `keras_booth.callbacks.newest_whole`.
 
     Returns:
         `Path` of the file.
     """
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step-{step:08d}.safetensors"
+    path = pathlib.Path(folder) / f"step-{step:08d}.safetensors"
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: keras.ops.convert_to_numpy(variable) for name, variable in training_state(booth).items()}
-    with whole_file(path) as part:
-        save_file(tensors, part, {"step": json.dumps(step)})
+    write(path, tensors, step, notes)
     return path
 
 
@@ -65,32 +71,34 @@ def load_checkpoint(booth: DreamBooth, path: FilePath) -> int:
     Raises:
         CheckpointError: if the file is damaged, or of another run; the model is then unchanged.
     """
-    variables = training_state(booth)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names = set(file.keys())
-            if names != variables.keys():
-                odd = min(names ^ variables.keys())
+    return restore(booth, read(path))
+
+
+def restore(booth: DreamBooth, stored: Stored) -> int:
+    """`load_checkpoint` of a file that was read already."""
+    variables, path = training_state(booth), stored.path
+    with safe_open(path, framework="numpy") as file:
+        names = set(file.keys())
+        if names != variables.keys():
+            odd = min(names ^ variables.keys())
+            raise CheckpointError(
+                f"The checkpoint is of another run: {odd!r} is missing or left over. Received: {path}"
+            )
+        for name, variable in variables.items():
+            shape = tuple(file.get_slice(name).get_shape())
+            if shape != tuple(variable.shape):
                 raise CheckpointError(
-                    f"The checkpoint is of another run: {odd!r} is missing or left over. Received: {path}"
+                    f"The checkpoint is of another run: {name!r} has the shape {shape}, not "
+                    f"{tuple(variable.shape)}. Received: {path}"
                 )
-            for name, variable in variables.items():
-                shape = tuple(file.get_slice(name).get_shape())
-                if shape != tuple(variable.shape):
-                    raise CheckpointError(
-                        f"The checkpoint is of another run: {name!r} has the shape {shape}, not "
-                        f"{tuple(variable.shape)}. Received: {path}"
-                    )
-            for name, variable in variables.items():
-                variable.assign(file.get_tensor(name))
-            return json.loads(file.metadata()["step"])
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"The checkpoint is damaged ({error}). Received: {path}") from error
+        for name, variable in variables.items():
+            variable.assign(file.get_tensor(name))
+    return stored.step
 
 
 def latest_checkpoint(folder: FilePath) -> pathlib.Path | None:
     """`Path` of the newest checkpoint in a folder, or `None`."""
-    return max(pathlib.Path(folder).glob(PATTERN), default=None)
+    return (in_order(folder) or [None])[-1]
 
 
 class Checkpoints(StepCallback):
@@ -99,18 +107,32 @@ class Checkpoints(StepCallback):
     Args:
         folder: str or `Path`.
         every: int >= 1. Training steps between two checkpoints.
-        keep_last: int >= 1. How many stay; the older ones are deleted when a newer one is whole.
+        keep_last: int >= 1. How many stay; the older ones are deleted when a newer one is whole. With two there is one
+            to go on from where a disk damages the other.
+        notes: dict that JSON can hold, what the run says of itself in each of them.
     """
 
-    def __init__(self, folder: FilePath, every: int, keep_last: int = 1):
+    def __init__(self, folder: FilePath, every: int, keep_last: int = 1, notes: Mapping[str, Any] | None = None):
         super().__init__()
         self.folder = pathlib.Path(folder)
         self.every = every
         self.keep_last = keep_last
+        self.notes = notes
+        self.saved_at = None
 
     def on_steps(self, before: int) -> None:
         if self.passed(before, self.every):
-            self.sync()
-            save_checkpoint(self.model, self.folder, self.step)
-            for path in sorted(self.folder.glob(PATTERN))[: -self.keep_last]:
-                path.unlink()
+            self.save()
+
+    def save(self) -> None:
+        """Writes a checkpoint of the model as it is, which must be between two steps. Deletes those that are too many,
+        and those of later steps, which a run that went on from an earlier one does not believe."""
+        if self.step == self.saved_at:
+            return
+        self.sync()
+        newest = save_checkpoint(self.model, self.folder, self.step, self.notes)
+        self.saved_at = self.step
+        paths = in_order(self.folder)
+        place = paths.index(newest)
+        for path in (*paths[: max(place + 1 - self.keep_last, 0)], *paths[place + 1 :]):
+            path.unlink(missing_ok=True)

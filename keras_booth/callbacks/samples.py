@@ -11,7 +11,7 @@ from keras_booth.dreambooth import averaged
 from keras_booth.figures import image_grid
 from keras_booth.tools.annotations import FilePath, Prompts
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import whole_file
+from keras_booth.tools.files import whole_file, writing
 from keras_booth.tools.progress import progress_bar
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed
@@ -61,6 +61,13 @@ class SampleGrid(StepCallback):
         self.pictures = []
         self.drawn_at = None
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Draws the sheet of the step that a run goes on from, where it was stopped before it was there."""
+        super().on_train_begin(logs)
+        due = self.every and self.start and self.start % self.every == 0
+        if due and self.folder is not None and not self._path().exists():
+            self.show()
+
     def on_steps(self, before: int) -> None:
         if self.every and self.passed(before, self.every) and self.step != self.stop:
             self.show()
@@ -81,10 +88,14 @@ class SampleGrid(StepCallback):
 
             display(sheet)
             return
-        folder = pathlib.Path(self.folder or "samples")
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder / f"step-{self.step:04d}.png") as part:
+        path = self._path()
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as part:
             sheet.save(part, format="png")
+
+    def _path(self):
+        return pathlib.Path(self.folder or "samples") / f"step-{self.step:04d}.png"
 
     def draw(self) -> list[np.ndarray]:
         """Returns a list with a uint8 array `(count, H, W, 3)` for each prompt; also keeps it as `self.pictures`."""

@@ -11,6 +11,7 @@ from keras_booth.callbacks.steps import LossCallback
 from keras_booth.callbacks.validation import ValidationLoss
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import writing
 
 
 def require_tensorboard() -> None:
@@ -38,7 +39,8 @@ class TensorBoardLog(LossCallback):
     @property
     def writer(self) -> Any:
         """The event file, which a run that has nothing left to train opens at its end."""
-        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
+        with writing(self.folder):
+            self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
         return self._writer
 
     def on_steps(self, before: int) -> None:

@@ -59,7 +59,9 @@ class ValidationLoss(StepCallback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
-        if not self.log.begin(self.start):
+        kept = self.log.begin(self.start)
+        # Also where a run goes on from a step after which it was stopped before its line was there.
+        if not kept or (self.start % self.every == 0 and self.start not in self.log.steps()):
             self.measure()
 
     def on_steps(self, before: int) -> None:

@@ -8,6 +8,8 @@ from keras_booth.dreambooth.lora.adapters import LoraConfig
 from keras_booth.dreambooth.loss import squared_error
 from keras_booth.dreambooth.model import DreamBooth
 from keras_booth.dreambooth.optimizers.ending import averaged
+from keras_booth.dreambooth.prior.cache import check_cache, set_bytes
+from keras_booth.dreambooth.prior.drawing import weights_digest
 from keras_booth.dreambooth.storage import load
 from keras_booth.dreambooth.subject import default_prompts
 
@@ -15,7 +17,10 @@ __all__ = [
     "DreamBooth",
     "LoraConfig",
     "averaged",
+    "check_cache",
     "default_prompts",
     "load",
+    "set_bytes",
     "squared_error",
+    "weights_digest",
 ]

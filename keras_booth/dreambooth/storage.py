@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
-import shutil
-import tempfile
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from keras_booth.bases import ARCHIVED_CLASS, CONFIG_FILE, WEIGHTS_FILE, as_stor
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import CheckpointError, InputError
-from keras_booth.tools.files import whole_file
+from keras_booth.tools.files import scratch_folder, whole_file
 
 if TYPE_CHECKING:
     from keras_booth.dreambooth.model import DreamBooth
@@ -38,28 +37,27 @@ def save_archive(
     try:
         if not include_optimizer:
             booth.optimizer, booth.compiled = None, False
-        with whole_file(path) as part:
-            keras.saving.save_model(booth, part)
+        # Beside what it writes Keras puts files of its own where memory is short.
+        with whole_file(path) as part, scratch_folder(path) as folder:
+            whole = folder / "whole.keras"
+            keras.saving.save_model(booth, whole)
             if dtype == "float16":
-                _halve(part)
+                whole = _halved(whole, folder / "half.keras")
+            whole.replace(part)
     finally:
         booth.optimizer, booth.compiled = optimizer, compiled
 
 
-def _halve(path):
-    """Rewrite an archive with its float32 weights as float16; Keras casts them back when it loads."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        folder = pathlib.Path(folder)
-        with zipfile.ZipFile(path) as archive:
-            archive.extract(WEIGHTS_FILE, folder)
-            with h5py.File(folder / WEIGHTS_FILE) as source, h5py.File(folder / "half.h5", "w") as target:
-                _copy_halved(source, target)
-            with zipfile.ZipFile(folder / "half.keras", "w") as smaller:
-                for item in archive.infolist():
-                    if item.filename != WEIGHTS_FILE:
-                        smaller.writestr(item, archive.read(item))
-                smaller.write(folder / "half.h5", WEIGHTS_FILE)
-        shutil.move(folder / "half.keras", path)
+def _halved(path, smaller):
+    """Write an archive again with its float32 weights as float16; Keras casts them back when it loads. The weights are
+    put together in memory, as Keras does it: on a disk that is full HDF5 ends the process. Returns `smaller`."""
+    weights = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(smaller, "w") as target:
+        with archive.open(WEIGHTS_FILE) as member, h5py.File(member) as source, h5py.File(weights, "w") as half:
+            _copy_halved(source, half)
+        for item in archive.infolist():
+            target.writestr(item, weights.getbuffer() if item.filename == WEIGHTS_FILE else archive.read(item))
+    return smaller
 
 
 def _copy_halved(source, target):

@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from keras_booth.tools.errors import InputError, sentence
+from keras_booth.tools.files import FULL
+from keras_booth.tools.leftovers import own_temporary_folder
 from keras_booth.tools.paths import expand_home
+from keras_booth.tools.stopping import Terminated, heeding_sigterm
 from keras_booth.version import __version__
 
 MISTAKE = 2
 FAILURE = 1
 INTERRUPTED = 130
+TERMINATED = 143
 REPORT = "This is a fault of keras_booth {version}, not yours: please report it, with the command and the lines above."
 
 
@@ -55,9 +59,10 @@ def option_names(flags: Sequence[str], old: str, new: str) -> list[str]:
 def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
     """Decorates the `main` of a command, which then returns an exit code.
 
-    0 is success, 2 a mistake of the user, 1 a machine that gave out (a full disk), 130 Ctrl-C: the last three with one
-    sentence on stderr. What is a fault of ours ends with 1 too, with its traceback and how to report it. A letter that
-    the terminal or pipe does not have is written as `\\xfc`. Each command knows `--version`.
+    0 is success, 2 a mistake of the user, 1 a machine that gave out (a full disk, too little memory), 130 Ctrl-C, 143
+    SIGTERM: all but the first with one sentence on stderr. What is a fault of ours ends with 1 too, with its traceback
+    and how to report it. A letter that the terminal or pipe does not have is written as `\\xfc`. Each command knows
+    `--version`. Temporary files lie in a folder of the command's own, which goes with it.
     """
 
     @functools.wraps(main)
@@ -66,16 +71,20 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            if (sys.argv[1:] if argv is None else list(argv))[:1] == ["--version"]:
-                print(f"keras_booth {__version__}")
-                return 0
-            main(argv)
+            with heeding_sigterm(), own_temporary_folder():
+                if (sys.argv[1:] if argv is None else list(argv))[:1] == ["--version"]:
+                    print(f"keras_booth {__version__}")
+                    return 0
+                main(argv)
         except InputError as error:
             return _say(sentence(error), MISTAKE)
         except OSError as error:
-            return _say(f"The command stopped: {sentence(error)}", FAILURE)
+            again = "; make room, then do the same again" if error.errno in FULL else ""
+            said = sentence(error).rstrip(".") + again if again else sentence(error)
+            return _say(f"The command stopped: {said}", FAILURE)
         except KeyboardInterrupt as error:
-            return _say(sentence(error) if error.args else "Stopped.", INTERRUPTED)
+            code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+            return _say(sentence(error) if error.args else "Stopped.", code)
         except Exception:
             traceback.print_exc()
             return _say(REPORT.format(version=__version__), FAILURE)

@@ -16,6 +16,10 @@ class CheckpointError(InputError):
     """A file or folder of weights that cannot be read, or that is of another kind than what it is asked for."""
 
 
+class OutOfMemory(OSError):
+    """The memory of the machine or the GPU was not enough: the machine's fault, like a disk that is full."""
+
+
 def require(condition: bool, field: str, rule: str, value: Any) -> None:
     """Raises an `InputError` in Keras's manner unless `condition` holds.
 

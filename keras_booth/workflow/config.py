@@ -168,7 +168,8 @@ class TrainingOptions:
         validate_every: Steps between two measurements of the loss on fixed samples, in validation.csv; 0 for none.
         tensorboard: Whether to write event files for TensorBoard.
         checkpoint_every: Steps between two checkpoints, from which `--resume` goes on; 0 for none.
-        keep_last: How many checkpoints stay. They are deleted when the run is finished.
+        keep_last: How many checkpoints stay; of two, one is left where a disk damages the other. They are deleted when
+            the run is finished.
         seed: Seed of noise, time steps and the order of the photographs.
     """
 
@@ -193,7 +194,7 @@ class TrainingOptions:
     validate_every: int = 0
     tensorboard: bool = False
     checkpoint_every: int = 100
-    keep_last: int = 1
+    keep_last: int = 2
     seed: int = 0
 
     def __post_init__(self):

@@ -1,10 +1,12 @@
 """A trained model -> files for other programs."""
 
+import math
 import pathlib
 
 from keras_booth.bases import check_export, warn_of_strangers
 from keras_booth.dreambooth import load
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import require_room
 from keras_booth.workflow.files import check_writable
 
 
@@ -33,6 +35,8 @@ def export_model(model, output, format=None, dtype="float32", layout=None):
     check_writable(output.parent, "output")
     booth = load(model)
     if format != "lora":
+        size = sum(math.prod(variable.shape) for part in booth.base.components.values() for variable in part.weights)
+        require_room(output.parent, {"the model": size * (2 if dtype == "float16" else 4)})
         return booth.export_weights(output, format=format, dtype=dtype)
     if booth.adapters is None:
         raise InputError(

@@ -6,12 +6,18 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
+import tempfile
 
 import filelock
 
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.files import disk_error
+from keras_booth.tools.leftovers import PART, remove_left
+from keras_booth.workflow.same_photos import DIGESTS_FILE
 
 LOCK_FILE = ".lock"
+LONGEST_NAME = 255  # bytes; no common file system takes more
 # Names that Windows keeps for devices, whatever follows the dot.
 RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)
 # Plain words, of which the last does not look like a digest.
@@ -25,37 +31,73 @@ def check_writable(folder, field):
         folder: str or `Path`. Need not exist.
         field: str. Name of the field that it comes from.
     """
+    received = f"Received: {field}={str(folder)!r}"
     folder = pathlib.Path(folder)
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        if "\0" in str(folder):
+            raise ValueError("a name holds no NUL")
+        # `lstat` and no `exists`: a link that leads nowhere is in the way, too.
+        nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+        if usable and not shutil.disk_usage(nearest).total:
+            # `/proc` and the like, or a disk of another machine that does not say its size.
+            tempfile.TemporaryDirectory(dir=nearest).cleanup()
+        for name in folder.absolute().relative_to(nearest.absolute()).parts:
+            if len(os.fsencode(name)) > LONGEST_NAME:
+                raise InputError(f"{field} must not have a name so long. {received}")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{field} must be a folder that can be made ({reason}). {received}") from error
     if not nearest.is_dir():
-        raise InputError(f"{field} must be a folder, but {nearest} is a file. Received: {field}={str(folder)!r}")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{field} must be writable, but {nearest} is not. Received: {field}={str(folder)!r}")
+        what = "leads nowhere" if nearest.is_symlink() else "is a file"
+        raise InputError(f"{field} must be a folder, but {nearest} {what}. {received}")
+    if not usable:
+        raise InputError(f"{field} must be writable, but {nearest} is not. {received}")
 
 
-def fresh_folder(path):
-    """Makes the folder `path`, or `path-2`, `path-3`, … where it would mix with the files of another run.
+@contextlib.contextmanager
+def working_in_fresh(path):
+    """Makes the folder `path`, or `path-2`, `path-3`, … where it would mix with the files of another run, and gives the
+    right to work in it, as `working_in` does.
 
-    The folder is claimed by the file `.lock` in it, which one process alone can make: of two runs that start at once
-    each gets its own, also where the folder was there and empty.
+    Of two runs that start at once each gets its own, also where the folder was there and empty. What a run left that
+    was killed before it was one counts as nothing, and goes.
 
-    Returns:
-        `Path` of a folder that is empty but for the claim.
+    Yields:
+        `Path` of a folder that is empty but for the lock.
     """
     path = pathlib.Path(path)
     for number in itertools.count(1):
         folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        if len(os.fsencode(folder.name)) > LONGEST_NAME:
+            raise InputError(f"The folder is taken, and has no room for a number in its name. Received: {path}")
         with contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            with contextlib.suppress(FileExistsError):
-                (folder / LOCK_FILE).touch(exist_ok=False)
-                return folder
+        if not folder.is_dir() or not is_fresh(folder):
+            continue
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(working_in(folder, f"output.folder={path}"))
+            except InputError:
+                continue
+            # Once more: another one may have been at work, and done, in between.
+            if is_fresh(folder):
+                (folder / DIGESTS_FILE).unlink(missing_ok=True)
+                yield folder
+                return
+
+
+def is_fresh(folder):
+    """Whether a folder holds nothing, or what is written before a folder is a run."""
+    names = {entry.name for entry in folder.iterdir()}
+    return all(name in (LOCK_FILE, DIGESTS_FILE) or PART.fullmatch(name) for name in names)
 
 
 @contextlib.contextmanager
 def working_in(folder, received):
-    """The right to work on a run, for one process at a time.
+    """The right to work on a run, for one process at a time; what killed ones were writing there goes.
 
     The system takes the lock away from a process that ends, however it ends; the file goes when the block ends.
 
@@ -65,6 +107,7 @@ def working_in(folder, received):
 
     Raises:
         InputError: if another process holds it.
+        OSError: if the lock cannot be had, on a disk that is full.
     """
     lock = filelock.FileLock(folder / LOCK_FILE)
     try:
@@ -73,7 +116,10 @@ def working_in(folder, received):
         raise InputError(
             f"Another process is at work on this run; wait until it is done, or stop it. Received: {received}"
         ) from error
+    except OSError as error:
+        raise OSError(*disk_error(error), str(folder / LOCK_FILE)) from error
     try:
+        remove_left(folder, alone=True)
         yield
     finally:
         # Away while it is still held, so that it cannot be the lock of another; on Windows `release` deletes it.

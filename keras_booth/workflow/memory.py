@@ -1,6 +1,9 @@
 """What a run will need, and what the machine has."""
 
+import contextlib
 import dataclasses
+import errno
+import os
 
 import keras
 import psutil
@@ -8,6 +11,7 @@ import psutil
 from keras_booth.bases import activation_floats, lora_parameters, named_layers, shape_of
 from keras_booth.dreambooth import LoraConfig
 from keras_booth.tools.dtypes import HALF
+from keras_booth.tools.errors import OutOfMemory
 
 # Numbers an optimizer keeps for each trained one. Adafactor's rows and columns hardly count.
 MOMENTS = {"adamw": 2, "adam": 2, "lamb": 2, "lion": 1, "adafactor": 0, "sgd": 0}
@@ -82,3 +86,49 @@ def trained_parameters(config, base):
 def machine_memory():
     """Bytes of this machine's memory."""
     return psutil.virtual_memory().total
+
+
+def cures(config):
+    """list of str, what of a run's settings would take less memory than they do, the best first."""
+    training, side = config.training, config.base.image_size
+    return [
+        *(["training.batch_size 1"] if training.batch_size > 1 else []),
+        *([] if config.lora.rank else ["lora.rank 4"]),
+        *([] if training.gradient_checkpointing else ["training.gradient_checkpointing true"]),
+        *([] if training.optimizer == "adafactor" or config.lora.rank else ["training.optimizer adafactor"]),
+        *([] if training.cache_latents else ["training.cache_latents true"]),
+        *([] if config.base.dtype else ["base.dtype mixed_bfloat16"]),
+        *(["sampling.batch_size 1"] if config.sampling.batch_size > 1 else []),
+        f"a base.image_size below {side}" if side else "a smaller base.image_size",
+    ]
+
+
+@contextlib.contextmanager
+def enough_memory(config):
+    """Says in one sentence that the machine's memory, or the GPU's, was not enough, and what would take less.
+
+    Args:
+        config: `RunConfig`.
+
+    Raises:
+        OutOfMemory: in place of what Python, TensorFlow and JAX raise. All other errors stay what they are.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_exhausted(error):
+            raise
+        raise OutOfMemory(f"The memory was not enough. What takes less: {', '.join(cures(config)[:4])}") from error
+
+
+def is_exhausted(error):
+    """Whether an error says that memory ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    # By their names: TensorFlow or JAX may not be there. TensorFlow says of a full disk, too, that a resource is
+    # exhausted.
+    kind, text = type(error).__name__, str(error)
+    if kind == "ResourceExhaustedError":
+        return os.strerror(errno.ENOSPC) not in text
+    runtime = kind in ("XlaRuntimeError", "JaxRuntimeError", "InternalError", "UnknownError")
+    return runtime and any(word in text for word in ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY"))

@@ -103,7 +103,7 @@ def parse_train(flags):
         flags: List of str.
 
     Returns:
-        `(folder, None)` of a run to go on with, or `(None, RunConfig)` of a new one.
+        `(folder, options of `resume`)` of a run to go on with, or `(None, RunConfig)` of a new one.
 
     Raises:
         InputError: as `parse_config`, and for settings beside `--resume`.
@@ -119,11 +119,16 @@ def parse_train(flags):
     found, rest = parser.parse_known_args(list(flags))
     if found.resume is None:
         return None, parse_config(rest)
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--training.steps", dest="steps", type=int)
+    parser.add_argument("--other-versions", action="store_true")
+    options, rest = parser.parse_known_args(rest)
     if rest:
         raise InputError(
-            f"--resume takes all settings from the run's config.yaml; leave out others. Received: {rest[0]}"
+            "--resume takes all settings from the run's config.yaml; beside it there may be --training.steps, for more "
+            f"steps, and --other-versions. Received: {rest[0]}"
         )
-    return found.resume, None
+    return found.resume, vars(options)
 
 
 def read_config(path, *flags):

@@ -1,45 +1,39 @@
 """One run: prior, data, fit, save, report."""
 
-import errno
-import platform
+import contextlib
+import logging
 import shutil
 import sys
 from collections import Counter
-from importlib import metadata
 from pathlib import Path
 
-import keras
-
 from keras_booth.bases import Checkpoint
-from keras_booth.callbacks import (
-    Checkpoints,
-    FiniteGuard,
-    NotFinite,
-    SampleGrid,
-    StepLog,
-    TensorBoardLog,
-    TrainingProgress,
-    ValidationLoss,
-    latest_checkpoint,
-    load_checkpoint,
-    require_tensorboard,
-)
+from keras_booth.callbacks import NotFinite, in_order, newest_whole, require_tensorboard, restore
 from keras_booth.data import center_crop, read_photo, resize_short_side
 from keras_booth.figures import image_grid, loss_curves
 from keras_booth.tools.errors import InputError, sentence
-from keras_booth.tools.files import whole_file, write_text
+from keras_booth.tools.files import FULL, whole_file, write_text
 from keras_booth.tools.shell import command_line
-from keras_booth.version import __version__
+from keras_booth.workflow.beforehand import check_before, check_room
 from keras_booth.workflow.build import build_booth, compile_booth, resolve, with_whole_paths
 from keras_booth.workflow.doctor.photographs import inspect_subjects
 from keras_booth.workflow.doctor.report import WARNING, diagnose
-from keras_booth.workflow.files import check_writable, fresh_folder, slug, working_in
+from keras_booth.workflow.files import check_writable, slug, working_in, working_in_fresh
+from keras_booth.workflow.fingerprint import (
+    fingerprint,
+    found_versions,
+    refuse_more_steps,
+    refuse_other_base,
+    refuse_other_settings,
+)
+from keras_booth.workflow.fitting import CHECKPOINTS, fit
+from keras_booth.workflow.memory import enough_memory
 from keras_booth.workflow.parsing import read_config, to_yaml
 from keras_booth.workflow.same_photos import check_digests, digest_pictures, write_digests
 from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
 
-CONFIG_FILE, CHECKPOINTS = "config.yaml", "checkpoints"
-PACKAGES = ("keras", "keras-cv", "tensorflow", "tensorflow-cpu", "jax", "numpy")
+CONFIG_FILE = "config.yaml"
+logger = logging.getLogger("keras_booth")
 
 
 def run(config):
@@ -67,41 +61,98 @@ def run(config):
     >>> folder = run(read_config("configs/quickstart.yaml"))
     """
     check_writable(config.output.folder, "output.folder")
-    config, booth, pictures, digests = prepare(config, warned=True)
-    data = build_datasets(config, booth, pictures)
-    folder = fresh_folder(config.output.folder)
-    with working_in(folder, f"output.folder={config.output.folder}"):
-        write_digests(folder, digests)
-        # Last, because it is what makes the folder a run.
-        write_text(folder / CONFIG_FILE, f"# {versions()}\n{to_yaml(with_whole_paths(config))}")
+    with going_on_with("the same command again, which keeps the class images that were drawn"):
+        config, booth, pictures = prepare(config, warned=True)
+        data = build_datasets(config, booth, pictures)
+    with working_in_fresh(config.output.folder) as folder:
+        with going_on_with("the same command again"):
+            write_digests(folder, pictures.digests)
+            # Last, because it is what makes the folder a run.
+            versions = ", ".join(f"{name} {version}" for name, version in found_versions().items())
+            write_text(folder / CONFIG_FILE, f"# {versions}\n{to_yaml(with_whole_paths(config))}")
         return finish(config, booth, data, pictures, folder)
 
 
-def resume(folder):
+def resume(folder, steps=None, other_versions=False):
     """Goes on with a run that was cut off, from its last checkpoint; the end is the same as if it had not been.
 
     Args:
         folder: str or `Path` of the run folder.
+        steps: int. As many steps as the run shall have, not fewer than it began with; `None` for those.
+        other_versions: bool. Whether to go on with other versions of the packages than those of the checkpoint.
 
     Returns:
         `Path` of the run folder.
 
     Raises:
-        InputError: If the folder is no run, the run is finished, another process is at work on it, or the photographs
-            are no longer the same.
+        InputError: If the folder is no run, the run is finished, another process is at work on it, its checkpoints are
+            damaged, or the photographs, the config or the base are no longer the same.
     """
     folder = Path(folder)
-    if not (folder / CONFIG_FILE).is_file():
-        raise InputError(f"There is no run to go on with: {CONFIG_FILE} is missing. Received: --resume {folder}")
+    check_run_folder(folder, steps)
     with working_in(folder, f"--resume {folder}"):
-        config = read_config(folder / CONFIG_FILE)
+        config = with_more_steps(read_config(folder / CONFIG_FILE), steps)
         if (folder / model_name(config)).exists() and not (folder / CHECKPOINTS).is_dir():
-            raise InputError(f"The run is finished: {folder / model_name(config)}. Received: --resume {folder}")
-        config, booth, pictures, _ = prepare(config, began=folder)
-        checkpoint = latest_checkpoint(folder / CHECKPOINTS)
-        start = load_checkpoint(booth, checkpoint) if checkpoint else 0
-        data = build_datasets(config, booth, pictures, start)
+            raise InputError(
+                f"The run is finished: {folder / model_name(config)}; to train on from it, start a run with it as "
+                f"base.preset. Received: --resume {folder}"
+            )
+        stored = newest_whole(in_order(folder / CHECKPOINTS))
+        if stored:
+            check_stored_run(stored, config, folder, other_versions)
+        with going_on_with(resume_line(folder)):
+            config, booth, pictures = prepare(config, began=folder)
+        if stored and stored.notes:
+            refuse_other_base(stored.notes, fingerprint(config, booth, pictures.digests), folder)
+        if steps is not None:
+            text = (folder / CONFIG_FILE).read_text(encoding="utf-8").partition("\n")[0]
+            head = f"{text}\n" if text.startswith("#") else ""
+            write_text(folder / CONFIG_FILE, f"{head}{to_yaml(with_whole_paths(config))}")
+        start = restore(booth, stored) if stored else 0
+        with going_on_with(resume_line(folder)):
+            data = build_datasets(config, booth, pictures, start)
         return finish(config, booth, data, pictures, folder, start)
+
+
+def check_run_folder(folder, steps):
+    """Refuses a folder that is no run."""
+    received = f"--resume {folder}{'' if steps is None else f' --training.steps {steps}'}"
+    try:
+        found = str(folder) and (folder / CONFIG_FILE).is_file()
+    except (OSError, ValueError):  # a name that is too long, or no name
+        found = False
+    if not found:
+        raise InputError(f"There is no run to go on with: {CONFIG_FILE} is missing. Received: {received}")
+
+
+def with_more_steps(config, steps):
+    """The config of a run with the number of steps that was asked for."""
+    if steps is None:
+        return config
+    if steps < config.training.steps:
+        raise InputError(
+            f"training.steps may grow, but not shrink: the run has {config.training.steps}. "
+            f"Received: --training.steps {steps}"
+        )
+    refuse_more_steps(config.replace("training", steps=steps), config.training.steps)
+    return config.replace("training", steps=steps)
+
+
+def check_stored_run(stored, config, folder, other_versions):
+    """Refuses a checkpoint that is not of the run that the config describes."""
+    if stored.notes is None:
+        logger.warning(
+            "The checkpoint is of an earlier version, which did not say of which run it is: neither the config nor the "
+            "base can be compared with it, and not every damage can be seen. Received: %s",
+            stored.path,
+        )
+    else:
+        refuse_other_settings(stored.notes, config, folder, other_versions)
+    if stored.step > config.training.steps:
+        raise InputError(
+            f"The checkpoint is of step {stored.step}, behind the end of the run: training.steps must be at least "
+            f"{stored.step}. Received: training.steps={config.training.steps}"
+        )
 
 
 def warn(findings):
@@ -112,7 +163,7 @@ def warn(findings):
 
 
 def prepare(config, warned=False, began=None):
-    """Everything before the first step but the data: `(config, booth, pictures, digests)`, with the config filled in.
+    """Everything before the first step but the data: `(config, booth, pictures)`, with the config filled in.
 
     Args:
         config: `RunConfig`.
@@ -122,96 +173,66 @@ def prepare(config, warned=False, began=None):
     if config.training.tensorboard:
         require_tensorboard()
     as_given, config = config, fill_prompts(config)
+    check_before(config)
     photographs = inspect_subjects(config)
     photos, own = find_pictures(config, photographs)
     digests = digest_pictures(photos, own)
     if began is not None:
         check_digests(began, digests)
-    booth = build_booth(config)
-    config = resolve(config, booth)
-    if warned:
-        warn(diagnose(as_given, photographs, quick=True))
-    pictures = Pictures(photos, gather_prior(config, booth, own))
-    compile_booth(config, booth)
-    return config, booth, pictures, digests
+    with enough_memory(config):
+        booth = build_booth(config)
+        check_room(config, booth, own, began or Path(config.output.folder))
+        config = resolve(config, booth)
+        if warned:
+            warn(diagnose(as_given, photographs, quick=True))
+        pictures = Pictures(photos, gather_prior(config, booth, own), digests)
+        compile_booth(config, booth)
+    return config, booth, pictures
 
 
 def finish(config, booth, data, pictures, folder, start=0):
     """Everything from the first step on: train, save, report."""
-    again = command_line("train", "--resume", folder)
     try:
-        callbacks, samples = fit(config, booth, *data, folder, start)
-        booth.save(folder / model_name(config), dtype=config.output.dtype)
-        if config.lora.rank:
-            booth.save_lora(
-                folder / lora_name(config),
-                layout=config.lora.layout,
-                dtype=config.output.dtype,
-                **lora_notes(config, pictures.photos),
-            )
-        for callback in callbacks:
-            callback.finish()
-        report(config, booth, samples, pictures.photos[0].paths, folder)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Stopped before the end. Go on with: {again}") from None
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = "make room, then go on" if full else "go on"
-        raise OSError(f"{sentence(error).rstrip('.')}; {what} with: {again}") from error
+        with going_on_with(resume_line(folder), "Stopped before the end. Go on with: "), enough_memory(config):
+            notes = fingerprint(config, booth, pictures.digests)
+            callbacks, samples = fit(config, booth, *data, folder, start, notes)
+            booth.save(folder / model_name(config), dtype=config.output.dtype)
+            if config.lora.rank:
+                booth.save_lora(
+                    folder / lora_name(config),
+                    layout=config.lora.layout,
+                    dtype=config.output.dtype,
+                    **lora_notes(config, pictures.photos),
+                )
+            for callback in callbacks:
+                callback.finish()
+            report(config, booth, samples, pictures.photos[0].paths, folder)
     except NotFinite as error:
         raise InputError(f"{error} The last sound checkpoint is in {folder / CHECKPOINTS}.") from error
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return folder
 
 
-def fit(config, booth, data, validation, folder, start):
-    """Trains from step `start` to the end, also where the last step was done before.
+def resume_line(folder):
+    """The command that goes on with a run."""
+    return command_line("train", "--resume", folder)
 
-    Returns:
-        `(callbacks, samples)`: those that have something to do when the model is saved, and the run's `SampleGrid`.
+
+@contextlib.contextmanager
+def going_on_with(again, stopped="Stopped before the first step. Go on with: "):
+    """Has what stops a run, the machine or the user, say how to go on.
+
+    Args:
+        again: str. What to do.
+        stopped: str. What a run says that was stopped by Ctrl-C or SIGTERM.
     """
-    training, sampling = config.training, config.sampling
-    samples = SampleGrid(
-        sampling.prompts,
-        count=sampling.count,
-        every=sampling.every,
-        folder=folder / "samples",
-        seed=sampling.seed,
-        steps=sampling.steps,
-        guidance_scale=sampling.guidance_scale,
-        sampler=sampling.sampler,
-        batch_size=sampling.batch_size,
-    )
-    progress = TrainingProgress(training.steps)
-    if validation is not None:
-        validation = ValidationLoss(validation, folder / "validation.csv", training.validate_every, training.seed)
-    every = training.checkpoint_every
-    guard = FiniteGuard(every or training.steps)
-    # The guard comes before the checkpoints, which then are of a sound model. Without `sampling.every` the only
-    # samples are those of the report, which come when the model is safely on disk.
-    callbacks = [
-        StepLog(folder / "log.csv"),
-        progress,
-        guard,
-        *([Checkpoints(folder / CHECKPOINTS, every, training.keep_last)] if every else []),
-        *([validation] if validation else []),
-        *([samples] if sampling.every else []),
-        *([TensorBoardLog(folder / "tensorboard", validation, samples)] if training.tensorboard else []),
-    ]
-    for callback in (*callbacks, samples):
-        callback.start = callback.step = start
-        callback.stop = training.steps
-        # `fit` does it, too, where it runs.
-        callback.set_model(booth)
     try:
-        if data is not None:
-            booth.fit(data, verbose=0, callbacks=callbacks)
-    finally:
-        progress.close()
-    # What `fit` does at its end, and does not where nothing was left to train; a second time it changes nothing.
-    booth.optimizer.finalize_variable_values(booth.trainable_variables)
-    guard.check_weights()
-    return callbacks, samples
+        yield
+    except KeyboardInterrupt as error:
+        raise type(error)(f"{stopped}{again}") from None
+    except OSError as error:
+        what = "make room, then go on" if error.errno in FULL else "go on"
+        raise OSError(f"{sentence(error).rstrip('.')}; {what} with: {again}") from error
 
 
 def report(config, booth, samples, photos, folder):
@@ -284,14 +305,3 @@ def summary(folder):
             f"  {draw_more}",
         ]
     )
-
-
-def versions():
-    """The versions that a run depends on, on one line."""
-    found = [f"keras_booth {__version__}", f"Python {platform.python_version()}", f"backend {keras.backend.backend()}"]
-    for package in PACKAGES:
-        try:
-            found.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return ", ".join(found)

@@ -20,10 +20,12 @@ class Pictures:
     Args:
         photos: tuple of `PhotoSet`, one a subject.
         prior: tuple of `PhotoSet`, one a subject; or `None` for a run without class images.
+        digests: dict of dicts, what tells those of the user from all others: see `digest_pictures`.
     """
 
     photos: tuple[PhotoSet, ...]
     prior: tuple[PhotoSet, ...] | None
+    digests: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
 
 def fill_prompts(config):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_booth.callbacks.checkpoint_files import read
 from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, save_checkpoint
 from keras_booth.callbacks.guard import FiniteGuard, NotFinite
 from keras_booth.data import photo_dataset
@@ -76,6 +77,20 @@ def test_gradient_accumulation_too(photos, tmp_path):
 def test_rotation(photos, tmp_path):
     fit(ready("lora", run_eagerly=True), photos, 0, 5, Checkpoints(tmp_path, every=1, keep_last=2))
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-0000000{n}.safetensors" for n in (4, 5)]
+
+
+def test_damaged_ones_are_not_counted(tmp_path):
+    """A run that went on from step 2, because step 4 was damaged, keeps what it wrote itself."""
+    keeper = Checkpoints(tmp_path, every=1, keep_last=1, notes={"a": 1})
+    keeper.set_model(ready("lora"))
+    (tmp_path / "step-00000004.safetensors").write_bytes(b"no")
+    for keeper.step in (2, 3):
+        keeper.save()
+    (path,) = tmp_path.iterdir()
+    assert (read(path).step, read(path).notes) == (3, {"a": 1})
+    stamp = path.stat().st_mtime_ns
+    keeper.save()
+    assert path.stat().st_mtime_ns == stamp
 
 
 def test_of_another_run(tmp_path):

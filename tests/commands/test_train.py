@@ -68,33 +68,39 @@ class TestRun:
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing")
-class TestInterrupt:
-    def test_the_log_stays(self, workplace, capsys, monkeypatch):
+# TensorFlow says that it traces what reads the data nevertheless.
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`:UserWarning")
+class TestStopped:
+    @pytest.mark.parametrize("number, ends", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_log_and_checkpoint_stay(self, workplace, capsys, number, ends):
+        """Of whole steps, as many as were done."""
         import tensorflow as tf
 
-        def press_ctrl_c():
+        def stop():
             log = workplace / "run" / "log.csv"
             while not (log.exists() and log.read_text().count("\n") >= 2):
                 time.sleep(0.05)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
         # A shell that runs the tests in the background has them ignore Ctrl-C.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        threading.Thread(target=press_ctrl_c, daemon=True).start()
+        threading.Thread(target=stop, daemon=True).start()
         tf.config.run_functions_eagerly(True)
         try:
             options = {"prior__loss_weight": "0", "training__steps": "1000", "training__batch_size": "1"}
+            options |= {"lora__rank": "2"}
             code = train.main(flags(sampling__every="0", **options))
         finally:
             tf.config.run_functions_eagerly(False)
             signal.signal(signal.SIGINT, before)
-        assert code == 130
+        assert code == ends
         again = command_line("train", "--resume", "run")
         assert capsys.readouterr().err.endswith(f"Stopped before the end. Go on with: {again}\n")
         steps, losses = read_log(workplace / "run" / "log.csv")
         assert steps[0] == 1
         assert (losses["prior_loss"] == 0).all()
-        assert files(workplace / "run") == ["config.yaml", "log.csv", "photos.json"]
+        checkpoint = f"checkpoints/step-{len(steps):08d}.safetensors"
+        assert files(workplace / "run") == ["checkpoints", checkpoint, "config.yaml", "log.csv", "photos.json"]
         assert not (workplace / "cache").exists()
 
 

@@ -1,7 +1,11 @@
-"""A disk that is full, without one: a limit of the size of files."""
+"""Disks that are full: a limit of the size of files, and a disk in memory."""
 
 import contextlib
 import resource
+import shutil
+import subprocess
+
+import pytest
 
 
 @contextlib.contextmanager
@@ -13,3 +17,41 @@ def files_of_at_most(size):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class SmallDisk:
+    """A disk of some kilobytes in memory.
+
+    Args:
+        folder: `Path`, where it is mounted; made when it is not there.
+        size: int, kilobytes.
+    """
+
+    def __init__(self, folder, size):
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self._mount(f"size={size}k")
+
+    def resize(self, size):
+        """Gives it another number of kilobytes."""
+        self._mount(f"remount,size={size}k")
+
+    def fill(self, left=0):
+        """Has no more than `left` bytes be free."""
+        free = shutil.disk_usage(self.folder).free - left
+        (self.folder / "filler").write_bytes(bytes(max(free, 0)))
+
+    def _mount(self, options):
+        line = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)]
+        if not shutil.which("mount") or subprocess.run(line, capture_output=True).returncode:
+            pytest.skip("a disk in memory cannot be mounted here")
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """A `SmallDisk` for the time of a block; the test is skipped where none can be had."""
+    disk = SmallDisk(folder, size)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -5,7 +5,8 @@ import pytest
 
 from keras_booth.data import PhotoError
 from keras_booth.tools.command import Parser, command, option_names, user_path
-from keras_booth.tools.errors import InputError, sentence
+from keras_booth.tools.errors import InputError, OutOfMemory, sentence
+from keras_booth.tools.stopping import Terminated
 
 
 class TestCommand:
@@ -15,7 +16,14 @@ class TestCommand:
             (InputError("x must be 1. Received: x=2"), 2, "x must be 1. Received: x=2"),
             (PhotoError("wrong.\n  Received: x=1"), 2, "wrong. Received: x=1\n"),
             (OSError(28, "No space left on device", "dog.keras"), 1, "The command stopped: No space left on device. "),
+            (
+                OSError(28, "No space left on device"),
+                1,
+                "The command stopped: No space left on device; make room, then ",
+            ),
+            (OutOfMemory("The memory was not enough."), 1, "The command stopped: The memory was not enough.\n"),
             (KeyboardInterrupt(), 130, "Stopped."),
+            (Terminated("Stopped before the end."), 143, "Stopped before the end.\n"),
             (KeyboardInterrupt("Stopped before the end."), 130, "Stopped before the end."),
         ],
     )

@@ -1,13 +1,21 @@
 import errno
 import os
 
+import h5py
 import numpy as np
 import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import read_text, umask, whole_file
+from keras_booth.tools.files import read_text, require_room, umask, whole_file, writing
+from tests.helpers.full_disk import small_disk
+
+
+def after(first, error):
+    """An error that came of another one."""
+    error.__context__ = first
+    return error
 
 
 class TestWholeFile:
@@ -57,6 +65,13 @@ class TestWholeFile:
             SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
             OSError(errno.ENOSPC, "No space left on device", "/somewhere/else"),
             OSError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"),
+            RuntimeError(
+                "Can't decrement id ref count (file write failed: time = Thu, errno = 28, error message = '')"
+            ),
+            after(
+                OSError(errno.ENOSPC, ""), ValueError("Can't close the ZIP file while there is an open handle on it")
+            ),
+            after(SafetensorError("I/O error: No space left on device (os error 28)"), RuntimeError("not written")),
         ],
     )
     def test_a_full_disk_names_the_file(self, tmp_path, error):
@@ -66,6 +81,61 @@ class TestWholeFile:
         assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "a.safetensors"))
         assert caught.value.strerror == "No space left on device"
         assert os.listdir(tmp_path) == []
+
+    @pytest.mark.parametrize(
+        "error",
+        [InputError("x must be 1"), ValueError("a fault of ours"), after(FileNotFoundError(2, ""), KeyError("ours"))],
+    )
+    def test_other_errors_stay_what_they_are(self, tmp_path, error):
+        with pytest.raises(type(error)) as caught, whole_file(tmp_path / "a"):
+            raise error
+        assert caught.value is error
+
+    @pytest.mark.parametrize("number", [errno.EDQUOT, errno.EROFS, errno.EIO])
+    def test_what_else_a_disk_says(self, tmp_path, number):
+        error = SafetensorError(f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})")
+        with pytest.raises(OSError) as caught, writing(tmp_path / "a"):
+            raise error
+        assert (caught.value.errno, caught.value.strerror) == (number, os.strerror(number))
+
+    def test_a_name_as_long_as_can_be(self, tmp_path):
+        path = tmp_path / ("x" * 251 + ".txt")
+        with whole_file(path) as part:
+            part.write_text("new")
+        assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("library", ["safetensors", "numpy", "h5py"])
+def test_a_small_disk(tmp_path, library):
+    """What each library makes of it; a new file and an old one."""
+    array = np.random.default_rng(0).random(400_000)
+    with small_disk(tmp_path / "disk", 1024) as disk:
+        path = disk.folder / f"a.{library}"
+        for before in (b"", b"old"):
+            if before:
+                path.write_bytes(before)
+            with pytest.raises(OSError) as caught, whole_file(path) as part:
+                if library == "safetensors":
+                    save_file({"a": array}, part)
+                elif library == "numpy":
+                    with part.open("wb") as file:
+                        np.save(file, array)
+                else:
+                    with h5py.File(part, "w") as file:
+                        file["a"] = array
+            assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+            assert os.listdir(disk.folder) == ([path.name] if before else [])
+        assert path.read_bytes() == b"old"
+
+
+def test_room(tmp_path):
+    with small_disk(tmp_path / "disk", 1024) as disk:
+        folder = disk.folder / "not" / "there"
+        require_room(folder, {"the model": 1_000_000})
+        with pytest.raises(
+            OSError, match=r"about 2.0 MB are needed \(the model 2.0 MB\), 1.0 MB are free; make room. Rec"
+        ):
+            require_room(folder, {"the model": 2_000_000, "nothing": 0})
 
 
 class TestReadText:

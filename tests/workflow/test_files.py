@@ -6,40 +6,64 @@ import unicodedata
 import pytest
 
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.files import check_writable, fresh_folder, slug, stem, working_in
+from keras_booth.workflow.files import check_writable, slug, stem, working_in, working_in_fresh
 
 
-class TestFreshFolder:
+class TestWorkingInFresh:
     def test_never_mixes_runs(self, tmp_path):
         names = []
         for _ in range(3):
-            folder = fresh_folder(tmp_path / "runs" / "quick")
-            (folder / "log.csv").write_text("")
+            with working_in_fresh(tmp_path / "runs" / "quick") as folder:
+                (folder / "log.csv").write_text("")
             names.append(folder.name)
         assert names == ["quick", "quick-2", "quick-3"]
 
     def test_takes_an_empty_one_but_once(self, tmp_path):
         """As a mounted volume is; nothing was written between, as with two runs that start at once."""
-        assert [fresh_folder(tmp_path), fresh_folder(tmp_path)] == [tmp_path, tmp_path.with_name(f"{tmp_path.name}-2")]
+        with working_in_fresh(tmp_path) as one, working_in_fresh(tmp_path) as two:
+            assert [one, two] == [tmp_path, tmp_path.with_name(f"{tmp_path.name}-2")]
+        assert not any(one.iterdir())
+
+    def test_what_was_killed_before_it_was_a_run_is_nothing(self, tmp_path):
+        (tmp_path / "run").mkdir()
+        for name in (".lock", "photos.json", ".config.00000000-1-1-0.part.yaml"):
+            (tmp_path / "run" / name).write_text("")
+        with working_in_fresh(tmp_path / "run") as folder:
+            assert folder.name == "run" and [path.name for path in folder.iterdir()] == [".lock"]
+
+    def test_unless_it_is_at_work(self, tmp_path):
+        (tmp_path / "run").mkdir()
+        with working_in(tmp_path / "run", ""), working_in_fresh(tmp_path / "run") as folder:
+            assert folder.name == "run-2"
 
     def test_a_file_is_in_the_way(self, tmp_path):
         (tmp_path / "run").write_text("")
-        assert fresh_folder(tmp_path / "run").name == "run-2"
+        with working_in_fresh(tmp_path / "run") as folder:
+            assert folder.name == "run-2"
+
+    def test_no_room_for_a_number(self, tmp_path):
+        (tmp_path / ("x" * 255)).mkdir()
+        (tmp_path / ("x" * 255) / "a").write_text("")
+        with pytest.raises(InputError, match="taken, and has no room for a number in its name. Received: .*xxx$"):
+            with working_in_fresh(tmp_path / ("x" * 255)):
+                pass
 
 
 class TestWorkingIn:
     def test_one_at_a_time(self, tmp_path):
-        folder = fresh_folder(tmp_path / "run")
-        with working_in(folder, "output.folder=run"):
+        with working_in(tmp_path, "output.folder=run"):
             with pytest.raises(InputError, match="Another process is at work .*Received: --resume run"):
-                with working_in(folder, "--resume run"):
+                with working_in(tmp_path, "--resume run"):
                     pass
-        with working_in(folder, "--resume run"):
+        with working_in(tmp_path, "--resume run"):
             pass
-        assert not any(folder.iterdir())
+        assert not any(tmp_path.iterdir())
 
     def test_a_process_that_was_killed_holds_nothing(self, tmp_path):
         code = "import sys, time, filelock; l = filelock.FileLock(sys.argv[1]); l.acquire(); print(1); time.sleep(60)"
+        (tmp_path / "samples").mkdir()
+        part = tmp_path / "samples" / ".a.00000000-1-1-0.part.png"
+        part.write_text("")
         with subprocess.Popen([sys.executable, "-uc", code, tmp_path / ".lock"], stdout=subprocess.PIPE) as process:
             process.stdout.readline()
             try:
@@ -47,9 +71,9 @@ class TestWorkingIn:
                     pass
             finally:
                 process.kill()
-        assert (tmp_path / ".lock").exists()
+        assert (tmp_path / ".lock").exists() and part.exists()
         with working_in(tmp_path, "--resume run"):
-            pass
+            assert not part.exists()
 
 
 class TestCheckWritable:
@@ -62,6 +86,16 @@ class TestCheckWritable:
         (tmp_path / "file").write_text("")
         with pytest.raises(ValueError, match="output must be a folder, but .*file is a file. Received: output="):
             check_writable(tmp_path / below, "output")
+
+    def test_a_link_that_leads_nowhere(self, tmp_path):
+        (tmp_path / "link").symlink_to("nowhere/x")
+        with pytest.raises(InputError, match="output must be a folder, but .*link leads nowhere. Received: output="):
+            check_writable(tmp_path / "link", "output")
+
+    @pytest.mark.parametrize("name", ["x" * 256, "a\0b", "x" * 5000, "猴" * 90])
+    def test_names_that_cannot_be(self, tmp_path, name):
+        with pytest.raises(InputError, match="^output must .* Received: output="):
+            check_writable(tmp_path / name, "output")
 
 
 class TestSlug:

@@ -1,8 +1,10 @@
+import dataclasses
+
 import pytest
 
 from keras_booth.data import PhotoSet
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.same_photos import check_digests, digest_pictures, write_digests
+from keras_booth.workflow.same_photos import check_digests, digest_pictures, refuse_other_pictures, write_digests
 
 
 @pytest.fixture
@@ -43,3 +45,12 @@ def test_damaged(tmp_path, sets):
     (tmp_path / "photos.json").write_text("[1")
     with pytest.raises(InputError, match="digests .* damaged. Received: .*photos.json"):
         check_digests(tmp_path, digest_pictures(*sets()))
+
+
+def test_captions_count(sets):
+    photos, _ = sets()
+    found = digest_pictures([dataclasses.replace(photos[0], captions=("a dog", "a dog running"))], [None])
+    other = digest_pictures([dataclasses.replace(photos[0], captions=("a dog", "a dog asleep"))], [None])
+    refuse_other_pictures(found, found, "run")
+    with pytest.raises(InputError, match=": 2.png of captions of photos of subject 1. Received: --resume run"):
+        refuse_other_pictures(found, other, "run")

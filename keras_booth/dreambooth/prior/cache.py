@@ -14,16 +14,20 @@ import numpy as np
 from PIL import Image
 
 from keras_booth.data import PhotoSet
-from keras_booth.tools.files import writing
+from keras_booth.tools.errors import InputError, sentence
+from keras_booth.tools.files import require_room, room, writing
 from keras_booth.tools.paths import expand_home
 from keras_booth.version import __version__
 
-MANIFEST_FILE = "manifest.jsonl"
+MANIFEST_FILE, PART = "manifest.jsonl", ".part"
+OWN_CACHE, SETS = "KERAS_BOOTH_CACHE", "class_images"
+# A manifest has some 300 bytes for an image; one that is larger than for a million is none.
+LONGEST_MANIFEST = 300_000_000
 
 
 def cache_folder():
     """Folder of all class images: `$KERAS_BOOTH_CACHE`, or `~/.cache/keras_booth`."""
-    own = os.environ.get("KERAS_BOOTH_CACHE")
+    own = os.environ.get(OWN_CACHE)
     return pathlib.Path(expand_home(own) if own else pathlib.Path.home() / ".cache" / "keras_booth")
 
 
@@ -32,10 +36,44 @@ def digest(content):
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
+def check_cache(needed):
+    """Refuses a cache that cannot be written, before anything heavy is done.
+
+    Args:
+        needed: float. Bytes of the class images, which may be there already.
+
+    Raises:
+        InputError: if it is no folder, or may not be written.
+        OSError: if its disk has clearly not the room.
+    """
+    folder = cache_folder().absolute()
+    received = f"Received: {OWN_CACHE}={os.environ.get(OWN_CACHE)!r}"
+    try:
+        nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    except (OSError, ValueError) as error:
+        raise InputError(f"The cache of class images must be a folder ({sentence(error)}). {received}") from error
+    if not usable:
+        raise InputError(f"The cache of class images must be a folder that can be written: {nearest}. {received}")
+    if needed > room(folder) + folder_bytes(folder / SETS):
+        require_room(folder, {"class images": needed}, f"set {OWN_CACHE} to a folder with more, or draw fewer of them")
+
+
+def folder_bytes(folder):
+    """Bytes of all files in a folder and the folders in it."""
+    return sum(path.stat().st_size for path in folder.glob("*/*") if path.is_file())
+
+
+def set_bytes(booth, count):
+    """About how many bytes the files of a set take: pictures, which PNG makes smaller by a third, and latents."""
+    (height, width), latents = booth.image_size, booth.base.latent_shape
+    return count * (2 * height * width + 4 * int(np.prod(latents)))
+
+
 def write_whole(path, content):
     """Write bytes under a temporary name until they are whole. Under the lock: the name is the same for everyone, so
-    that what a killed process left behind is written over."""
-    part = path.with_name(f"{path.name}.part")
+    that what a killed process left behind is written over, or goes with the next `locked`."""
+    part = path.with_name(f"{path.name}{PART}")
     with writing(path):
         try:
             part.write_bytes(content)
@@ -63,7 +101,7 @@ def parse_manifest(text):
     """Lines of JSON -> dict of entries by index. What is no entry, such as a torn line, is left out."""
     entries = {}
     for line in text.split("\n"):
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
             entry = json.loads(line)
             entries[int(entry["index"])] = entry
     return entries
@@ -88,7 +126,7 @@ class ClassCache:
         self.description = json.dumps(description, indent=1, sort_keys=True)
         words = "_".join(re.findall(r"\w+", self.prompt.removeprefix("a photo of "))[:4])
         name = f"{words}-{hashlib.blake2b(self.description.encode(), digest_size=6).hexdigest()}"
-        self.folder = pathlib.Path(folder or cache_folder() / "class_images") / name
+        self.folder = pathlib.Path(folder or cache_folder() / SETS) / name
 
     def picture_path(self, index):
         """Where a picture is, or will be."""
@@ -129,7 +167,8 @@ class ClassCache:
 
         The system takes the lock away from a process that ends, however it ends. Who has to wait says so on stderr.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.folder / "lock")
         try:
             held = lock.acquire(blocking=False)
@@ -137,8 +176,19 @@ class ClassCache:
             print(f"Waiting for another process that draws class images in {self.folder}", file=sys.stderr, flush=True)
             held = lock.acquire(poll_interval=0.2)
         with held:
+            self._remove_parts()
             write_whole(self.folder / "description.txt", self.description.encode())
             yield
+
+    def tidy(self):
+        """Remove what a killed process was writing, unless another one is at work here."""
+        if any(self.folder.glob(f"*{PART}")):
+            with contextlib.suppress(filelock.Timeout), filelock.FileLock(self.folder / "lock").acquire(blocking=False):
+                self._remove_parts()
+
+    def _remove_parts(self):
+        for part in self.folder.glob(f"*{PART}"):
+            part.unlink(missing_ok=True)
 
     def _entry(self, index, picture, latents):
         return {
@@ -154,12 +204,13 @@ class ClassCache:
     def _is_whole(self, index, entry):
         files = {"picture": self.picture_path(index), "latents": self.latents_path(index)}
         try:
-            return all(digest(path.read_bytes()) == entry.get(name) for name, path in files.items())
+            # What is no file, such as a pipe, would never end.
+            return all(path.is_file() and digest(path.read_bytes()) == entry.get(name) for name, path in files.items())
         except FileNotFoundError:
             return False
 
     def _read_manifest(self):
-        try:
-            return parse_manifest((self.folder / MANIFEST_FILE).read_text("utf-8", errors="replace"))
-        except FileNotFoundError:
+        path = self.folder / MANIFEST_FILE
+        if not path.is_file() or path.stat().st_size > LONGEST_MANIFEST:
             return {}
+        return parse_manifest(path.read_text("utf-8", errors="replace"))

@@ -70,6 +70,8 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, settings, 
     if cache.missing(count):
         with cache.locked():
             draw_missing(booth, cache, count, seed, batch_size, settings, progress)
+    else:
+        cache.tidy()
     return cache.photo_set(count)
 
 

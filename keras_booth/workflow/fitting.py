@@ -1,0 +1,82 @@
+"""The fit of a run, with all that happens between its steps."""
+
+from keras_booth.callbacks import (
+    Checkpoints,
+    FiniteGuard,
+    OrderlyStop,
+    SampleGrid,
+    StepLog,
+    TensorBoardLog,
+    TrainingProgress,
+    ValidationLoss,
+)
+
+CHECKPOINTS = "checkpoints"
+
+
+def fit(config, booth, data, validation, folder, start, notes):
+    """Trains from step `start` to the end, also where the last step was done before.
+
+    Args:
+        config: `RunConfig`.
+        booth: compiled `DreamBooth`.
+        data, validation: what `build_datasets` made.
+        folder: `Path` of the run folder.
+        start: int.
+        notes: dict, the run's fingerprint, for its checkpoints.
+
+    Raises:
+        KeyboardInterrupt: between two steps, with a checkpoint of the last one if there are checkpoints.
+
+    Returns:
+        `(callbacks, samples)`: those that have something to do when the model is saved, and the run's `SampleGrid`.
+    """
+    training, sampling = config.training, config.sampling
+    samples = SampleGrid(
+        sampling.prompts,
+        count=sampling.count,
+        every=sampling.every,
+        folder=folder / "samples",
+        seed=sampling.seed,
+        steps=sampling.steps,
+        guidance_scale=sampling.guidance_scale,
+        sampler=sampling.sampler,
+        batch_size=sampling.batch_size,
+    )
+    progress = TrainingProgress(training.steps)
+    if validation is not None:
+        validation = ValidationLoss(validation, folder / "validation.csv", training.validate_every, training.seed)
+    every = training.checkpoint_every
+    guard, stop = FiniteGuard(every or training.steps), OrderlyStop()
+    checkpoints = Checkpoints(folder / CHECKPOINTS, every, training.keep_last, notes) if every else None
+    # The guard comes before the checkpoints, which then are of a sound model. Without `sampling.every` the only
+    # samples are those of the report, which come when the model is safely on disk.
+    callbacks = [
+        StepLog(folder / "log.csv"),
+        progress,
+        guard,
+        *([checkpoints] if checkpoints else []),
+        stop,
+        *([validation] if validation else []),
+        *([samples] if sampling.every else []),
+        *([TensorBoardLog(folder / "tensorboard", validation, samples)] if training.tensorboard else []),
+    ]
+    for callback in (*callbacks, samples):
+        callback.start = callback.step = start
+        callback.stop = training.steps
+        # `fit` does it, too, where it runs.
+        callback.set_model(booth)
+    try:
+        if data is not None:
+            with stop:
+                booth.fit(data, verbose=0, callbacks=callbacks)
+    except KeyboardInterrupt:
+        if checkpoints and stop.between:
+            checkpoints.save()
+        raise
+    finally:
+        progress.close()
+    # What `fit` does at its end, and does not where nothing was left to train; a second time it changes nothing.
+    booth.optimizer.finalize_variable_values(booth.trainable_variables)
+    guard.check_weights()
+    return callbacks, samples
