@@ -16,9 +16,14 @@ from PIL import Image
 from keras_booth.data import PhotoSet
 from keras_booth.tools.files import writing
 from keras_booth.tools.paths import expand_home
+from keras_booth.tools.reading import read_ordinary
 from keras_booth.version import __version__
 
 MANIFEST_FILE = "manifest.jsonl"
+MOST_MANIFEST = 2**28  # bytes: a million images
+MOST_FILE = 2**28  # bytes of a picture, or of its latents
+# Bytes of what a folder's name says of its prompt: with the digest the name has 253, of the 255 that disks allow.
+MOST_WORDS = 240
 
 
 def cache_folder():
@@ -63,7 +68,8 @@ def parse_manifest(text):
     """Lines of JSON -> dict of entries by index. What is no entry, such as a torn line, is left out."""
     entries = {}
     for line in text.split("\n"):
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+        # Infinity is a number to `json`, and what is very deep is no `ValueError`.
+        with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
             entry = json.loads(line)
             entries[int(entry["index"])] = entry
     return entries
@@ -87,6 +93,7 @@ class ClassCache:
         self.prompt, self.seed = description["prompt"], description["seed"]
         self.description = json.dumps(description, indent=1, sort_keys=True)
         words = "_".join(re.findall(r"\w+", self.prompt.removeprefix("a photo of "))[:4])
+        words = words.encode(errors="replace")[:MOST_WORDS].decode(errors="ignore")  # the digest tells them apart
         name = f"{words}-{hashlib.blake2b(self.description.encode(), digest_size=6).hexdigest()}"
         self.folder = pathlib.Path(folder or cache_folder() / "class_images") / name
 
@@ -154,12 +161,13 @@ class ClassCache:
     def _is_whole(self, index, entry):
         files = {"picture": self.picture_path(index), "latents": self.latents_path(index)}
         try:
-            return all(digest(path.read_bytes()) == entry.get(name) for name, path in files.items())
+            return all(digest(read_ordinary(path, MOST_FILE)) == entry.get(name) for name, path in files.items())
         except FileNotFoundError:
             return False
 
     def _read_manifest(self):
         try:
-            return parse_manifest((self.folder / MANIFEST_FILE).read_text("utf-8", errors="replace"))
+            content = read_ordinary(self.folder / MANIFEST_FILE, MOST_MANIFEST)
+            return parse_manifest(content.decode("utf-8", errors="replace"))
         except FileNotFoundError:
             return {}
