@@ -5,7 +5,8 @@ from keras_booth.tools.backend import require_backend
 require_backend()
 
 from keras_booth.bases.base import BaseConfig, StableDiffusionBase, global_policy
-from keras_booth.bases.formats.archive import VOCABULARY_FILE, WEIGHTS_FILE, read_archive
+from keras_booth.bases.formats.archive import CLASS as ARCHIVED_CLASS
+from keras_booth.bases.formats.archive import CONFIG_FILE, VOCABULARY_FILE, open_archive, read_archive
 from keras_booth.bases.formats.export import check_export, export_base
 from keras_booth.bases.formats.names import named_layers
 from keras_booth.bases.formats.original.modelspec import (
@@ -16,10 +17,12 @@ from keras_booth.bases.formats.original.modelspec import (
 )
 from keras_booth.bases.formats.original.shapes import original_unet_names
 from keras_booth.bases.formats.own_weights import load_weights, named_variables, save_weights
-from keras_booth.bases.formats.tensors import Checkpoint, fits, read_json
+from keras_booth.bases.formats.tensors import Checkpoint, fits, read_json, require_finite
+from keras_booth.bases.formats.weights_h5 import WEIGHTS_FILE
 from keras_booth.bases.identifiers import rare_identifiers, rarity
 from keras_booth.bases.knowledge import known_classes
 from keras_booth.bases.networks.autoencoder import LOG_VARIANCE, build_decoder, build_image_encoder
+from keras_booth.bases.networks.checks import check_merging
 from keras_booth.bases.networks.low_rank import LowRank
 from keras_booth.bases.pipeline import Compiled, DrawSettings, TextToImage
 from keras_booth.bases.presets import PRESETS, describe_base, load_base
@@ -35,6 +38,8 @@ from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.bases.vocabularies import recall, remember, vocabulary_digest
 
 __all__ = [
+    "ARCHIVED_CLASS",
+    "CONFIG_FILE",
     "BaseConfig",
     "BaseRequest",
     "Checkpoint",
@@ -57,6 +62,7 @@ __all__ = [
     "build_decoder",
     "build_image_encoder",
     "check_export",
+    "check_merging",
     "describe_base",
     "export_base",
     "fits",
@@ -68,6 +74,7 @@ __all__ = [
     "model_spec",
     "named_layers",
     "named_variables",
+    "open_archive",
     "original_unet_names",
     "predicts_v",
     "rare_identifiers",
@@ -76,6 +83,7 @@ __all__ = [
     "read_json",
     "recall",
     "remember",
+    "require_finite",
     "save_weights",
     "shape_of",
     "stable_diffusion_version",

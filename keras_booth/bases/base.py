@@ -17,10 +17,19 @@ from keras_booth.bases.networks.text_encoder import TextEncoderConfig, build_tex
 from keras_booth.bases.networks.unet import UNetConfig, build_unet
 from keras_booth.bases.parking import Parked
 from keras_booth.bases.tokenizer import Tokenizer
-from keras_booth.diffusion import NoiseSchedule
+from keras_booth.diffusion import SAMPLERS, NoiseSchedule
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.settings import channels_last, default_policy
+from keras_booth.tools.typed_fields import check_types, fits, make
+from keras_booth.tools.wording import shown
+
+# A picture of more takes attention over more latents than any machine has memory for.
+MOST_PIXELS = 2048 * 2048
+# Of the standard deviation of latents; the scales in use are 0.13 to 1.
+LATENT_SCALES = 1e-4, 1e4
+# Fields of the parts that earlier versions did not write.
+WRITTEN_LATER = ("added_tokens", "groups")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +58,46 @@ class BaseConfig:
     sampler: str = "dpmpp_2m"
 
     def __post_init__(self):
-        size = (self.image_size,) * 2 if isinstance(self.image_size, int) else tuple(self.image_size)
-        object.__setattr__(self, "image_size", size)
-        multiple = self.autoencoder.factor * self.unet.latent_multiple
+        size = self.image_size
+        if isinstance(size, (int, list, tuple)):
+            object.__setattr__(self, "image_size", (size,) * 2 if isinstance(size, int) else tuple(size))
+        size, multiple = self.image_size, self.autoencoder.factor * self.unet.latent_multiple
+        if not fits(size, tuple[int, ...]) or len(size) == 2:
+            check_types(self)
         if len(size) != 2 or any(side < multiple or side % multiple for side in size):
             raise InputError(
-                f"Pictures of the base {self.name!r} need a height and a width that are multiples of {multiple} "
-                f"pixels. Received: image_size={self.image_size}"
+                f"Pictures of the base {shown(self.name)} need a height and a width that are multiples of {multiple} "
+                f"pixels. Received: image_size={shown(size)}"
             )
+        if size[0] * size[1] > MOST_PIXELS:
+            raise InputError(f"image_size must be of at most {MOST_PIXELS} pixels. Received: image_size={shown(size)}")
+        self._check_numbers()
+
+    def _check_numbers(self):
+        """Refuse what no part alone can know to be wrong."""
+        if not LATENT_SCALES[0] <= self.latent_scale <= LATENT_SCALES[1]:
+            raise InputError(
+                f"latent_scale (scaling_factor in diffusers) must be in {list(LATENT_SCALES)}. "
+                f"Received: latent_scale={self.latent_scale!r}"
+            )
+        if not 1 <= self.sampling_steps <= self.schedule.steps:
+            raise InputError(
+                f"sampling_steps must be in [1, {self.schedule.steps}]. Received: sampling_steps={self.sampling_steps}"
+            )
+        if self.guidance_scale < 0:
+            raise InputError(f"guidance_scale must be >= 0. Received: guidance_scale={self.guidance_scale}")
+        if self.sampler not in SAMPLERS:
+            raise InputError(f"sampler must be one of {tuple(SAMPLERS)}. Received: sampler={shown(self.sampler)}")
+        for one, two, what in (
+            (self.unet.context_width, self.text_encoder.width, "The context width of the UNet and the text encoder's"),
+            (
+                self.unet.latent_channels,
+                self.autoencoder.latent_channels,
+                "The latent channels of UNet and autoencoder",
+            ),
+        ):
+            if one != two:
+                raise InputError(f"{what} must be the same. Received: {one} and {two}")
 
     @property
     def latent_size(self) -> tuple[int, int]:
@@ -77,14 +118,23 @@ class BaseConfig:
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> BaseConfig:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: for a field that is missing, unknown or out of its range.
+        """
         parts = {
             "text_encoder": TextEncoderConfig,
             "unet": UNetConfig,
             "autoencoder": AutoencoderConfig,
             "schedule": NoiseSchedule,
         }
-        return cls(**{key: parts[key](**value) if key in parts else value for key, value in config.items()})
+        described = dict(config) if isinstance(config, dict) else config
+        if isinstance(described, dict):
+            for name, part in parts.items():
+                if name in described:
+                    described[name] = make(part, described[name], name, WRITTEN_LATER)
+        return make(cls, described, "base")
 
 
 @contextlib.contextmanager
@@ -111,6 +161,7 @@ class StableDiffusionBase:
         away: tuple of str, the components that are parked.
         merged_tokens: (ratio, levels), as `merge_tokens` was given; (0.0, 0) where nothing is merged.
         fine_tuned: bool. Whether its weights come from a model that was fine-tuned here, so that it is no original.
+        source: str, what the weights come from, as a sentence about them names it.
     """
 
     def __init__(self, config: BaseConfig, tokenizer: Tokenizer | None = None, dtype: str | None = None):
@@ -119,6 +170,7 @@ class StableDiffusionBase:
         self.schedule = config.schedule
         self.merged_tokens = (0.0, 0)
         self.fine_tuned = False
+        self.source = config.name
         self._parked, self.away = None, ()
         with channels_last(), global_policy(dtype or default_policy()):
             self.text_encoder = build_text_encoder(config.text_encoder)

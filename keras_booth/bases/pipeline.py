@@ -114,7 +114,18 @@ class TextToImage:
         """Scaled latents -> uint8 pictures `(batch, H, W, 3)`, few at a time."""
         height, width = self.base.config.image_size
         slices = max(1, DECODED_PIXELS // (height * width))
-        return to_uint8(in_slices(self.decoder.predict_on_batch, {"latents": latents}, min(slices, len(latents))))
+        self._require_finite(latents, "latents")
+        decoded = in_slices(self.decoder.predict_on_batch, {"latents": latents}, min(slices, len(latents)))
+        self._require_finite(decoded, "pictures")
+        return to_uint8(decoded)
+
+    def _require_finite(self, values, what):
+        """Refuse to make black pictures of NaN."""
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"The model computes {what} that are NaN or infinite, of which no picture can be made: its weights, "
+                f"its LoRA or the guidance scale are out of all bounds. Received: {self.base.source}"
+            )
 
     def sample(self, inputs: dict[str, np.ndarray], settings: DrawSettings) -> np.ndarray:
         """The sampling loop on one batch; see `loop`."""

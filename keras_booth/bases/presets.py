@@ -14,12 +14,14 @@ from keras_booth.bases.formats.kerascv import WEIGHTS_1_4, WEIGHTS_2_1, clip_voc
 from keras_booth.bases.formats.original import single_file
 from keras_booth.bases.formats.original.modelspec import SIZES
 from keras_booth.bases.formats.own_weights import load_weights
+from keras_booth.bases.formats.room import require_vocabulary
 from keras_booth.bases.formats.tensors import refuse_pickle
 from keras_booth.bases.request import BaseRequest
 from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS, tiny_world_config
-from keras_booth.bases.tokenizer import Tokenizer
+from keras_booth.bases.tokenizer import LONGEST_VOCABULARY, Tokenizer
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.plain_files import read_bytes
 from keras_booth.tools.seeds import seeded_weights
 
 
@@ -76,6 +78,7 @@ def load_base(preset: FilePath | BaseRequest, **options: Any) -> StableDiffusion
         base = StableDiffusionBase(config, tokenizer, request.dtype)
     if request.weights is not None:
         load(base)
+        base.source = request.preset
         base.fine_tuned = is_archive(request.preset)
     if vae is not None:
         vae.load(base)
@@ -102,6 +105,7 @@ def describe(request, vae):
         vae: `ExternalVAE`, or `None`.
     """
     config, tokenizer, load = describe_preset(request, vae)
+    require_vocabulary(config, tokenizer, request.vocabulary or request.preset)
     changes = {"prediction_type": request.prediction_type} if request.prediction_type else {}
     if request.zero_terminal_snr:
         # Only trailing timesteps begin where there is noise alone.
@@ -165,10 +169,4 @@ def what_presets_are(preset):
 
 
 def _read(path):
-    if path is None:
-        return None
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise InputError(f"The vocabulary cannot be read ({error.strerror}). Received: vocabulary={path}") from error
+    return None if path is None else read_bytes(path, LONGEST_VOCABULARY, "The vocabulary", field="vocabulary")

@@ -1,5 +1,7 @@
 """Prompts -> tokens, through KerasCV's CLIP tokenizer."""
 
+import gzip
+import io
 import logging
 import pathlib
 import re
@@ -13,10 +15,14 @@ import regex
 from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.json_files import shown_reason
+from keras_booth.tools.wording import shown
 
 logger = logging.getLogger("keras_booth")
 
 START, END = "<|startoftext|>", "<|endoftext|>"
+LONGEST_VOCABULARY = 16_000_000  # bytes of a merge list, inflated; CLIP's has 3.2 million
+MOST_MERGES = 49152 - 256 - 2  # that KerasCV's tokenizer reads of a list
 # Texts that were said to be cut, with the window they did not fit into.
 _complained = set()
 WORDS = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+")
@@ -35,6 +41,41 @@ class AddedToken(typing.NamedTuple):
     content: str
     id: int
     normalized: bool
+
+
+def check_merges(vocabulary):
+    """Refuse what is no gzipped list of merges, before anybody inflates all of it.
+
+    Args:
+        vocabulary: bytes.
+
+    Raises:
+        InputError: for bytes that are not gzipped, or not in UTF-8, inflate to more than `LONGEST_VOCABULARY`, or have
+            a line that is no pair.
+    """
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(vocabulary)) as file:
+            content = file.read(LONGEST_VOCABULARY + 1)
+        text = content.decode("utf-8")
+    except MemoryError:
+        raise
+    except Exception as reason:
+        raise InputError(
+            f"The vocabulary must be a gzipped list of merges, in UTF-8 ({shown_reason(reason)}). "
+            f"Received: {len(vocabulary)} bytes"
+        ) from reason
+    if len(content) > LONGEST_VOCABULARY:
+        raise InputError(
+            f"The vocabulary inflates to more than {LONGEST_VOCABULARY / 1e6:g} MB. Received: {len(vocabulary)} bytes"
+        )
+    merges = text.split("\n")[1 : MOST_MERGES + 1]
+    merges = merges[:-1] if merges[-1:] == [""] else merges
+    odd = next((merge for merge in merges if len(merge.split()) != 2), None)
+    if odd is not None or not merges:
+        raise InputError(
+            f"The vocabulary must be a list of merges, each a pair, after one line of a header. "
+            f"Received: {shown(odd)} of {len(merges)} lines"
+        )
 
 
 def clean(text):
@@ -73,7 +114,7 @@ class Tokenizer:
         added: sequence of `AddedToken`, or of tuples of its fields. Empty for the start and the end token, normalized.
 
     Raises:
-        InputError: if the padding token is not in the vocabulary.
+        InputError: for a vocabulary that is none, or a padding token that is not in it.
     """
 
     def __init__(
@@ -82,6 +123,7 @@ class Tokenizer:
         self.vocabulary = bytes(vocabulary)
         self.max_length = max_length
         self.padding = padding
+        check_merges(self.vocabulary)
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "vocabulary.txt.gz")
             path.write_bytes(self.vocabulary)
@@ -96,7 +138,7 @@ class Tokenizer:
         self._normalized = Splitter({clean(token.content): token.id for token in self.added if token.normalized})
         known = self.ids | {token.content: token.id for token in self.added}
         if padding not in known:
-            raise InputError(f"The padding token must be in the vocabulary. Received: padding={padding!r}")
+            raise InputError(f"The padding token must be in the vocabulary. Received: padding={shown(padding)}")
         self.pad = known[padding]
 
     @property

@@ -59,7 +59,7 @@ class PhotoSet:
             raise PhotoError(f"`prompt` must be a string that all photos share. Received: prompt={self.prompt!r}")
         require_prompt(self.prompt, "`prompt`", empty=True)
         if isinstance(self.captions, str) or not isinstance(self.captions, Sequence):
-            raise PhotoError(f"`captions` must list texts. Received: captions={shown(repr(self.captions))}")
+            raise PhotoError(f"`captions` must list texts. Received: captions={shown(self.captions)}")
         for caption in self.captions:
             require_prompt(caption, "`captions`")
         if self.captions and len(self.captions) != len(self.paths):
@@ -111,7 +111,7 @@ def _as_paths(field, paths):
     try:
         return tuple(Path(path) for path in paths)
     except TypeError as error:
-        raise PhotoError(f"`{field}` must list paths of files. Received: {field}={shown(repr(paths))}") from error
+        raise PhotoError(f"`{field}` must list paths of files. Received: {field}={shown(paths)}") from error
 
 
 def check_crop(crop: str) -> None:

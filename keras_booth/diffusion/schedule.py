@@ -7,10 +7,12 @@ from keras import ops
 
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.typed_fields import check_types
 
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 BETA_SCHEDULES = ("scaled_linear", "linear")
 SPACINGS = ("leading", "trailing", "linspace")
+MOST_STEPS = 100_000  # of the tables of a schedule; Stable Diffusion has 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +51,9 @@ class NoiseSchedule:
     zero_terminal_snr: bool = False
 
     def __post_init__(self):
-        if self.steps < 1:
-            raise InputError(f"`steps` must be >= 1. Received: steps={self.steps}")
+        check_types(self)
+        if not 1 <= self.steps <= MOST_STEPS:
+            raise InputError(f"`steps` must be in [1, {MOST_STEPS}]. Received: steps={self.steps}")
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise InputError(
                 "The betas must satisfy 0 < beta_start <= beta_end < 1. "

@@ -2,19 +2,83 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import keras
 from keras import ops
 
-from keras_booth.bases import VOCABULARY_FILE, BaseConfig, StableDiffusionBase, Tokenizer, recall, remember
+from keras_booth.bases import (
+    VOCABULARY_FILE,
+    BaseConfig,
+    StableDiffusionBase,
+    Tokenizer,
+    check_merging,
+    recall,
+    remember,
+)
+from keras_booth.dreambooth.optimizers.archived import deserialized
 from keras_booth.dreambooth.optimizers.assembly import serialized
 from keras_booth.dreambooth.storage import save_archive
+from keras_booth.dreambooth.subject import check_names
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.seeds import chosen_seed
+from keras_booth.tools.typed_fields import check_types, make
+from keras_booth.tools.wording import shown
 
 if TYPE_CHECKING:
     from keras_booth.dreambooth.model import DreamBooth
+
+
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+# What `compile` was given, apart from how it computes.
+SETTINGS = (
+    "optimizer",
+    "prior_loss_weight",
+    "min_snr_gamma",
+    "noise_offset",
+    "text_encoder_rate",
+    "text_encoder_until",
+    "gradient_checkpointing",
+)
+# What earlier versions did not write.
+WRITTEN_LATER = ("to_open", "vocabulary", "lora_scale")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fields:
+    """What `get_config` gives, as a file has it; each is described where `DreamBooth` takes it."""
+
+    base: dict
+    identifier: str
+    class_noun: str
+    instance_prompt: str
+    class_prompt: str
+    train_text_encoder: bool
+    lora: dict[str, tuple[int, float]] | None
+    seed: int
+    merged_tokens: tuple[float, int]
+    dtype: str
+    name: str
+    to_open: str | None = None
+    vocabulary: str | None = None
+    lora_scale: float = 1.0
+
+    def __post_init__(self):
+        check_types(self)
+        if self.dtype not in POLICIES:
+            raise InputError(f"dtype must be one of {POLICIES}. Received: dtype={shown(self.dtype)}")
+
+
+def compile_settings(config: Any) -> dict[str, Any]:
+    """The arguments of `compile` that a file says.
+
+    Raises:
+        InputError: for arguments that it does not take, or something else than an optimizer.
+    """
+    if not isinstance(config, dict) or config.keys() - set(SETTINGS):
+        raise InputError(f"compile_config must be an object of {SETTINGS}. Received: compile_config={shown(config)}")
+    return config | {"optimizer": deserialized(config.get("optimizer"))}
 
 
 class Archived:
@@ -47,17 +111,41 @@ class Archived:
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DreamBooth:
         """The inverse of `get_config`. The vocabulary is that of a model of this process, or tiny_world's; else it
         follows with the archive's assets."""
-        config = {name: value for name, value in config.items() if name != "to_open"}
-        described = BaseConfig.from_dict(config.pop("base"))
-        base = StableDiffusionBase(described, recall(config.pop("vocabulary", None), described), config["dtype"])
-        ratio, levels = config.pop("merged_tokens", (0.0, 0))
+        fields = make(Fields, config, "config", WRITTEN_LATER)
+        described = BaseConfig.from_dict(fields.base)
+        base = StableDiffusionBase(described, recall(fields.vocabulary, described), fields.dtype)
+        ratio, levels = fields.merged_tokens
         if ratio:
             base.merge_tokens(ratio, levels)
-        scale = config.pop("lora_scale", 1.0)
-        booth = cls(base, **config)
+        booth = cls(
+            base,
+            identifier=fields.identifier,
+            class_noun=fields.class_noun,
+            instance_prompt=fields.instance_prompt,
+            class_prompt=fields.class_prompt,
+            train_text_encoder=fields.train_text_encoder,
+            lora=fields.lora,
+            seed=fields.seed,
+            dtype=fields.dtype,
+            name=fields.name,
+        )
         if booth.adapters is not None:
-            booth.lora_scale = scale
+            booth.lora_scale = fields.lora_scale
         return booth
+
+    @staticmethod
+    def check_config(config: dict[str, Any], compile_config: Any = None) -> None:
+        """Raises an `InputError` for what `from_config` and `compile_from_config` would refuse, as far as it can be
+        said without a model."""
+        fields = make(Fields, config, "config", WRITTEN_LATER)
+        described = BaseConfig.from_dict(fields.base)
+        check_names(fields.identifier, fields.class_noun)
+        chosen_seed(fields.seed, below=2**31)
+        ratio, levels = fields.merged_tokens
+        if ratio:
+            check_merging(ratio, levels, described.unet.heads)
+        if compile_config is not None:
+            compile_settings(compile_config)
 
     def save_assets(self, folder: FilePath) -> None:
         """Write the vocabulary into a `.keras` archive."""
@@ -86,19 +174,11 @@ class Archived:
         """What `compile` was given."""
         if not self.compiled:
             return None
-        return {
-            "optimizer": serialized(self.optimizer),
-            "prior_loss_weight": self.prior_loss_weight,
-            "min_snr_gamma": self.min_snr_gamma,
-            "noise_offset": self.noise_offset,
-            "text_encoder_rate": self.text_encoder_rate,
-            "text_encoder_until": self.text_encoder_until,
-            "gradient_checkpointing": self.gradient_checkpointing,
-        }
+        return {"optimizer": serialized(self.optimizer)} | {name: getattr(self, name) for name in SETTINGS[1:]}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model; its optimizer's state follows with the weights."""
-        self.compile(**(config | {"optimizer": keras.optimizers.deserialize(config["optimizer"])}))
+        self.compile(**compile_settings(config))
 
     def save(
         self, filepath: FilePath, overwrite: bool = True, *, dtype: str = "float32", include_optimizer: bool = False

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import h5py
 import keras
+import numpy as np
 
-from keras_booth.bases import WEIGHTS_FILE, read_archive
+from keras_booth.bases import ARCHIVED_CLASS, CONFIG_FILE, WEIGHTS_FILE, open_archive, require_finite
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.dtypes import check_stored
-from keras_booth.tools.errors import InputError
+from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.files import whole_file
 
 if TYPE_CHECKING:
@@ -68,8 +69,18 @@ def _copy_halved(source, target):
         if isinstance(item, h5py.Group):
             _copy_halved(item, target.create_group(name))
         else:
-            copy = target.create_dataset(name, data=item[()].astype("float16") if item.dtype == "float32" else item[()])
+            copy = target.create_dataset(name, data=halved(name, item[()]))
             copy.attrs.update(item.attrs)
+
+
+def halved(name, array):
+    """Float32 numbers as float16; others as they are."""
+    if array.dtype != "float32":
+        return array
+    with np.errstate(over="ignore"):
+        half = array.astype("float16")
+    require_finite(name, half, "dtype=float16", InputError)
+    return half
 
 
 def load(path: FilePath) -> DreamBooth:
@@ -84,5 +95,25 @@ def load(path: FilePath) -> DreamBooth:
     Raises:
         CheckpointError: if the file is missing, damaged, or holds something else.
     """
-    read_archive(path, thorough=True)
-    return keras.saving.load_model(path)
+    archive = open_archive(path, thorough=True)
+    booth = built(archive)
+    booth.base.source = str(path)
+    # The archive's own, which was looked at: a config only names it.
+    booth.base.tokenizer = archive.tokenizer
+    archive.load_weights(booth, sum(model.count_params() for model in booth.base.components.values()))
+    return booth
+
+
+def built(archive):
+    """The model that an archive describes, with other weights; compiled, if it was saved with its optimizer."""
+    place, compiled = f"{CONFIG_FILE} of {archive.members.path}", archive.whole.get("compile_config")
+    kind = keras.saving.get_registered_object(ARCHIVED_CLASS)
+    try:
+        # Before anything is built, which takes seconds.
+        kind.check_config(archive.model, compiled)
+        booth = kind.from_config(archive.model)
+        if compiled is not None:
+            booth.compile_from_config(compiled)
+    except InputError as error:
+        raise CheckpointError(f"{error} in {place}") from error
+    return booth

@@ -49,7 +49,7 @@ def require_prompt(text: Any, field: str, *, empty: bool = False) -> None:
     """
     reason = "must be a text" if not isinstance(text, str) or not (empty or text.strip()) else unfit(text)
     if reason:
-        raise InputError(f"{field} {reason}. Received: {field.strip('`')}={shown(repr(text))}")
+        raise InputError(f"{field} {reason}. Received: {field.strip('`')}={shown(text)}")
 
 
 def unfit(text: str) -> str:

@@ -1,7 +1,9 @@
 """How sentences name things."""
 
+import reprlib
 from collections.abc import Sequence, Sized
 from pathlib import Path
+from typing import Any
 
 
 def names(paths: Sequence[Path | str], limit: int = 8) -> str:
@@ -15,8 +17,15 @@ def plural(items: Sized, one: str, several: str) -> str:
     return one if len(items) == 1 else several
 
 
-def shown(value: object, most: int = 200) -> str:
-    """A value as a sentence shows it: the beginning of a long one, with what a terminal would obey spelled out."""
-    text = value if isinstance(value, str) else repr(value)
-    text = text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+def shown(value: Any, most: int = 80) -> str:
+    """A value that somebody else wrote, as a sentence can show it: neither long nor deep.
+
+    Args:
+        value: anything.
+        most: int, the number of letters from which on it is cut.
+    """
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = most
+    short.maxlevel = 3
+    text = short.repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -384,10 +384,10 @@ class RunConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             if dataclasses.is_dataclass(field.type) and not isinstance(getattr(self, field.name), field.type):
-                found = shown(repr(getattr(self, field.name)))
+                found = shown(getattr(self, field.name))
                 raise InputError(f"{field.name} must be {field.type.__name__}. Received: {field.name}={found}")
         if not is_of_kind(self.more_subjects, tuple[SubjectOptions, ...]):
-            found = shown(repr(self.more_subjects))
+            found = shown(self.more_subjects)
             raise InputError(f"more_subjects must be a tuple of SubjectOptions. Received: more_subjects={found}")
         text = json.dumps(self.to_dict(), ensure_ascii=False)
         # Of a name that is not UTF-8 the system makes text that no file can hold.

@@ -89,7 +89,7 @@ def parse_config(flags):
         raise InputError(explain(str(error))) from error
     # jsonargparse lets through what Python says of a number that is too large, of a text that is too deep.
     except Exception as error:
-        raise InputError(f"The config or its flags cannot be read: {error}. Received: {shown(repr(flags))}") from error
+        raise InputError(f"The config or its flags cannot be read: {error}. Received: {shown(flags)}") from error
     for group in GROUPS:
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
@@ -107,10 +107,10 @@ def check_file(path):
     for name in content if isinstance(content, dict) else ():
         if name in FLAGS_ALONE:
             raise InputError(
-                f"{name} is no field of a config, but the flag --{name}. Received: {name}={shown(repr(content[name]))}"
+                f"{name} is no field of a config, but the flag --{name}. Received: {name}={shown(content[name])}"
             )
         if name in GROUPS and not isinstance(content[name], dict | types.NoneType):
-            raise InputError(f"{name} must be a group of fields. Received: {name}={shown(repr(content[name]))}")
+            raise InputError(f"{name} must be a group of fields. Received: {name}={shown(content[name])}")
         if name == MORE:
             check_more(content[name])
         if isinstance(content[name], dict):
@@ -145,7 +145,7 @@ def check_more(subjects):
     """Refuses what is no list of groups of fields."""
     if not isinstance(subjects, list) or not all(isinstance(subject, dict) for subject in subjects):
         raise InputError(
-            f"{MORE} must be a list of groups of fields like those of subject. Received: {MORE}={shown(repr(subjects))}"
+            f"{MORE} must be a list of groups of fields like those of subject. Received: {MORE}={shown(subjects)}"
         )
 
 

@@ -9,6 +9,7 @@ from keras_booth.bases import PRESETS, describe_base, load_base
 from keras_booth.bases.formats.kerascv import _fetch
 from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS
 from keras_booth.tiny_world.scenes import random_scene, render
+from tests.helpers.booths import full_size_config
 
 REFUSED = "http://127.0.0.1:1/"  # nobody listens there
 
@@ -114,12 +115,16 @@ class TestRefusals:
         assert "multiples of 16 pixels" in sentence
         assert sentence.endswith(f"Received: image_size={received}")
 
-    def test_stable_diffusion_needs_multiples_of_64(self, tmp_path):
+    def test_stable_diffusion_needs_multiples_of_64(self):
+        with pytest.raises(ValueError, match="multiples of 64 pixels.* Received: image_size=\\(96, 96\\)$"):
+            full_size_config(1, image_size=96)
+
+    def test_a_vocabulary_of_another_model(self, tmp_path):
         vocabulary = tmp_path / "vocabulary.gz"
         vocabulary.write_bytes(VOCABULARY.read_bytes())
-        sentence = refusal("stable_diffusion_1.4", weights=None, image_size=96, vocabulary=vocabulary)
-        assert "multiples of 64 pixels" in sentence
-        assert sentence.endswith("Received: image_size=(96, 96)")
+        sentence = refusal("stable_diffusion_1.4", weights=None, vocabulary=vocabulary)
+        assert "has 1211 tokens, and the text encoder embeddings of 49408" in sentence
+        assert sentence.endswith(f"Received: {vocabulary}")
 
     def test_missing_vocabulary(self, tmp_path):
         path = tmp_path / "absent.gz"

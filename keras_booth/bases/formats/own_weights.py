@@ -5,12 +5,13 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from keras_booth.bases.formats.tensors import parsing, require_finite
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
 from keras_booth.tools.files import whole_file
+from keras_booth.tools.plain_files import require_plain
 
 
 def named_variables(models: Mapping[str, keras.Model]) -> dict[str, keras.Variable]:
@@ -48,12 +49,9 @@ def load_weights(models: Mapping[str, keras.Model], path: FilePath) -> None:
         CheckpointError: if the file is missing, damaged, or of other models.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"The weight file is missing. Received: {path}")
-    try:
+    require_plain(path, "The weight file", CheckpointError)
+    with parsing(path):
         tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"The weight file cannot be read ({error}). Received: {path}") from error
     variables = named_variables(models)
     if tensors.keys() != variables.keys():
         odd = sorted(tensors.keys() ^ variables.keys())
@@ -65,5 +63,6 @@ def load_weights(models: Mapping[str, keras.Model], path: FilePath) -> None:
             raise CheckpointError(
                 f"{name!r} has the shape {tensors[name].shape}, not {tuple(variable.shape)}. Received: {path}"
             )
+        require_finite(name, tensors[name], path)
     for name, variable in variables.items():
         variable.assign(tensors[name])

@@ -1,21 +1,25 @@
 """Reading `.safetensors` files into a base: checked as a whole, then loaded tensor by tensor."""
 
 import contextlib
+import functools
 import json
 import pathlib
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import ml_dtypes  # also lets NumPy hold bfloat16 tensors
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from keras_booth.tools import json_files
 from keras_booth.tools.annotations import FilePath
-from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.files import whole_file
+from keras_booth.tools.json_files import shown_reason
+from keras_booth.tools.plain_files import require_plain
+from keras_booth.tools.wording import shown
 
 PICKLES = (".ckpt", ".bin", ".pt", ".pth")
 EIGHT_BITS = {"F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2}
@@ -37,34 +41,26 @@ class Checkpoint:
         self.paths = [pathlib.Path(path) for path in paths]
         self.shapes, self._dtypes, self._places, self.metadata = {}, {}, {}, {}
         for path in self.paths:
-            with self._open(path) as file:
-                for stored in file.keys():
-                    name = rename(stored)
-                    if name is None:
-                        continue
-                    if name in self._places:
-                        other, twin = self._places[name]
-                        raise CheckpointError(
-                            f"The tensor {name!r} is there twice. Received: {twin!r} in {other}, {stored!r} in {path}"
-                        )
-                    self._places[name] = path, stored
-                    tensor = file.get_slice(stored)
-                    self.shapes[name], self._dtypes[name] = tuple(tensor.get_shape()), tensor.get_dtype()
+            refuse_pickle(path)
+            require_plain(path, "The weight file", CheckpointError)
+            with parsing(path), safe_open(path, framework="numpy") as file:
+                tensors = {name: file.get_slice(name) for name in file.keys()}
+                found = {name: (tuple(tensor.get_shape()), tensor.get_dtype()) for name, tensor in tensors.items()}
                 self.metadata |= file.metadata() or {}
+            for stored, described in found.items():
+                self._add(rename(stored), stored, path, *described)
 
-    @staticmethod
-    @contextlib.contextmanager
-    def _open(path):
-        refuse_pickle(path)
-        if not path.is_file():
-            raise CheckpointError(f"The weight file is missing. Received: {path}")
-        try:
-            with safe_open(path, framework="numpy") as file:
-                yield file
-        except (SafetensorError, OSError) as error:
+    def _add(self, name, stored, path, shape, dtype):
+        if name is None:
+            return
+        if name in self._places:
+            other, twin = self._places[name]
             raise CheckpointError(
-                f"The file is damaged, truncated, or no `.safetensors` file ({error}). Received: {path}"
-            ) from error
+                f"The tensor {shown(name)} is there twice. "
+                f"Received: {shown(twin)} in {other}, {shown(stored)} in {path}"
+            )
+        self._places[name] = path, stored
+        self.shapes[name], self._dtypes[name] = shape, dtype
 
     def tensors(self, names: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
         """Read tensors one after the other, file by file.
@@ -74,15 +70,23 @@ class Checkpoint:
         """
         for path in self.paths:
             here = [name for name in names if self._places[name][0] == path]
-            with self._open(path) as file:
+            with contextlib.ExitStack() as stack:
+                with parsing(path):
+                    file = stack.enter_context(safe_open(path, framework="numpy"))
                 for name in here:
-                    yield name, self._read(file, name)
+                    array = self._read(file, name)
+                    require_finite(name, array, path)
+                    yield name, array
+                    del array  # or it would stay while the next one is read
 
     def _read(self, file, name):
         path, stored = self._places[name]
         dtype = EIGHT_BITS.get(self._dtypes[name])
         if dtype is None:
-            return file.get_tensor(stored)
+            with parsing(path):
+                array = file.get_tensor(stored)
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+                return array.astype("float32") if array.dtype == "float64" else array
         # safetensors' own NumPy side knows the name of these, but not the type.
         with path.open("rb") as raw:
             (size,) = struct.unpack("<Q", raw.read(8))
@@ -101,6 +105,32 @@ class Checkpoint:
     def where(self, name: str) -> str:
         """The file of a tensor, or all files if it is in none, for a message."""
         return self._places[name][0] if name in self._places else ", ".join(map(str, self.paths))
+
+
+@contextlib.contextmanager
+def parsing(path):
+    """Whatever safetensors throws at a file as one sentence."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as reason:
+        raise CheckpointError(
+            f"The file is damaged, truncated, or no `.safetensors` file ({shown_reason(reason)}). Received: {path}"
+        ) from reason
+
+
+def require_finite(name: str, array: np.ndarray, path: FilePath, error: type[InputError] = CheckpointError) -> None:
+    """Raises an `InputError` for weights of which one is NaN or infinite.
+
+    Args:
+        name: str, of the tensor.
+        array: NumPy array; integers are finite.
+        path: str or `Path` of its file.
+        error: type of what is raised, a kind of `InputError`.
+    """
+    if not np.isfinite(array).all():
+        raise error(f"The tensor {shown(name)} has values that are NaN or infinite. Received: {path}")
 
 
 def refuse_pickle(path):
@@ -164,24 +194,17 @@ def shards(index):
     files = read_json(index).get("weight_map")
     if not isinstance(files, dict):
         raise CheckpointError(f"The index has no field 'weight_map'. Received: {index}")
+    for file in files.values():
+        # What is beside the index, and nothing else on the machine.
+        if not isinstance(file, str) or not re.fullmatch(r"[\w.-]+\.safetensors", file):
+            raise CheckpointError(
+                f"weight_map must name `.safetensors` files beside the index. Received: {shown(file)} in {index}"
+            )
     return list(files.values())
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """A JSON object as a dict.
-
-    Raises:
-        CheckpointError: if the file is missing or not one.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"The file is missing or cannot be read ({error.strerror}). Received: {path}") from error
-    except ValueError as error:
-        raise CheckpointError(f"The file is not valid JSON ({error}). Received: {path}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"The file must hold a JSON object. Received: {path}")
-    return content
+# A JSON object as a dict; see `keras_booth.tools.json_files.read_json`.
+read_json = functools.partial(json_files.read_json, error=CheckpointError)
 
 
 def check(checkpoint, tensors, ignored=(), rename=lambda name: name):
@@ -202,7 +225,7 @@ def check(checkpoint, tensors, ignored=(), rename=lambda name: name):
             raise CheckpointError(f"The tensor {name!r} is missing. Received: {checkpoint.where(name)}")
         if not fits(checkpoint.shapes[name], tensor.shape):
             raise CheckpointError(
-                f"The tensor {name!r} has the shape {checkpoint.shapes[name]}, not {tensor.shape}. "
+                f"The tensor {name!r} has the shape {shown(checkpoint.shapes[name])}, not {tensor.shape}. "
                 f"Received: {checkpoint.where(name)}"
             )
         if not checkpoint.holds_numbers(name):
@@ -214,7 +237,7 @@ def check(checkpoint, tensors, ignored=(), rename=lambda name: name):
     for name in checkpoint.shapes:
         if name not in wanted and not pattern.match(name):
             raise CheckpointError(
-                f"The tensor {name!r} is left over: this architecture is not supported. "
+                f"The tensor {shown(name)} is left over: this architecture is not supported. "
                 f"Received: {checkpoint.where(name)}"
             )
 
@@ -249,12 +272,17 @@ def write_tensors(tensors, path, dtype, metadata=None, added=None):
         dtype: `"float32"` or `"float16"`.
         metadata: dict of str, or `None`.
         added: see `keras_booth.bases.export_base`.
+
+    Raises:
+        InputError: for weights that are NaN or infinite, or become so in this dtype; nothing is written then.
     """
     arrays = {}
     for tensor in tensors:
         arrays.setdefault(tensor.name, []).append(np.ascontiguousarray(tensor.export(added), dtype))
     # Those of one name are thirds, which come in order.
     whole = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in arrays.items()}
+    for name, array in whole.items():
+        require_finite(name, array, f"{path} in {dtype}", InputError)
     with whole_file(path) as part:
         save_file(whole, part, {"format": "pt"} | (metadata or {}))
 

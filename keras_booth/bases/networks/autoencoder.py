@@ -4,8 +4,9 @@ import dataclasses
 
 import keras
 
-from keras_booth.bases.networks.checks import check_count, check_groups, check_widths
+from keras_booth.bases.networks.checks import MOST_BLOCKS, check_count, check_groups, check_widths
 from keras_booth.bases.networks.corrections import AttentionBlock, GroupNormalization, PaddedConv2D, ResnetBlock
+from keras_booth.tools.typed_fields import check_types
 
 # Stable Diffusion clips the posterior's log-variance, whose tails would overflow the exponential.
 LOG_VARIANCE = -30.0, 20.0
@@ -32,9 +33,12 @@ class AutoencoderConfig:
     groups: int = 32
 
     def __post_init__(self):
+        check_types(self)
         object.__setattr__(self, "widths", tuple(self.widths))
         check_widths(self.widths)
-        check_count("encoder_blocks", "layers_per_block", self.encoder_blocks)
+        check_count("latent_channels", "latent_channels", self.latent_channels)
+        check_count("encoder_blocks", "layers_per_block", self.encoder_blocks, MOST_BLOCKS)
+        check_count("decoder_blocks", "layers_per_block", self.decoder_blocks, MOST_BLOCKS + 1)
         check_groups(self.groups, self.widths)
 
     @property

@@ -4,25 +4,39 @@ import numbers
 
 from keras_booth.tools.errors import InputError
 
+# What a config may ask for at most, far beyond all Stable Diffusions: to build more takes minutes, whatever its width.
+MOST_LEVELS = 8
+MOST_BLOCKS = 16  # of a level
+MOST_LAYERS = 256  # of a text encoder
+MOST_TOKENS = 4096  # of a prompt; the text encoder keeps a mask of the square of it
+
 
 def check_widths(widths):
     """Raise an `InputError` unless KerasCV's group norms, of 32 groups, fit the widths of all levels."""
-    if not widths or any(not isinstance(width, int) or width < 32 or width % 32 for width in widths):
+    if not 1 <= len(widths) <= MOST_LEVELS:
+        raise InputError(
+            f"widths (block_out_channels in diffusers) must be those of 1 to {MOST_LEVELS} levels. "
+            f"Received: {len(widths)} widths"
+        )
+    if any(not isinstance(width, int) or width < 32 or width % 32 for width in widths):
         raise InputError(
             f"widths (block_out_channels in diffusers) must be multiples of 32. Received: widths={list(widths)}"
         )
 
 
-def check_count(field, theirs, value):
+def check_count(field, theirs, value, most=None):
     """Raise an `InputError` unless `value` is an int of at least 1.
 
     Args:
         field: str. Our name of the field.
         theirs: str. Its name in diffusers.
         value: what was received.
+        most: int, the largest one; `None` for no limit.
     """
     if not isinstance(value, int) or value < 1:
         raise InputError(f"{field} ({theirs} in diffusers) must be an int >= 1. Received: {field}={value!r}")
+    if most is not None and value > most:
+        raise InputError(f"{field} ({theirs} in diffusers) must be at most {most}. Received: {field}={value}")
 
 
 def check_groups(groups, widths):
@@ -37,6 +51,7 @@ def check_groups(groups, widths):
 
 def check_heads(heads, width):
     """Raise an `InputError` unless the heads share the width evenly."""
+    check_count("heads", "num_attention_heads", heads)
     if width % heads:
         raise InputError(f"The number of attention heads must divide the width. Received: heads={heads}, width={width}")
 

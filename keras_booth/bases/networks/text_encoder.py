@@ -6,8 +6,11 @@ import keras
 from keras import ops
 from keras_cv.src.models.stable_diffusion.text_encoder import quick_gelu
 
-from keras_booth.bases.networks.checks import check_count, check_heads
+from keras_booth.bases.networks.checks import MOST_LAYERS, MOST_TOKENS, check_count, check_heads
 from keras_booth.bases.networks.corrections import CLIPEmbedding, CLIPEncoderLayer
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.typed_fields import check_types
+from keras_booth.tools.wording import shown
 
 ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": lambda x: keras.activations.gelu(x, approximate=False)}
 
@@ -37,8 +40,25 @@ class TextEncoderConfig:
     added_tokens: tuple[tuple[str, int, bool], ...] = ()
 
     def __post_init__(self):
+        check_types(self)
         object.__setattr__(self, "added_tokens", tuple(map(tuple, self.added_tokens)))
-        check_count("layers", "num_hidden_layers", self.layers)
+        check_count("vocabulary_size", "vocab_size", self.vocabulary_size)
+        check_count("width", "hidden_size", self.width)
+        check_count("layers", "num_hidden_layers", self.layers, MOST_LAYERS)
+        check_count("max_length", "max_position_embeddings", self.max_length, MOST_TOKENS)
+        # Start and end, and something to say.
+        if self.max_length < 3:
+            raise InputError(f"max_length must be >= 3. Received: max_length={self.max_length}")
+        if self.activation not in ACTIVATIONS:
+            raise InputError(
+                f"activation must be one of {tuple(ACTIVATIONS)}. Received: activation={shown(self.activation)}"
+            )
+        for content, number, _ in self.added_tokens:
+            if not content or not 0 <= number < self.vocabulary_size:
+                raise InputError(
+                    f"added_tokens must be texts with ids below vocabulary_size, {self.vocabulary_size}. "
+                    f"Received: {shown(content)} with the id {number}"
+                )
         check_heads(self.heads, self.width)
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_booth.bases.networks.checks import check_count, check_groups, check_heads, check_widths
+from keras_booth.bases.networks.checks import MOST_BLOCKS, check_count, check_groups, check_heads, check_widths
 from keras_booth.bases.networks.corrections import (
     GroupNormalization,
     PaddedConv2D,
@@ -15,6 +15,8 @@ from keras_booth.bases.networks.corrections import (
     SpatialTransformer,
     Upsample,
 )
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.typed_fields import check_types
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +46,30 @@ class UNetConfig:
     groups: int = 32
 
     def __post_init__(self):
+        check_types(self)
         check_widths(self.widths)
-        check_count("blocks_per_level", "layers_per_block", self.blocks_per_level)
+        check_count("latent_channels", "in_channels", self.latent_channels)
+        check_count("context_width", "cross_attention_dim", self.context_width)
+        check_count("blocks_per_level", "layers_per_block", self.blocks_per_level, MOST_BLOCKS)
         check_groups(self.groups, self.widths)
+        if self.time_features < 2 or self.time_features % 2:
+            raise InputError(f"time_features must be even and >= 2. Received: time_features={self.time_features}")
         # Lists arrive from JSON.
         object.__setattr__(self, "widths", tuple(self.widths))
         object.__setattr__(self, "heads", tuple(self.heads))
+        if len(self.heads) != len(self.widths):
+            raise InputError(
+                f"heads must have a number for each of the {len(self.widths)} widths. "
+                f"Received: heads={list(self.heads[:16])}"
+            )
         if self.middle_heads is None:
-            object.__setattr__(self, "middle_heads", next(heads for heads in reversed(self.heads) if heads))
+            found = next((heads for heads in reversed(self.heads) if heads), None)
+            if found is None:
+                raise InputError(
+                    f"heads must have a level with attention, or middle_heads be given. "
+                    f"Received: heads={list(self.heads)}"
+                )
+            object.__setattr__(self, "middle_heads", found)
         for width, heads in zip(self.widths + self.widths[-1:], (*self.heads, self.middle_heads), strict=True):
             check_heads(heads or 1, width)
 

@@ -1,7 +1,6 @@
 """Low-rank adaptation (LoRA, arXiv:2106.09685): small matrices beside frozen kernels are all that trains."""
 
 import dataclasses
-import math
 import re
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +8,10 @@ import numpy as np
 from keras import ops
 
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.typed_fields import fits, is_finite
+from keras_booth.tools.wording import shown
 
+MOST_ALPHA = 1e6  # those in use are at most some hundreds
 TARGETS = {
     "attention": r"\.attn[12]\.(to_[qkv]|to_out\.0)$|\.self_attn\.\w+_proj$",
     "feed_forward": r"\.ff\.net\.(0\.proj|2)$|\.mlp\.fc[12]$",
@@ -35,8 +37,8 @@ class LoraConfig:
     def __post_init__(self):
         if not (isinstance(self.rank, int) and self.rank >= 1):
             raise InputError(f"LoRA's `rank` must be an integer >= 1. Received: rank={self.rank!r}")
-        if self.alpha is not None and not 0 < self.alpha < math.inf:
-            raise InputError(f"LoRA's `alpha` must be > 0. Received: alpha={self.alpha!r}")
+        if self.alpha is not None and not 0 < self.alpha <= MOST_ALPHA:
+            raise InputError(f"LoRA's `alpha` must be > 0 and <= {MOST_ALPHA:g}. Received: alpha={self.alpha!r}")
         if isinstance(self.targets, str) or not self.targets or set(self.targets) - set(TARGETS):
             raise InputError(f"LoRA's `targets` must be some of {tuple(TARGETS)}. Received: targets={self.targets!r}")
         object.__setattr__(self, "targets", tuple(self.targets))
@@ -81,7 +83,18 @@ class Adapters:
             layers: dict of plain layers by full name.
             sizes: dict of `(rank, alpha)` by full name.
             seed: int.
+
+        Raises:
+            InputError: for a layer that is not there, or another rank or alpha than `LoraConfig` takes.
         """
+        for name, size in sizes.items():
+            if name not in layers:
+                raise InputError(f"LoRA is for a layer that the model does not have. Received: lora of {shown(name)}")
+            if not fits(size, tuple[int, float]) or size[0] < 1 or not 0 < size[1] <= MOST_ALPHA:
+                raise InputError(
+                    f"LoRA's (rank, alpha) must be an integer >= 1, and a number > 0 and <= {MOST_ALPHA:g}. "
+                    f"Received: lora of {shown(name)}={shown(size)}"
+                )
         for index, (name, (rank, alpha)) in enumerate(sizes.items()):
             layers[name].add_matrices(rank, alpha, seed + index)
         return cls({name: layers[name] for name in sizes})
@@ -130,6 +143,8 @@ class Adapters:
 
     @scale.setter
     def scale(self, scale):
+        if not is_finite(scale):
+            raise InputError(f"`lora_scale` must be a finite number. Received: lora_scale={scale}")
         merged = self.merged
         self.merge(False)
         for layer in self.layers.values():

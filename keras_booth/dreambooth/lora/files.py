@@ -2,23 +2,24 @@
 
 import collections
 import dataclasses
-import math
 import pathlib
 
 import numpy as np
 from safetensors.numpy import save_file
 
-from keras_booth.bases import Checkpoint, fits, named_layers
-from keras_booth.dreambooth.lora.adapters import to_theirs
+from keras_booth.bases import Checkpoint, fits, named_layers, require_finite
+from keras_booth.dreambooth.lora.adapters import MOST_ALPHA, to_theirs
 from keras_booth.dreambooth.lora.kinds import refuse_other_kinds, refuse_other_widths
 from keras_booth.dreambooth.lora.metadata import add_alphas, written_metadata
 from keras_booth.dreambooth.lora.names import aliases, kohya_name, split_key
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.files import whole_file
+from keras_booth.tools.wording import shown
 
 LAYOUTS = ("kohya", "diffusers")
 # What diffusers and peft call the file in a folder.
+LARGEST = 65504.0  # of a weight's change: what half precision can hold
 IN_FOLDERS = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 
 
@@ -69,7 +70,7 @@ def read_lora(path, base):
     if path.is_dir():
         parts = [path / part for part in ("unet", "text_encoder") if (path / part / IN_FOLDERS[1]).is_file()]
         if parts:
-            return {name: matrices for part in parts for name, matrices in read_lora(part, base).items()}
+            return joined([read_lora(part, base) for part in parts], path)
         path = next((path / name for name in IN_FOLDERS if (path / name).is_file()), path / IN_FOLDERS[0])
     checkpoint = Checkpoint([path])
     if not checkpoint.shapes:
@@ -82,6 +83,19 @@ def read_lora(path, base):
         check_matrices(name, matrices, layers[name], path)
         matrices.join()
     add_alphas(found, checkpoint)
+    for name, matrices in found.items():
+        check_product(name, matrices, path)
+    return found
+
+
+def joined(parts, path):
+    """The `Matrices` of several files, none of which may have a layer of another."""
+    found = {}
+    for matrices in parts:
+        twice = found.keys() & matrices.keys()
+        if twice:
+            raise CheckpointError(f"Two files in the folder hold the layer {min(twice)!r}. Received: {path}")
+        found |= matrices
     return found
 
 
@@ -96,28 +110,49 @@ def collect(checkpoint, names, path):
     Returns:
         dict of `Matrices` by full name.
     """
-    found = collections.defaultdict(Matrices)
+    found, stems = collections.defaultdict(Matrices), {}
     for key, array in checkpoint.tensors(checkpoint.shapes):
         place = split_key(key)
         if place is None:
-            raise CheckpointError(f"The tensor {key!r} is of no LoRA that can be read here. Received: {path}")
+            raise CheckpointError(f"The tensor {shown(key)} is of no LoRA that can be read here. Received: {path}")
         name, part = names.get(place[0]), place[1]
         if name is None:
             raise CheckpointError(
-                f"The tensor {key!r} belongs to a layer that the base does not have: the LoRA is for another model. "
-                f"Received: {path}"
+                f"The tensor {shown(key)} belongs to a layer that the base does not have: the LoRA is for another "
+                f"model. Received: {path}"
             )
         if getattr(found[name], part) is not None:
             raise CheckpointError(f"The file holds {part!r} of {name!r} twice. Received: {path}, with {key!r}")
+        if stems.setdefault(name, place[0]) != place[0]:
+            raise CheckpointError(
+                f"The file has two names for the layer {name!r}. Received: {stems[name]!r} and {place[0]!r} in {path}"
+            )
+        if part != "alpha" and not checkpoint.holds_numbers(key):
+            raise CheckpointError(f"The tensor {key!r} must be of floating-point numbers. Received: {path}")
         setattr(found[name], part, read_alpha(key, array, path) if part == "alpha" else array.astype("float32"))
     return dict(found)
 
 
 def read_alpha(key, array, path):
     """The one number of a tensor."""
-    if array.size != 1 or not math.isfinite(array.item()):
-        raise CheckpointError(f"The tensor {key!r} must be a number. Received: shape {array.shape} in {path}")
+    if array.size != 1:
+        raise CheckpointError(f"The tensor {key!r} must be a number. Received: shape {shown(array.shape)} in {path}")
     return float(array.item())
+
+
+def check_product(name, matrices, path):
+    """Refuse an alpha out of its range, and matrices whose product no weight could be changed by."""
+    rank, alpha = matrices.size
+    if not 0 < alpha <= MOST_ALPHA:
+        raise CheckpointError(
+            f"The alpha of {name!r} must be > 0 and <= {MOST_ALPHA:g}. Received: alpha={alpha:g} in {path}"
+        )
+    down, up = (float(np.abs(matrix).max()) for matrix in (matrices.down, matrices.up))
+    if not down * up * alpha <= LARGEST:
+        raise CheckpointError(
+            f"The matrices of {name!r} change weights by more than {LARGEST:g}, which no model stands. "
+            f"Received: alpha={alpha:g}, values up to {down:.3g} and {up:.3g} in {path}"
+        )
 
 
 def check_matrices(name, matrices, layer, path):
@@ -137,7 +172,7 @@ def check_matrices(name, matrices, layer, path):
         # What has a window of one pixel is also written as a dense layer.
         if rank < 1 or not fits(found, shape):
             raise CheckpointError(
-                f"The matrix {part!r} of {name!r} has the shape {found}, not {shape}. Received: {path}"
+                f"The matrix {part!r} of {name!r} has the shape {shown(found)}, not {shape}. Received: {path}"
             )
 
 
@@ -172,6 +207,9 @@ def write_lora(layers, path, config, layout="kohya", dtype="float32", subjects=(
 
     Returns:
         `Path` of the file.
+
+    Raises:
+        InputError: as `check_lora`, and for matrices that are NaN or infinite, or become so in this dtype.
     """
     path = pathlib.Path(path)
     check_lora(path, layout, dtype)
@@ -187,6 +225,8 @@ def write_lora(layers, path, config, layout="kohya", dtype="float32", subjects=(
             tensors[f"{stem}.alpha"] = np.array(layer.lora_alpha, "float32")
         else:
             tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
+    for name, array in tensors.items():
+        require_finite(name, array, f"{path} in {dtype}", InputError)
     metadata = written_metadata(layers, config, layout, subjects, prompts or {}, path.stem)
     with whole_file(path) as part:
         save_file(tensors, part, metadata)

@@ -3,6 +3,7 @@
 import re
 
 from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.wording import shown
 
 SUPPORTED = "only plain LoRA (LoCon included) for Stable Diffusion 1.x and 2.x can be loaded"
 TEXTUAL_INVERSION = "a textual inversion (an embedding) and no LoRA"
@@ -55,7 +56,7 @@ def refuse_other_kinds(shapes, path):
     for kind, pattern in KINDS.items():
         key = next((key for key in shapes if re.match(pattern, key)), None)
         if key is not None:
-            raise CheckpointError(f"This is {kind}; {SUPPORTED}. Received: {path}, with the tensor {key!r}")
+            raise CheckpointError(f"This is {kind}; {SUPPORTED}. Received: {path}, with the tensor {shown(key)}")
     # diffusers names an embedding after its token, which may be any word.
     if shapes and all("." not in key and shape and shape[-1] in WIDTHS for key, shape in shapes.items()):
         raise CheckpointError(f"This is {TEXTUAL_INVERSION}; {SUPPORTED}. Received: {path}")
@@ -71,7 +72,7 @@ def refuse_other_widths(found, width, path):
     """
     for name, matrices in found.items():
         if re.search(r"\.attn2\.to_[kv]$|\.self_attn\.[qkv]_proj$", name) and matrices.down is not None:
-            theirs = matrices.down.shape[-1]
+            theirs = matrices.down.shape[-1] if matrices.down.ndim else 0
             if theirs != width and theirs in WIDTHS:
                 raise CheckpointError(
                     f"This is a LoRA for {WIDTHS[theirs]}: its layer {name!r} takes text embeddings of width {theirs}, "

@@ -7,9 +7,16 @@ import re
 
 from keras_booth.bases import model_spec, predicts_v, read_json, stable_diffusion_version
 from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.json_files import parse_json
+from keras_booth.tools.typed_fields import fits
+from keras_booth.tools.wording import shown
 
 DIFFUSERS_KEY = "lora_adapter_metadata"
 PEFT_CONFIG = "adapter_config.json"
+MOST_PATTERNS = 2000  # of layers with an alpha of their own
+# Of a layer's name: letters, and a few signs of regular expressions, but nothing that is repeated as a whole, which may
+# take for ever to match.
+PATTERN = re.compile(r"(?!.*[)\]][*+?{])(?!(.*[*+?]){4})[\w.^$|()\\*+?-]{1,300}")
 
 # === Written ===
 
@@ -94,25 +101,20 @@ def add_alphas(found, checkpoint):
     Raises:
         CheckpointError: for metadata that are damaged, or of another method than LoRA.
     """
-    path = checkpoint.paths[0]
+    adapters = {}
     for name, matrices in found.items():
         if matrices.alpha is None:
             component, rest = name.split(".", 1)
-            adapter = adapter_of(component, checkpoint)
-            if adapter:
-                matrices.alpha = alpha_of(adapter, rest, len(matrices.down), path)
+            if component not in adapters:
+                adapters[component] = Alphas(adapter_of(component, checkpoint), checkpoint.paths[0])
+            matrices.alpha = adapters[component].of(rest, len(matrices.down))
 
 
 def adapter_of(component, checkpoint):
     """The fields of peft's `LoraConfig` for UNet or text encoder; an empty dict where nothing says them."""
     path, text = checkpoint.paths[0], checkpoint.metadata.get(DIFFUSERS_KEY)
     if text is not None:
-        try:
-            fields = json.loads(text)
-        except ValueError:
-            fields = None
-        if not isinstance(fields, dict):
-            raise CheckpointError(f"The metadata field {DIFFUSERS_KEY!r} is damaged. Received: {path}")
+        fields = parse_json(text, f"The metadata field {DIFFUSERS_KEY!r}", path, CheckpointError)
         mine = {key.split(".", 1)[1]: value for key, value in fields.items() if key.startswith(f"{component}.")}
         # Of a component that was saved alone the fields have no prefix.
         return mine or {key: value for key, value in fields.items() if "." not in key}
@@ -121,30 +123,53 @@ def adapter_of(component, checkpoint):
         kind = fields.get("peft_type", "LORA")
         if kind != "LORA":
             raise CheckpointError(
-                f"Only LoRA can be loaded. Received: peft_type={kind!r} in {path.parent / PEFT_CONFIG}"
+                f"Only LoRA can be loaded. Received: peft_type={shown(kind)} in {path.parent / PEFT_CONFIG}"
             )
         return fields
     return {}
 
 
-def alpha_of(adapter, name, rank, path):
-    """Alpha of a layer, so that alpha / rank is what peft weighs it by; `None` where nothing says it.
+class Alphas:
+    """The alphas that peft keeps of a component, each so that alpha / rank is what peft weighs a layer by.
 
     Args:
-        adapter: dict, the fields of `LoraConfig`.
-        name: str, the layer's name in its component.
-        rank: int.
+        adapter: dict, the fields of `LoraConfig`; empty where nothing says them.
         path: path of the file, for a message.
+
+    Raises:
+        CheckpointError: for fields of other types, or patterns that could take for ever to match.
     """
-    alpha, patterns = adapter.get("lora_alpha"), adapter.get("alpha_pattern") or {}
-    try:
+
+    def __init__(self, adapter, path):
+        self.alpha, self.rslora = adapter.get("lora_alpha"), adapter.get("use_rslora")
+        patterns = adapter.get("alpha_pattern") or {}
+        for field, value, kind in (
+            ("lora_alpha", self.alpha, float | None),
+            ("use_rslora", self.rslora, bool | None),
+            ("alpha_pattern", patterns, dict[str, float]),
+        ):
+            if not fits(value, kind):
+                raise CheckpointError(f"What is said of alpha is damaged. Received: {field}={shown(value)} in {path}")
+        odd = next((pattern for pattern in patterns if not PATTERN.fullmatch(pattern)), None)
+        if odd is not None or len(patterns) > MOST_PATTERNS:
+            raise CheckpointError(
+                f"alpha_pattern must be of at most {MOST_PATTERNS} names of layers, or plain patterns of them. "
+                f"Received: {len(patterns)} with {shown(odd)} in {path}"
+            )
+        try:
+            self.patterns = [(re.compile(rf"(.*\.)?({part})$"), value) for part, value in patterns.items()]
+        except re.error as error:
+            raise CheckpointError(
+                f"What is said of alpha is damaged: alpha_pattern ({error}). Received: {path}"
+            ) from error
+
+    def of(self, name, rank):
+        """Alpha of a layer; `None` where nothing says it.
+
+        Args:
+            name: str, the layer's name in its component.
+            rank: int.
+        """
         # As in peft, where the first pattern wins that fits the end of the name.
-        alpha = next((value for part, value in patterns.items() if re.match(rf"(.*\.)?({part})$", name)), alpha)
-        if alpha is None:
-            return None
-        alpha = float(alpha) * (math.sqrt(rank) if adapter.get("use_rslora") else 1.0)
-    except (AttributeError, TypeError, ValueError, re.error) as error:
-        raise CheckpointError(
-            f"What is said of the alpha of {name!r} is damaged ({error}). Received: {path}"
-        ) from error
-    return alpha
+        alpha = next((value for pattern, value in self.patterns if pattern.match(name)), self.alpha)
+        return None if alpha is None else float(alpha) * (math.sqrt(rank) if self.rslora else 1.0)

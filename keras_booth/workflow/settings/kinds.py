@@ -22,12 +22,12 @@ def check_kinds(options, group, most):
     for field in dataclasses.fields(options):
         name, value = f"{group}.{field.name}", getattr(options, field.name)
         if not is_of_kind(value, field.type):
-            raise InputError(f"{name} must be {describe(field.type)}. Received: {name}={shown(repr(value))}")
+            raise InputError(f"{name} must be {describe(field.type)}. Received: {name}={shown(value)}")
         numbers = [number for number in _several(value) if isinstance(number, (int, float))]
         if not all(map(_finite, numbers)):
             raise InputError(f"{name} must be a finite number. Received: {name}={value!r}")
         if name in most and any(number > most[name] for number in numbers):
-            raise InputError(f"{name} must be at most {most[name]}. Received: {name}={shown(repr(value))}")
+            raise InputError(f"{name} must be at most {most[name]}. Received: {name}={shown(value)}")
 
 
 def is_of_kind(value, kind):

@@ -1,7 +1,9 @@
 """Reading the config files of other programs: complaints name the field and the file."""
 
 from keras_booth.bases.formats.tensors import read_json
-from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.errors import CheckpointError, InputError
+from keras_booth.tools.typed_fields import fits, in_words
+from keras_booth.tools.wording import shown
 
 
 def read(path, parse, *arguments):
@@ -9,7 +11,7 @@ def read(path, parse, *arguments):
     config = read_json(path)
     try:
         return parse(config, *arguments)
-    except (TypeError, ValueError) as error:
+    except InputError as error:
         raise CheckpointError(f"{error} in {path}") from error
 
 
@@ -18,11 +20,23 @@ def check_fixed(config, fixed):
     for field, value in fixed.items():
         found = config.get(field, value)
         if found != value and not (isinstance(found, list) and all(item == value for item in found)):
-            raise CheckpointError(f"{field} must be {value!r}. Received: {field}={found!r}")
+            raise CheckpointError(f"{field} must be {value!r}. Received: {field}={shown(found)}")
 
 
-def need(config, field):
-    """A field that a config must have."""
+def need(config, field, kind):
+    """A field that a config must have, of a type; see `keras_booth.tools.typed_fields.fits`."""
     if config.get(field) is None:
         raise CheckpointError(f"The field {field!r} is missing. Received: {field}={config.get(field)}")
-    return config[field]
+    return typed(field, config[field], kind)
+
+
+def have(config, field, kind, default):
+    """A field that a config may have, of a type."""
+    return typed(field, config.get(field, default), kind)
+
+
+def typed(field, value, kind):
+    """A value, if it is of a type."""
+    if not fits(value, kind):
+        raise CheckpointError(f"{field} must be {in_words(kind)}. Received: {field}={shown(value)}")
+    return value

@@ -6,10 +6,11 @@ The configs are read, not assumed, and what the base cannot do is refused by the
 import dataclasses
 
 from keras_booth.bases.base import BaseConfig
-from keras_booth.bases.formats.diffusers.config_fields import check_fixed, need, read
+from keras_booth.bases.formats.diffusers.config_fields import check_fixed, have, need, read
 from keras_booth.bases.formats.diffusers.scheduler import parse_schedule, write_schedule
 from keras_booth.bases.formats.diffusers.tokenizer import read_tokenizer, write_tokenizer
 from keras_booth.bases.formats.names import DIFFUSERS, component_tensors
+from keras_booth.bases.formats.room import require_room, require_vocabulary
 from keras_booth.bases.formats.tensors import (
     Checkpoint,
     check,
@@ -22,7 +23,8 @@ from keras_booth.bases.formats.tensors import (
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig
 from keras_booth.bases.networks.text_encoder import ACTIVATIONS, TextEncoderConfig
 from keras_booth.bases.networks.unet import UNetConfig
-from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.errors import CheckpointError, InputError
+from keras_booth.tools.wording import shown
 
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelPipeline")
 FOLDERS = {
@@ -65,6 +67,7 @@ AUTOENCODER_FIXED = {
     "use_quant_conv": True,
 }
 TEXT_ENCODER_FIXED = {"layer_norm_eps": 1e-5}
+Numbers, Texts = tuple[int, ...], tuple[str, ...]  # types of fields
 LATENT_SCALE = 0.18215  # where a config does not say it
 IGNORED = (r".*\.position_ids$",)
 MODEL_INDEX = {
@@ -104,7 +107,7 @@ def read_folder(folder, prediction_type=None, autoencoder=None):
         if pipeline not in PIPELINES:
             raise CheckpointError(
                 f"Only text-to-image checkpoints of Stable Diffusion 1.x and 2.x are supported. "
-                f"Received: _class_name={pipeline!r} in {index}"
+                f"Received: _class_name={shown(pipeline)} in {index}"
             )
     unet, size = read(folder / "unet" / "config.json", parse_unet)
     parts, own, latent_scale = dict(FOLDERS), folder / "vae" / "config.json", LATENT_SCALE
@@ -122,52 +125,65 @@ def read_folder(folder, prediction_type=None, autoencoder=None):
             f"inpainting and depth checkpoints are not supported. "
             f"Received: in_channels={unet.latent_channels} in {folder / 'unet' / 'config.json'}"
         )
-    config = BaseConfig(
-        name=folder.name,
-        image_size=[side * autoencoder.factor for side in (size if isinstance(size, list) else (size, size))],
-        text_encoder=text_encoder,
-        unet=unet,
-        autoencoder=autoencoder,
-        schedule=read(folder / "scheduler" / "scheduler_config.json", parse_schedule, prediction_type),
-        latent_scale=latent_scale,
-    )
-    checkpoints = {name: Checkpoint(find_weights(folder / part, stem)) for name, (part, stem) in parts.items()}
+    schedule = read(folder / "scheduler" / "scheduler_config.json", parse_schedule, prediction_type)
+    try:
+        config = BaseConfig(
+            name=folder.name,
+            image_size=[side * autoencoder.factor for side in (size if isinstance(size, list) else (size, size))],
+            text_encoder=text_encoder,
+            unet=unet,
+            autoencoder=autoencoder,
+            schedule=schedule,
+            latent_scale=latent_scale,
+        )
+    except InputError as error:
+        raise CheckpointError(f"{error} in the configs of {folder}") from error
+    require_vocabulary(config, tokenizer, folder / "tokenizer")
+    files = {name: find_weights(folder / part, stem) for name, (part, stem) in parts.items()}
+    checkpoints = {name: Checkpoint(paths) for name, paths in files.items()}
+    if "vae" in parts:
+        require_room(config, [path for paths in files.values() for path in paths])
     return config, tokenizer, checkpoints
 
 
 def parse_unet(config):
     """`(UNetConfig, size)` of a `UNet2DConditionModel`; the size is that of the latents."""
     check_fixed(config, UNET_FIXED)
-    widths = need(config, "block_out_channels")
-    attends = [
-        {"CrossAttnDownBlock2D": True, "DownBlock2D": False}.get(kind) for kind in need(config, "down_block_types")
-    ]
+    widths = need(config, "block_out_channels", Numbers)
+    down, up = (need(config, field, Texts) for field in ("down_block_types", "up_block_types"))
+    attends = [{"CrossAttnDownBlock2D": True, "DownBlock2D": False}.get(kind) for kind in down]
     mirrored = ["CrossAttnUpBlock2D" if level else "UpBlock2D" for level in reversed(attends)]
-    if None in attends or need(config, "up_block_types") != mirrored:
+    if None in attends or up != mirrored:
         raise CheckpointError(
             "Blocks must be CrossAttnDownBlock2D or DownBlock2D, and the same on the way up. Received: "
-            f"down_block_types={config['down_block_types']}, up_block_types={config['up_block_types']}"
+            f"down_block_types={shown(down)}, up_block_types={shown(up)}"
         )
     # For Stable Diffusion 1.x diffusers' `attention_head_dim` means the number of heads.
-    heads = config.get("num_attention_heads") or need(config, "attention_head_dim")
-    heads = [heads] * len(widths) if isinstance(heads, int) else list(heads)
-    if need(config, "out_channels") != config.get("in_channels"):
+    field = "num_attention_heads" if config.get("num_attention_heads") else "attention_head_dim"
+    heads = need(config, field, int | Numbers)
+    heads = [heads] * len(widths) if isinstance(heads, int) else heads
+    if not len(widths) == len(heads) == len(attends):
+        raise CheckpointError(
+            f"block_out_channels, down_block_types and {field} must have one item a level. "
+            f"Received: {len(widths)}, {len(attends)} and {len(heads)} of them"
+        )
+    if need(config, "out_channels", int) != config.get("in_channels"):
         raise CheckpointError(
             f"in_channels must equal out_channels: inpainting and depth checkpoints are not supported. Received: "
-            f"in_channels={config.get('in_channels')}, out_channels={config['out_channels']}"
+            f"in_channels={shown(config.get('in_channels'))}, out_channels={config['out_channels']}"
         )
     unet = UNetConfig(
         latent_channels=config["in_channels"],
         widths=widths,
         heads=[count if attending else 0 for count, attending in zip(heads, attends, strict=True)],
-        middle_heads=heads[-1],
-        context_width=need(config, "cross_attention_dim"),
-        blocks_per_level=need(config, "layers_per_block"),
-        groups=config.get("norm_num_groups", 32),
-        time_features=widths[0],
-        linear_projection=bool(config.get("use_linear_projection", False)),
+        middle_heads=heads[-1] if heads else None,
+        context_width=need(config, "cross_attention_dim", int),
+        blocks_per_level=need(config, "layers_per_block", int),
+        groups=have(config, "norm_num_groups", int, 32),
+        time_features=widths[0] if widths else 2,
+        linear_projection=bool(have(config, "use_linear_projection", bool | None, False)),
     )
-    return unet, need(config, "sample_size")
+    return unet, need(config, "sample_size", int | tuple[int, int])
 
 
 def write_unet(base):
@@ -199,15 +215,15 @@ def write_unet(base):
 def parse_autoencoder(config):
     """`(AutoencoderConfig, latent scale)` of an `AutoencoderKL`."""
     check_fixed(config, AUTOENCODER_FIXED | {"_class_name": "AutoencoderKL"})
-    blocks = need(config, "layers_per_block")
+    blocks = need(config, "layers_per_block", int)
     autoencoder = AutoencoderConfig(
-        latent_channels=need(config, "latent_channels"),
-        widths=need(config, "block_out_channels"),
+        latent_channels=need(config, "latent_channels", int),
+        widths=need(config, "block_out_channels", Numbers),
         encoder_blocks=blocks,
         decoder_blocks=blocks + 1,
-        groups=config.get("norm_num_groups", 32),
+        groups=have(config, "norm_num_groups", int, 32),
     )
-    return autoencoder, config.get("scaling_factor", LATENT_SCALE)
+    return autoencoder, have(config, "scaling_factor", float, LATENT_SCALE)
 
 
 def write_autoencoder(base):
@@ -243,21 +259,23 @@ def with_tokens_of(tokenizer, text_encoder, folder):
 def parse_text_encoder(config):
     """`TextEncoderConfig` of transformers' `CLIPTextModel`, which does not say what its tokenizer does."""
     check_fixed(config, TEXT_ENCODER_FIXED)
-    width = need(config, "hidden_size")
+    width = need(config, "hidden_size", int)
     if config.get("intermediate_size", 4 * width) != 4 * width:
         raise CheckpointError(
             f"intermediate_size must be 4 * hidden_size. "
-            f"Received: intermediate_size={config['intermediate_size']}, hidden_size={width}"
+            f"Received: intermediate_size={shown(config['intermediate_size'])}, hidden_size={width}"
         )
-    activation = config.get("hidden_act", "quick_gelu")
+    activation = have(config, "hidden_act", str, "quick_gelu")
     if activation not in ACTIVATIONS:
-        raise CheckpointError(f"hidden_act must be one of {tuple(ACTIVATIONS)}. Received: hidden_act={activation!r}")
+        raise CheckpointError(
+            f"hidden_act must be one of {tuple(ACTIVATIONS)}. Received: hidden_act={shown(activation)}"
+        )
     return TextEncoderConfig(
-        vocabulary_size=config.get("vocab_size", 49408),
-        max_length=config.get("max_position_embeddings", 77),
+        vocabulary_size=have(config, "vocab_size", int, 49408),
+        max_length=have(config, "max_position_embeddings", int, 77),
         width=width,
-        layers=need(config, "num_hidden_layers"),
-        heads=need(config, "num_attention_heads"),
+        layers=need(config, "num_hidden_layers", int),
+        heads=need(config, "num_attention_heads", int),
         activation=activation,
     )
 

@@ -1,8 +1,9 @@
 """Configs of diffusers' schedulers -> `NoiseSchedule`, and back."""
 
-from keras_booth.bases.formats.diffusers.config_fields import check_fixed
+from keras_booth.bases.formats.diffusers.config_fields import check_fixed, have
 from keras_booth.diffusion import NoiseSchedule
 from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.wording import shown
 
 # Fields that say what a model was trained on; the rest of a scheduler's say how pictures are drawn, which is ours.
 SCHEDULER_FIXED = {"trained_betas": None, "use_flow_sigmas": False}
@@ -38,19 +39,19 @@ def parse_schedule(config, prediction_type=None):
     if kind not in SCHEDULERS:
         raise CheckpointError(
             f"_class_name must be a scheduler of models that learned from DDPM's noise, such as DDIMScheduler. "
-            f"Received: _class_name={kind!r}"
+            f"Received: _class_name={shown(kind)}"
         )
     check_fixed(config, SCHEDULER_FIXED)
     return NoiseSchedule(
-        steps=config.get("num_train_timesteps", 1000),
-        beta_start=config.get("beta_start", 0.0001),
-        beta_end=config.get("beta_end", 0.02),
-        beta_schedule=config.get("beta_schedule", "linear"),
-        prediction_type=prediction_type or config.get("prediction_type", "epsilon"),
-        timestep_spacing=config.get("timestep_spacing", "leading"),
-        steps_offset=config.get("steps_offset", 0),
-        ends_clean=bool(config.get("set_alpha_to_one", True)),
-        zero_terminal_snr=bool(config.get("rescale_betas_zero_snr", False)),
+        steps=have(config, "num_train_timesteps", int, 1000),
+        beta_start=have(config, "beta_start", float, 0.0001),
+        beta_end=have(config, "beta_end", float, 0.02),
+        beta_schedule=have(config, "beta_schedule", str, "linear"),
+        prediction_type=prediction_type or have(config, "prediction_type", str, "epsilon"),
+        timestep_spacing=have(config, "timestep_spacing", str, "leading"),
+        steps_offset=have(config, "steps_offset", int, 0),
+        ends_clean=have(config, "set_alpha_to_one", bool, True),
+        zero_terminal_snr=have(config, "rescale_betas_zero_snr", bool, False),
     )
 
 

@@ -4,8 +4,11 @@ import gzip
 import json
 
 from keras_booth.bases.formats.tensors import read_json
-from keras_booth.bases.tokenizer import END, START, AddedToken, Tokenizer
-from keras_booth.tools.errors import CheckpointError
+from keras_booth.bases.tokenizer import END, LONGEST_VOCABULARY, START, AddedToken, Tokenizer
+from keras_booth.tools.errors import CheckpointError, InputError
+from keras_booth.tools.plain_files import read_bytes
+from keras_booth.tools.typed_fields import fits
+from keras_booth.tools.wording import shown
 
 HEADER = "#version: 0.2"
 # The tokens that transformers knows by name, in its order, with CLIP's defaults.
@@ -34,25 +37,52 @@ def read_tokenizer(folder, max_length):
     Raises:
         CheckpointError: if files are missing or damaged, or it is another kind of tokenizer.
     """
-    if (folder / "merges.txt").is_file():
-        source, vocabulary = folder / "vocab.json", read_json(folder / "vocab.json")
-        lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
-        merges = [line for line in lines if line.strip() and not line.startswith("#version")]
-    else:
-        source = folder / "tokenizer.json"
-        model = read_json(source).get("model") or {}
-        vocabulary = model.get("vocab") or {}
-        # Newer files have pairs where older ones have a text with a space.
-        merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model.get("merges") or []]
+    source, vocabulary, merges = read_merges(folder)
     padding, added = read_special_tokens(folder, vocabulary)
-    tokenizer = Tokenizer(pack(merges), max_length, padding, added)
+    try:
+        tokenizer = Tokenizer(pack(merges), max_length, padding, added)
+    except InputError as error:
+        raise CheckpointError(f"{error} in {folder}") from error
     if tokenizer.ids != vocabulary:
         odd = sorted(tokenizer.ids.items() ^ vocabulary.items(), key=lambda item: (item[1], item[0]))
         raise CheckpointError(
             f"Only CLIP's tokenizer is supported, whose vocabulary follows from its merges; added tokens belong into "
-            f"{ADDED}. Received: the token {odd[0][0]!r} in {source}"
+            f"{ADDED}. Received: the token {shown(odd[0][0])} in {source}"
         )
     return tokenizer
+
+
+def read_merges(folder):
+    """`(path, dict of ids by token, list of merges)`; see `read_tokenizer`."""
+    if (folder / "merges.txt").is_file():
+        source = folder / "vocab.json"
+        vocabulary, merges = read_json(source), read_lines(folder / "merges.txt")
+    else:
+        source = folder / "tokenizer.json"
+        model = read_json(source).get("model")
+        if not isinstance(model, dict):
+            raise CheckpointError(f"The field 'model' must be an object. Received: model={shown(model)} in {source}")
+        vocabulary, merges = model.get("vocab"), model.get("merges")
+        if not fits(merges, tuple[str | tuple[str, str], ...]):
+            raise CheckpointError(f"merges must be a list of pairs. Received: merges={shown(merges)} in {source}")
+        # Newer files have pairs where older ones have a text with a space.
+        merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+    if not fits(vocabulary, dict[str, int]) or not vocabulary or not merges:
+        raise CheckpointError(
+            f"A vocabulary must have the numbers of its tokens, and merges. "
+            f"Received: {shown(vocabulary)} with {len(merges)} merges in {source}"
+        )
+    return source, vocabulary, merges
+
+
+def read_lines(path):
+    """The merges of a text file."""
+    content = read_bytes(path, LONGEST_VOCABULARY, "The file of merges", CheckpointError)
+    try:
+        lines = content.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"The file of merges must be text in UTF-8 ({error}). Received: {path}") from error
+    return [line for line in lines if line.strip() and not line.startswith("#version")]
 
 
 def pack(merges):
@@ -80,39 +110,40 @@ def read_special_tokens(folder, vocabulary):
     config = read_if_there(folder / CONFIG)
     found, source = {}, folder / CONFIG  # found: dict of (id, whether it is normalized) by content
     if "added_tokens_decoder" in config:
-        names = {name: config[name] for name in NAMED if config.get(name)}
-        for number, token in config["added_tokens_decoder"].items():
-            found[token["content"]] = int(number), is_normalized(token, folder / CONFIG)
+        names = names_in(config, source)
+        for number, token in listed_in(config["added_tokens_decoder"], dict, source).items():
+            found[content_of(token, source)] = number_of(number, source), is_normalized(token, source)
     else:
-        names = {
-            name: token for name, token in (config | read_if_there(folder / NAMES)).items() if name in NAMED and token
-        }
-        special = {content_of(token) for token in names.values()}
+        names = names_in(config, source) | names_in(read_if_there(folder / NAMES), folder / NAMES)
+        special = {content_of(token, folder / NAMES) for token in names.values()}
         source = folder / ADDED
         for content, number in read_if_there(source).items():
-            found[content] = number, content not in special
-        for token in read_if_there(folder / "tokenizer.json").get("added_tokens", []):
-            found[token["content"]] = token["id"], is_normalized(token, folder / "tokenizer.json")
+            found[content] = number_of(number, source), content not in special
+        one = folder / "tokenizer.json"
+        for token in listed_in(read_if_there(one).get("added_tokens", []), list, one):
+            number = number_of(token.get("id") if isinstance(token, dict) else None, one)
+            found[content_of(token, one)] = number, is_normalized(token, one)
     names = {name: names.get(name, default) for name, default in NAMED.items() if names.get(name, default)}
     for name in ("bos_token", "eos_token"):
-        if content_of(names[name]) != NAMED[name]:
-            raise CheckpointError(
-                f"{name} must be {NAMED[name]!r}. Received: {name}={content_of(names[name])!r} in {folder}"
-            )
+        content = content_of(names[name], folder / NAMES)
+        if content != NAMED[name]:
+            raise CheckpointError(f"{name} must be {NAMED[name]!r}. Received: {name}={shown(content)} in {folder}")
     listed = dict(found)
     for token in names.values():
-        content = content_of(token)
+        content = content_of(token, folder / NAMES)
         number, normalized = listed.get(content, (vocabulary.get(content), is_normalized(token, folder / NAMES)))
         if number is None:
-            raise CheckpointError(f"A token without an id cannot be used. Received: {content!r} in {folder / NAMES}")
+            raise CheckpointError(
+                f"A token without an id cannot be used. Received: {shown(content)} in {folder / NAMES}"
+            )
         found[content] = number, normalized
     for content, (number, _) in found.items():
         if vocabulary.get(content, number) != number:
             raise CheckpointError(
                 f"An added token must have the id that the vocabulary gives it, {vocabulary[content]}. "
-                f"Received: {content!r} with {number} in {source}"
+                f"Received: {shown(content)} with {number} in {source}"
             )
-    padding = content_of(names["pad_token"])
+    padding = content_of(names["pad_token"], folder / NAMES)
     return padding, sorted((AddedToken(content, *rest) for content, rest in found.items()), key=lambda token: token.id)
 
 
@@ -121,9 +152,36 @@ def read_if_there(path):
     return read_json(path) if path.is_file() else {}
 
 
-def content_of(token):
+def names_in(config, path):
+    """The tokens that a config names, as it has them: dict of str or dict by `NAMED`'s names, without empty ones."""
+    found = {name: config[name] for name in NAMED if config.get(name)}
+    for token in found.values():
+        content_of(token, path)
+    return found
+
+
+def listed_in(tokens, kind, path):
+    """The added tokens of a file, which must be a dict or a list."""
+    if not isinstance(tokens, kind):
+        raise CheckpointError(f"The added tokens must be a JSON {kind.__name__}. Received: {shown(tokens)} in {path}")
+    return tokens
+
+
+def number_of(number, path):
+    """The id of a token, which a text may say, too."""
+    if fits(number, int):
+        return number
+    if isinstance(number, str) and number.isdecimal() and len(number) < 10:
+        return int(number)
+    raise CheckpointError(f"The id of a token must be a number. Received: {shown(number)} in {path}")
+
+
+def content_of(token, path):
     """The text of a token, which is a text or a dict."""
-    return token["content"] if isinstance(token, dict) else token
+    content = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(content, str) or not content:
+        raise CheckpointError(f"A token must be a text. Received: {shown(token)} in {path}")
+    return content
 
 
 def is_normalized(token, path):
@@ -133,7 +191,7 @@ def is_normalized(token, path):
     if token.get("single_word"):
         raise CheckpointError(
             f"Added tokens that only count as whole words (single_word) are not supported. "
-            f"Received: {token['content']!r} in {path}"
+            f"Received: {shown(token['content'])} in {path}"
         )
     special = token.get("special", token.get("__type") is None)
     return bool(token.get("normalized", not special))

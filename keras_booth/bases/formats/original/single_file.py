@@ -18,14 +18,18 @@ from keras_booth.bases.formats.original.shapes import (
     refuse_other_models,
     refuse_parts,
 )
+from keras_booth.bases.formats.room import require_room
 from keras_booth.bases.formats.tensors import Checkpoint, check, load, write_tensors
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig
 from keras_booth.bases.networks.text_encoder import TextEncoderConfig
 from keras_booth.bases.networks.unet import UNetConfig
-from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.errors import CheckpointError, InputError
+from keras_booth.tools.json_files import parse_json
+from keras_booth.tools.wording import shown
 
 OWN = "keras_booth.base"  # a field of the metadata: sizes that shapes do not say
 HEADS, HEAD_WIDTH = 8, 64  # of Stable Diffusion 1.x, and of 2.x
+DENSE, CONVOLUTION = (2,), (4,)  # numbers of axes
 UNUSED_LAYER = 23  # the last of OpenCLIP ViT-H in Stable Diffusion 2.x
 # What training leaves beside the weights.
 IGNORED = (
@@ -51,13 +55,26 @@ def read_single_file(path, prediction_type=None, autoencoder=None):
         CheckpointError: naming the file and the tensor that is missing, or the architecture that is not supported.
     """
     checkpoint = Checkpoint([path], original_name)
+    refuse_other_models(checkpoint.shapes, path)
+    refuse_parts(checkpoint.shapes, path, autoencoder is not None)
+    try:
+        config = describe(checkpoint, path, prediction_type, autoencoder)
+    except CheckpointError:
+        raise
+    except InputError as error:
+        raise CheckpointError(f"{error}, as the tensors in {path} have it") from error
+    if autoencoder is None:
+        require_room(config, [path])
+    return config, checkpoint
+
+
+def describe(checkpoint, path, prediction_type, autoencoder):
+    """`BaseConfig` of `read_single_file`."""
     shapes = checkpoint.shapes
-    refuse_other_models(shapes, path)
-    refuse_parts(shapes, path, autoencoder is not None)
     if OWN in checkpoint.metadata:
-        return read_own(checkpoint.metadata[OWN], path), checkpoint
+        return read_own(checkpoint.metadata[OWN], path)
     unet = read_unet(shapes, path)
-    latents = find(shapes, f"{UNET}out.2.weight", path)[0]
+    latents = find(shapes, f"{UNET}out.2.weight", path, CONVOLUTION)[0]
     if autoencoder is None:
         autoencoder = read_autoencoder(shapes, path)
         latents = autoencoder.latent_channels
@@ -85,50 +102,67 @@ def read_single_file(path, prediction_type=None, autoencoder=None):
             f"{path.name} is read as a base that predicts {schedule.prediction_type}, at {width}x{height} pixels: "
             f"{sign}. If that is wrong, set base.prediction_type and base.image_size."
         )
-    return config, checkpoint
+    return config
 
 
 def read_own(text, path):
     """`BaseConfig` that `write_single_file` left in a file."""
+    fields = parse_json(text, f"The metadata field {OWN!r}", path, CheckpointError)
     try:
-        return BaseConfig.from_dict(json.loads(text))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"The metadata field {OWN!r} is damaged ({error}). Received: {path}") from error
+        return BaseConfig.from_dict(fields)
+    except InputError as error:
+        raise CheckpointError(f"The metadata field {OWN!r} is damaged: {error} in {path}") from error
 
 
-def find(shapes, name, path):
-    """Shape of a tensor that must be there."""
+def find(shapes, name, path, axes=None):
+    """Shape of a tensor that must be there, with so many axes; `None` for any number."""
     if name not in shapes:
         raise CheckpointError(
             f"The tensor {name!r} is missing: this is no whole Stable Diffusion 1.x or 2.x checkpoint. Received: {path}"
         )
-    return shapes[name]
+    shape = shapes[name]
+    if axes is not None and len(shape) not in axes:
+        raise CheckpointError(f"The tensor {name!r} has the shape {shown(shape)}, of other axes. Received: {path}")
+    return shape
 
 
-def count(shapes, pattern):
-    """One more than the largest number that a pattern's group matches in the names; 0 if none does."""
-    found = [re.match(pattern, name) for name in shapes]
-    return max((int(match[1]) + 1 for match in found if match), default=0)
+def count(shapes, pattern, path):
+    """One more than the largest number that a pattern's group matches in the names; 0 if none does.
+
+    Raises:
+        CheckpointError: for a number that not all tensors of the file together could count up to.
+    """
+    found = 0
+    for name in shapes:
+        match = re.match(pattern, name)
+        if match and (len(match[1]) > 9 or int(match[1]) >= len(shapes)):
+            raise CheckpointError(
+                f"The tensor {shown(name)} has a number beyond all that the file holds. Received: {path}"
+            )
+        found = max(found, int(match[1]) + 1) if match else found
+    return found
 
 
 def read_unet(shapes, path):
     """`UNetConfig` from the shapes of the tensors."""
     widths, attends, blocks = [], [], []
     current = 0
-    for number in range(1, count(shapes, re.escape(UNET) + r"input_blocks\.(\d+)\.")):
+    for number in range(1, count(shapes, re.escape(UNET) + r"input_blocks\.(\d+)\.", path)):
         stem = f"{UNET}input_blocks.{number}"
         if f"{stem}.0.op.weight" in shapes:
             blocks.append(current)
             current = 0
             continue
         if current == 0:
-            widths.append(find(shapes, f"{stem}.0.out_layers.3.weight", path)[0])
+            widths.append(find(shapes, f"{stem}.0.out_layers.3.weight", path, CONVOLUTION)[0])
             attends.append(f"{stem}.1.norm.weight" in shapes)
         current += 1
     blocks.append(current)
-    latents = find(shapes, f"{UNET}input_blocks.0.0.weight", path)
-    context = find(shapes, f"{UNET}middle_block.1.transformer_blocks.0.attn2.to_k.weight", path)[1]
-    linear = len(find(shapes, f"{UNET}middle_block.1.proj_in.weight", path)) == 2
+    latents = find(shapes, f"{UNET}input_blocks.0.0.weight", path, CONVOLUTION)
+    context = find(shapes, f"{UNET}middle_block.1.transformer_blocks.0.attn2.to_k.weight", path, DENSE)[1]
+    linear = len(find(shapes, f"{UNET}middle_block.1.proj_in.weight", path, DENSE + CONVOLUTION)) == 2
+    if not widths:
+        raise CheckpointError(f"The UNet has no blocks: no tensor '{UNET}input_blocks.1…' is there. Received: {path}")
     heads = [width // HEAD_WIDTH if linear else HEADS for width in widths]
     return UNetConfig(
         latent_channels=latents[1],
@@ -137,7 +171,7 @@ def read_unet(shapes, path):
         middle_heads=heads[-1],
         context_width=context,
         blocks_per_level=blocks[0],
-        time_features=find(shapes, f"{UNET}time_embed.0.weight", path)[1],
+        time_features=find(shapes, f"{UNET}time_embed.0.weight", path, DENSE)[1],
         linear_projection=linear,
     )
 
@@ -153,12 +187,12 @@ def read_autoencoder(shapes, path, layout=ORIGINAL, prefix=AUTOENCODER):
     """
     place, block = ("down.{}", "block.{}") if layout == ORIGINAL else ("down_blocks.{}", "resnets.{}")
     stem, number = f"{prefix}encoder.{place}.", r"(\d+)"
-    levels = count(shapes, stem.format(number))
-    blocks = count(shapes, f"{stem}{block}.".format(0, number))
+    levels = count(shapes, stem.format(number), path)
+    blocks = count(shapes, f"{stem}{block}.".format(0, number), path)
     names = [f"{stem}{block}.conv1.weight".format(level, 0) for level in range(max(levels, 1))]
     return AutoencoderConfig(
-        latent_channels=find(shapes, f"{prefix}post_quant_conv.weight", path)[0],
-        widths=[find(shapes, name, path)[0] for name in names],
+        latent_channels=find(shapes, f"{prefix}post_quant_conv.weight", path, DENSE + CONVOLUTION)[0],
+        widths=[find(shapes, name, path, CONVOLUTION)[0] for name in names],
         encoder_blocks=blocks,
         decoder_blocks=blocks + 1,
     )
@@ -178,10 +212,10 @@ def read_text_encoder(shapes, second, path):
     else:
         prefix, positions, layers = CLIP_PREFIX, "embeddings.position_embedding.weight", r"encoder\.layers\.(\d+)\."
         tokens = "embeddings.token_embedding.weight"
-    length, width = find(shapes, prefix + positions, path)
-    found = count(shapes, re.escape(prefix) + layers)
+    length, width = find(shapes, prefix + positions, path, DENSE)
+    found = count(shapes, re.escape(prefix) + layers, path)
     return TextEncoderConfig(
-        vocabulary_size=find(shapes, prefix + tokens, path)[0],
+        vocabulary_size=find(shapes, prefix + tokens, path, DENSE)[0],
         max_length=length,
         width=width,
         # Stable Diffusion 2.x reads OpenCLIP's embeddings before its last layer.

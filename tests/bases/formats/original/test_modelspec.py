@@ -5,7 +5,7 @@ import datetime
 
 import pytest
 
-from keras_booth.bases import describe_base, stable_diffusion_version
+from keras_booth.bases import PRESETS, stable_diffusion_version
 from keras_booth.bases.formats.original.modelspec import SIZES, architecture, model_spec, warn_of_strangers
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig
 from keras_booth.bases.tiny_world import VOCABULARY, tiny_world_config
@@ -14,7 +14,8 @@ from tests.helpers.booths import full_size_config, small_config
 
 def test_presets():
     for preset, version in (("stable_diffusion_1.4", 1), ("stable_diffusion_2.1", 2), ("tiny_world", None)):
-        assert stable_diffusion_version(describe_base(preset, vocabulary=VOCABULARY)[0]) == version
+        describe, _ = PRESETS[preset]
+        assert stable_diffusion_version(describe(VOCABULARY.read_bytes())[0]) == version
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -27,8 +28,8 @@ def test_sizes_and_not_the_name_tell(version):
     strangers = [
         tiny_world_config(1000).named("stable_diffusion_1.4"),
         small_config(),
-        full_size_config(version, unet=other[0]),
-        full_size_config(version, text_encoder=other[1]),
+        full_size_config(version, unet=dataclasses.replace(other[0], context_width=config.unet.context_width)),
+        full_size_config(version, text_encoder=dataclasses.replace(other[1], width=config.text_encoder.width)),
         full_size_config(
             version, unet=dataclasses.replace(config.unet, widths=(320, 640, 1280, 1280, 1280)[:3], heads=(8, 8, 8))
         ),
