@@ -5,8 +5,8 @@ import numpy as np
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import flip_left_right, random_crop
 from keras_booth.tools.images import to_float
+from keras_booth.tools.json_files import shown_reason
 from keras_booth.tools.reading import open_ordinary
-from keras_booth.tools.wording import shown
 
 CROPS = 4  # kept of each photograph when crops are random
 BATCH = 8
@@ -28,8 +28,9 @@ def read_latents(path):
         return latents
     # NumPy's parser of the header raises what Python's own does (SyntaxError, tokenize.TokenError ...).
     except Exception as error:
-        reason = shown(str(error) or type(error).__name__)
-        raise PhotoError(f"The latents cannot be read ({reason}): leave them out. Received: latents='{path}'") from error
+        raise PhotoError(
+            f"The latents cannot be read ({shown_reason(error)}): leave them out. Received: latents='{path}'"
+        ) from error
 
 
 def stack_latents(paths):

@@ -8,7 +8,6 @@ import keras
 from keras_booth.bases import PRESETS
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.tools.errors import InputError, require
-from keras_booth.tools.wording import shown
 from keras_booth.workflow.config import sample_prompts
 from keras_booth.workflow.subjects import fill_prompts
 
@@ -39,7 +38,7 @@ def check_words(subject, tokenizer):
         tokens <= room,
         "subject.identifier",
         f"a rare word: with class_noun it has {tokens} tokens, where a prompt has {room}",
-        shown(subject.identifier),
+        subject.identifier,
     )
 
 
@@ -106,8 +105,6 @@ def resolve(config, booth):
         steps = base.sampling_steps if options.steps is None else options.steps
         guidance_scale = base.guidance_scale if options.guidance_scale is None else options.guidance_scale
         sampler = options.sampler or base.sampler
-        most = booth.base.schedule.steps
-        require(steps <= most, f"{group}.steps", f"at most {most}, as many as the base's schedule has", steps)
         config = config.replace(group, steps=steps, guidance_scale=guidance_scale, sampler=sampler)
     return config
 

@@ -26,17 +26,19 @@ SETTINGS = (
 )
 
 # What no run needs, and what would only take all memory or time, or be infinite in float32.
-STEPS = 100_000_000
-SEED = 2**64 - 1
+STEPS = 10**9  # of ten in a second that is three years
+SEED = 2**63 - 1
 RATE = 1000
 WEIGHT = 1e6
+FLOAT32 = 3.4e38
 MOST = {
     "base.image_size": 4096,
     "prior.loss_weight": WEIGHT,
-    "prior.count": 100_000,
+    "prior.count": 1_000_000,
     "prior.ratio": RATE,
     "prior.seed": SEED,
     "prior.steps": 10_000,
+    "prior.guidance_scale": FLOAT32,
     "training.steps": STEPS,
     "training.batch_size": 10_000,
     "training.learning_rate": RATE,
@@ -46,18 +48,19 @@ MOST = {
     "training.optimizer_arguments": 1e30,
     "training.weight_decay": RATE,
     "training.global_clipnorm": 1e30,
-    "training.min_snr_gamma": WEIGHT,
-    "training.noise_offset": RATE,
+    "training.min_snr_gamma": FLOAT32,
+    "training.noise_offset": 10,
     "training.accumulation": STEPS,
     "training.validate_every": STEPS,
     "training.checkpoint_every": STEPS,
     "training.keep_last": STEPS,
-    "training.seed": SEED,
+    "training.seed": 2**31 - 1,
     "lora.rank": 2048,
     "lora.alpha": WEIGHT,
     "sampling.count": 1000,
     "sampling.every": STEPS,
     "sampling.steps": 10_000,
+    "sampling.guidance_scale": FLOAT32,
     "sampling.batch_size": 10_000,
     "sampling.seed": SEED,
 }

@@ -4,7 +4,7 @@ import yaml
 
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files import read_text
-from keras_booth.tools.wording import shown
+from keras_booth.tools.json_files import shown_reason
 
 MOST_CONFIG = 2**18  # bytes of a file: PyYAML reads some 100 kB a second, and it is read three times
 MOST_DEPTH = 16  # lists and groups in one another
@@ -46,8 +46,7 @@ def load_yaml(text, received):
         return yaml.load(text, Loader)
     # PyYAML has errors of its own, and lets through what Python says of a number of 5000 digits, or of a damaged tag.
     except Exception as error:
-        reason = shown(" ".join(str(error).split()) or type(error).__name__)
-        raise InputError(f"The config cannot be read: {reason}. Received: {received}") from error
+        raise InputError(f"The config cannot be read: {shown_reason(error)}. Received: {received}") from error
 
 
 def check_size(text):
