@@ -1,5 +1,6 @@
 """Captions that lie beside photographs: `NAME.txt`, or `metadata.jsonl` for a whole folder."""
 
+import contextlib
 import json
 import logging
 import os
@@ -9,11 +10,14 @@ from pathlib import Path
 
 from keras_booth.data.errors import PhotoError
 from keras_booth.tools.files import read_text
-from keras_booth.tools.wording import names, plural
+from keras_booth.tools.prompts import unfit
+from keras_booth.tools.wording import names, plural, shown
 
 logger = logging.getLogger("keras_booth")
 
 METADATA = "metadata.jsonl"
+MOST_CAPTION = 2**20  # bytes of a NAME.txt
+MOST_METADATA = 64 * 2**20  # bytes: a line for each of half a million photographs
 KEYS = ("text", "caption", "prompt")
 # What a caption is called elsewhere, and by mistake (Windows hides the second suffix of 1.jpg.txt).
 SIMILAR_SUFFIXES = {".txt", ".text", ".caption", ".cap", ".tags", ".json", ".csv", ".md", ".rtf", ".doc", ".docx"}
@@ -150,37 +154,60 @@ class Beside:
 
 def read_caption(path: Path) -> str:
     """The caption in a text file, on one line."""
-    caption = " ".join(read_text(path, "caption", PhotoError).split())
+    caption = " ".join(read_text(path, "caption", PhotoError, MOST_CAPTION).split())
     if not caption:
         raise PhotoError(f"The caption is empty: write one, or delete the file. Received: '{path}'")
+    return check_caption(caption, f"'{path}'")
+
+
+def check_caption(caption: str, where: str) -> str:
+    """A caption that can be one, or a `PhotoError` that says where it stands."""
+    reason = unfit(caption)
+    if reason:
+        raise PhotoError(f"The caption {reason}: write another. Received: {where}")
     return caption
 
 
 def read_metadata(path: Path) -> dict[Path, str]:
     """Dict of captions by the `Path` of their photograph."""
-    captions = {}
+    captions, lines = {}, {}
     # Not `splitlines`, which breaks JSON at characters that are allowed in its strings.
-    for number, line in enumerate(read_text(path, "captions", PhotoError).split("\n"), start=1):
+    text = read_text(path, "captions", PhotoError, MOST_METADATA)
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            photo, caption = read_line(line, f"'{path}', line {number}")
-            # Windows' programs write sub\1.jpg.
-            places = [path.parent / name for name in (photo, photo.replace("\\", "/"))]
-            found = next((place for place in places if place.is_file()), None)
-            if found is None:
-                raise PhotoError(
-                    f"A caption names a photo that is not there: {photo}. Received: '{path}', line {number}"
-                )
-            captions[found] = caption
+            where = f"'{path}', line {number}"
+            photo, caption = read_line(line, where)
+            found = inside(path.parent, photo, where)
+            if found in lines:
+                raise PhotoError(f"{photo} has a caption in line {lines[found]} already. Received: {where}")
+            captions[found], lines[found] = caption, number
     return captions
+
+
+def inside(folder: Path, photo: str, where: str) -> Path:
+    """The `Path` of a photograph that a `metadata.jsonl` names, which lies in its folder or below."""
+    # Windows' programs write sub\1.jpg.
+    for name in (photo, photo.replace("\\", "/")):
+        # By the name alone: a link in the folder may lead anywhere.
+        if os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir:
+            raise PhotoError(f"A caption names a photo outside of its folder: {shown(photo)}. Received: {where}")
+        with contextlib.suppress(OSError, ValueError):  # too long a name, or one with a NUL
+            if (folder / name).is_file():
+                return folder / name
+    raise PhotoError(f"A caption names a photo that is not there: {shown(photo)}. Received: {where}")
 
 
 def read_line(line: str, where: str) -> tuple[str, str]:
     """`(name of the photograph, caption)` of one line of `metadata.jsonl`."""
     try:
         entry = json.loads(line)
-        caption = next(str(entry[key]) for key in KEYS if entry.get(key))
-        return str(entry["file_name"]), " ".join(caption.split())
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        photo = entry["file_name"]
+        caption = " ".join(next(entry[key] for key in KEYS if entry.get(key)).split())
+    # Whatever `json` meets (it knows three ways to fail), and whatever a line may be in place of an entry.
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError, StopIteration):
+        photo = caption = None
+    if not isinstance(photo, str) or not caption:
         raise PhotoError(
             f'A line must look like {{"file_name": "1.jpg", "text": "a photo of sks dog"}}. Received: {where}'
-        ) from error
+        )
+    return photo, check_caption(caption, where)

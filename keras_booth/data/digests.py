@@ -6,8 +6,10 @@ from pathlib import Path
 
 from keras_booth.data.errors import PhotoError
 from keras_booth.tools.annotations import FilePath
+from keras_booth.tools.reading import open_ordinary
 
 DIGEST_BYTES = 16
+PART_BYTES = 2**20  # in memory at once
 
 
 def photo_digests(paths: Iterable[FilePath]) -> dict[str, str]:
@@ -27,7 +29,10 @@ def photo_digests(paths: Iterable[FilePath]) -> dict[str, str]:
 
 def _digest(path):
     try:
-        with open(path, "rb") as file:
-            return hashlib.blake2b(file.read(), digest_size=DIGEST_BYTES).hexdigest()
+        with open_ordinary(path) as file:
+            hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
+            while part := file.read(PART_BYTES):
+                hasher.update(part)
+            return hasher.hexdigest()
     except OSError as error:
         raise PhotoError(f"The photo cannot be opened ({error.strerror}). Received: path='{path}'") from error

@@ -5,6 +5,8 @@ import numpy as np
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import flip_left_right, random_crop
 from keras_booth.tools.images import to_float
+from keras_booth.tools.json_files import shown_reason
+from keras_booth.tools.reading import open_ordinary
 
 CROPS = 4  # kept of each photograph when crops are random
 BATCH = 8
@@ -14,9 +16,33 @@ VARIANT = 3  # a stream of random numbers, beside those of `order`
 def read_latents(path):
     """One picture's latents, as `numpy.save` wrote them: float32 `(h, w, channels)`."""
     try:
-        return np.load(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise PhotoError(f"The latents cannot be read ({error}): leave them out. Received: latents='{path}'") from error
+        with open_ordinary(path):
+            pass
+        # Mapped, so that a header that claims more than the file has is refused before there is memory for it.
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(mapped, np.ndarray) or mapped.dtype != np.float32 or mapped.ndim != 3:
+            raise ValueError("they are no float32 array of three dimensions")
+        latents = np.array(mapped)
+        if not np.isfinite(latents).all():
+            raise ValueError("they are not finite")
+        return latents
+    # NumPy's parser of the header raises what Python's own does (SyntaxError, tokenize.TokenError ...).
+    except Exception as error:
+        raise PhotoError(
+            f"The latents cannot be read ({shown_reason(error)}): leave them out. Received: latents='{path}'"
+        ) from error
+
+
+def stack_latents(paths):
+    """The latents of several pictures in one array; of one size, or a `PhotoError`."""
+    latents = [read_latents(path) for path in paths]
+    for path, found in zip(paths, latents, strict=True):
+        if found.shape != latents[0].shape:
+            raise PhotoError(
+                f"The latents have the shape {found.shape}, and not {latents[0].shape} as those before: leave them out. "
+                f"Received: latents='{path}'"
+            )
+    return np.stack(latents)
 
 
 def encode(pictures, booth):
@@ -51,7 +77,7 @@ class EncodedPhotos:
         known, unknown = sorted(known), [index for index in range(len(photos)) if index not in known]
         moments = encode([cut for index in unknown for cut in self._cuts(index, photos[index])], booth)
         if known:
-            moments += list(booth.moments_of(np.stack([read_latents(latents[index]) for index in known])))
+            moments += list(booth.moments_of(stack_latents([latents[index] for index in known])))
         moments = np.stack(moments).reshape(len(photos), self.variants, *moments[0].shape)
         self.moments = moments[np.argsort(unknown + known)]
 

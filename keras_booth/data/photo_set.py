@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from keras_booth.data.captions import caption_files, read_captions
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.reading.photographs import find_photos
 from keras_booth.tools.annotations import FilePath
-from keras_booth.tools.wording import names
+from keras_booth.tools.prompts import require_prompt
+from keras_booth.tools.wording import names, shown
 
 logger = logging.getLogger("keras_booth")
 
@@ -50,17 +52,22 @@ class PhotoSet:
                 f"`paths` must list single photos: use PhotoSet.from_folder for a folder. "
                 f"Received: paths='{os.fspath(self.paths)}'"
             )
-        object.__setattr__(self, "paths", tuple(Path(path) for path in self.paths))
+        object.__setattr__(self, "paths", _as_paths("paths", self.paths))
         if not self.paths:
             raise PhotoError("A PhotoSet must hold at least one photo: add one to `paths`. Received: paths=()")
         if not isinstance(self.prompt, str):
             raise PhotoError(f"`prompt` must be a string that all photos share. Received: prompt={self.prompt!r}")
+        require_prompt(self.prompt, "`prompt`", empty=True)
+        if isinstance(self.captions, str) or not isinstance(self.captions, Sequence):
+            raise PhotoError(f"`captions` must list texts. Received: captions={shown(self.captions)}")
+        for caption in self.captions:
+            require_prompt(caption, "`captions`")
         if self.captions and len(self.captions) != len(self.paths):
             raise PhotoError(
                 f"`captions` must have one text for each photo. Received: {len(self.captions)} captions, "
                 f"{len(self.paths)} photos"
             )
-        object.__setattr__(self, "latents", tuple(Path(path) for path in self.latents))
+        object.__setattr__(self, "latents", _as_paths("latents", self.latents))
         if self.latents and len(self.latents) != len(self.paths):
             raise PhotoError(
                 f"`latents` must have one file for each photo. Received: {len(self.latents)} files, "
@@ -99,7 +106,15 @@ class PhotoSet:
         return cls(paths, prompt)
 
 
+def _as_paths(field, paths):
+    """A tuple of `Path` of a sequence of paths."""
+    try:
+        return tuple(Path(path) for path in paths)
+    except TypeError as error:
+        raise PhotoError(f"`{field}` must list paths of files. Received: {field}={shown(paths)}") from error
+
+
 def check_crop(crop: str) -> None:
     """Raises a `PhotoError` unless `crop` is a way to cut photographs."""
-    if crop not in CROPS:
+    if not isinstance(crop, str) or crop not in CROPS:
         raise PhotoError(f"`crop` must be 'center' or 'random'. Received: crop={crop!r}")

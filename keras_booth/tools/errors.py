@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+MOST_SENTENCE = 480  # characters
+
 
 class InputError(ValueError):
     """A mistake in what the user gave.
@@ -48,7 +50,12 @@ def require_different(identifier_field: str, identifier: str, noun_field: str, c
 
 
 def sentence(error: BaseException) -> str:
-    """An exception's message on one line."""
+    """An exception's message on one line, as a terminal shows it: what is very long is left out in the middle."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}. Received: {error.filename}" if error.filename else f"{error.strerror}."
-    return " ".join(str(error).split()) or type(error).__name__
+        text = f"{error.strerror}. Received: {error.filename}" if error.filename else f"{error.strerror}."
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+    if len(text) > MOST_SENTENCE:
+        text = f"{text[: MOST_SENTENCE * 3 // 4]} … {text[-MOST_SENTENCE // 4 :]}"
+    # File names hold what a terminal would obey.
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import math
 import os
 import pathlib
@@ -14,10 +15,13 @@ from safetensors import SafetensorError
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.leftovers import part_path, remove_left_once
+from keras_booth.tools.reading import read_ordinary
 
 # What a disk does, as opposed to a path that is wrong: any of these in an error, or in what led to it, is the disk's.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DISK = (*FULL, errno.EFBIG, errno.EIO, errno.EROFS)
+# Of a text that somebody wrote; where files are larger, or smaller, the limit is given.
+MOST_TEXT = 16 * 2**20
 
 
 @contextlib.contextmanager
@@ -147,19 +151,21 @@ def write_text(path: FilePath, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def read_text(path: FilePath, field: str, error: type[InputError] = InputError) -> str:
+def read_text(path: FilePath, field: str, error: type[InputError] = InputError, most: int = MOST_TEXT) -> str:
     """Reads a text file that a user wrote: UTF-8, with or without a byte order mark (Windows' editors write one).
 
     Args:
         path: str or `Path`.
         field: str. What the file is, as the user names it: `"prompt_file"`.
         error: type of what is raised, a kind of `InputError`.
+        most: int. How many bytes the file may have.
 
     Raises:
-        InputError: if the file is missing, cannot be opened, or is not UTF-8.
+        InputError: if the file is missing, cannot be opened, is no ordinary file, is too large, or is not UTF-8.
     """
     try:
-        return pathlib.Path(path).read_text(encoding="utf-8-sig")
+        content = read_ordinary(path, most).decode("utf-8-sig")
+        return io.StringIO(content, newline=None).read()  # line ends as Python's own reading makes them
     except UnicodeDecodeError as reason:
         raise error(f"{field} must be text in UTF-8: save it as such ({reason}). Received: {field}={path}") from reason
     except OSError as reason:

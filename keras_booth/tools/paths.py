@@ -2,7 +2,12 @@
 
 import os
 
+from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.wording import shown
+
+# What Linux, and nearly every disk, takes; the system itself would say it where a file is opened, not of which field.
+MOST_PATH, MOST_NAME = 4096, 255
 
 
 def expand_home(path: str | None, field: str = "path") -> str | None:
@@ -13,8 +18,10 @@ def expand_home(path: str | None, field: str = "path") -> str | None:
         field: str. What the path is, as the user names it.
 
     Raises:
-        InputError: for the home of somebody whom the system does not know.
+        InputError: for the home of somebody whom the system does not know; and as `check_path`.
     """
+    if path:
+        check_path(path, field)
     if not path or not path.startswith("~"):
         return path
     expanded = os.path.expanduser(path)
@@ -24,3 +31,22 @@ def expand_home(path: str | None, field: str = "path") -> str | None:
             f"Received: {field}={path}"
         )
     return expanded
+
+
+def check_path(path: FilePath, field: str) -> None:
+    """Raises an `InputError` that names the field, unless something could have such a path.
+
+    Args:
+        path: str or `Path`.
+        field: str. What the path is, as the user names it.
+    """
+    text = os.fspath(path)
+    try:
+        name = max(map(len, os.fsencode(text).replace(os.fsencode(os.sep), b"/").split(b"/")))
+        reason = "a path without NUL characters" if "\0" in text else ""
+    except UnicodeEncodeError:
+        name, reason = 0, "a path in UTF-8"
+    if not reason and (name > MOST_NAME or len(os.fsencode(text)) > MOST_PATH):
+        reason = f"a path of {MOST_PATH} bytes at most, with names of {MOST_NAME} at most"
+    if reason:
+        raise InputError(f"{field} must be {reason}. Received: {field}={shown(text)}")

@@ -5,6 +5,7 @@ import stat
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.reading import open_ordinary
 
 
 def require_plain(
@@ -59,7 +60,7 @@ def read_bytes(
     require_plain(path, what, error, field)
     received = str(path) if field is None else f"{field}={path}"
     try:
-        with open(path, "rb") as file:
+        with open_ordinary(path) as file:
             content = file.read(most + 1)
     except OSError as reason:
         raise error(f"{what} cannot be read ({reason.strerror}). Received: {received}") from reason

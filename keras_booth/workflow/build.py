@@ -7,7 +7,7 @@ import keras
 
 from keras_booth.bases import PRESETS
 from keras_booth.dreambooth import DreamBooth, LoraConfig
-from keras_booth.tools.errors import InputError
+from keras_booth.tools.errors import InputError, require
 from keras_booth.workflow.config import sample_prompts
 from keras_booth.workflow.subjects import fill_prompts
 
@@ -15,7 +15,7 @@ from keras_booth.workflow.subjects import fill_prompts
 def build_booth(config):
     """Makes the model of a run."""
     base, subject, training = config.base, config.subject, config.training
-    return DreamBooth.from_preset(
+    booth = DreamBooth.from_preset(
         **dataclasses.asdict(base),
         identifier=subject.identifier,
         class_noun=subject.class_noun,
@@ -24,6 +24,21 @@ def build_booth(config):
         train_text_encoder=training.text_encoder,
         lora=LoraConfig(config.lora.rank, config.lora.alpha, config.lora.targets) if config.lora.rank else None,
         seed=training.seed,
+    )
+    for described in config.subjects:
+        check_words(described, booth.base.tokenizer)
+    return booth
+
+
+def check_words(subject, tokenizer):
+    """Refuses words for a subject that its prompts would be cut in."""
+    room = tokenizer.max_length - 2  # beside start and end
+    tokens = len(tokenizer.pieces(f"{subject.identifier} {subject.class_noun}"))
+    require(
+        tokens <= room,
+        "subject.identifier",
+        f"a rare word: with class_noun it has {tokens} tokens, where a prompt has {room}",
+        subject.identifier,
     )
 
 

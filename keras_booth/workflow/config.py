@@ -10,6 +10,9 @@ from typing import Literal
 from keras_booth.tools.dtypes import HALF
 from keras_booth.tools.errors import InputError, require, require_different, require_guidance
 from keras_booth.tools.paths import expand_home
+from keras_booth.tools.prompts import require_prompt
+from keras_booth.tools.wording import shown
+from keras_booth.workflow.settings.kinds import check_kinds, is_of_kind
 
 SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m"]
 # From the prompts of the DreamBooth data set (arXiv:2208.12242).
@@ -22,10 +25,51 @@ SETTINGS = (
     "with a mountain in the background",
 )
 
+# What no run needs, and what would only take all memory or time, or be infinite in float32.
+STEPS = 10**9  # of ten in a second that is three years
+SEED = 2**63 - 1
+RATE = 1000
+WEIGHT = 1e6
+FLOAT32 = 3.4e38
+MOST = {
+    "base.image_size": 4096,
+    "prior.loss_weight": WEIGHT,
+    "prior.count": 1_000_000,
+    "prior.ratio": RATE,
+    "prior.seed": SEED,
+    "prior.steps": 10_000,
+    "prior.guidance_scale": FLOAT32,
+    "training.steps": STEPS,
+    "training.batch_size": 10_000,
+    "training.learning_rate": RATE,
+    "training.warmup_steps": STEPS,
+    "training.text_encoder_learning_rate": RATE,
+    "training.text_encoder_until": STEPS,
+    "training.optimizer_arguments": 1e30,
+    "training.weight_decay": RATE,
+    "training.global_clipnorm": 1e30,
+    "training.min_snr_gamma": FLOAT32,
+    "training.noise_offset": 10,
+    "training.accumulation": STEPS,
+    "training.validate_every": STEPS,
+    "training.checkpoint_every": STEPS,
+    "training.keep_last": STEPS,
+    "training.seed": 2**31 - 1,
+    "lora.rank": 2048,
+    "lora.alpha": WEIGHT,
+    "sampling.count": 1000,
+    "sampling.every": STEPS,
+    "sampling.steps": 10_000,
+    "sampling.guidance_scale": FLOAT32,
+    "sampling.batch_size": 10_000,
+    "sampling.seed": SEED,
+}
 
-def expand_homes(options, group, *names):
-    """Turns `~` into the home folder in some fields of a group that is being made."""
-    for name in names:
+
+def check_group(options, group, *paths):
+    """Refuses what is of another kind than a group's fields, and turns `~` into the home folder in some of them."""
+    check_kinds(options, group, MOST)
+    for name in paths:
         object.__setattr__(options, name, expand_home(getattr(options, name), f"{group}.{name}"))
 
 
@@ -59,7 +103,13 @@ class BaseOptions:
     vae: str | None = None
 
     def __post_init__(self):
-        expand_homes(self, "base", "preset", "vocabulary", "vae")
+        check_group(self, "base", "preset", "vocabulary", "vae")
+        require(self.preset.strip(), "base.preset", "a preset, a folder or a file", self.preset)
+        for name in ("vocabulary", "vae"):
+            path = getattr(self, name)
+            require(path is None or path.strip(), f"base.{name}", "a file or null", path)
+        size = self.image_size if isinstance(self.image_size, (tuple, list)) else [self.image_size]
+        require(all(side is None or side >= 1 for side in size), "base.image_size", ">= 1", self.image_size)
         require(0 <= self.merge_tokens < 0.75, "base.merge_tokens", "in [0, 0.75)", self.merge_tokens)
 
 
@@ -90,10 +140,14 @@ class SubjectOptions:
     class_images: str | None = None
 
     def __post_init__(self):
-        expand_homes(self, "subject", "photos", "class_images")
+        check_group(self, "subject", "photos", "class_images")
         require(self.photos.strip(), "subject.photos", "a folder", self.photos)
         require(self.class_noun.strip(), "subject.class_noun", "the word for what the subject is", self.class_noun)
         require(self.identifier.strip(), "subject.identifier", "a rare word", self.identifier)
+        for name in ("class_noun", "identifier", "instance_prompt", "class_prompt"):
+            if getattr(self, name) is not None:
+                require_prompt(getattr(self, name), f"subject.{name}")
+        require(self.class_images is None or self.class_images.strip(), "subject.class_images", "a folder or null", "")
         require_different("subject.identifier", self.identifier, "subject.class_noun", self.class_noun)
 
 
@@ -122,11 +176,11 @@ class PriorOptions:
     sampler: SamplerName | None = None
 
     def __post_init__(self):
-        expand_homes(self, "prior", "folder")
+        check_group(self, "prior", "folder")
         require(0 <= self.loss_weight < math.inf, "prior.loss_weight", ">= 0", self.loss_weight)
         require(self.count >= 1, "prior.count", ">= 1", self.count)
         require(0 <= self.ratio < math.inf, "prior.ratio", ">= 0", self.ratio)
-        require(self.folder != "", "prior.folder", "a folder or null", self.folder)
+        require(self.folder is None or self.folder.strip(), "prior.folder", "a folder or null", self.folder)
         require(self.seed >= 0, "prior.seed", ">= 0", self.seed)
         require(self.steps is None or self.steps >= 1, "prior.steps", ">= 1", self.steps)
         require_guidance("prior.guidance_scale", self.guidance_scale)
@@ -198,6 +252,7 @@ class TrainingOptions:
     seed: int = 0
 
     def __post_init__(self):
+        check_group(self, "training")
         require(self.steps >= 1, "training.steps", ">= 1", self.steps)
         require(self.batch_size >= 1, "training.batch_size", ">= 1", self.batch_size)
         require(0 < self.learning_rate < math.inf, "training.learning_rate", "> 0", self.learning_rate)
@@ -237,6 +292,7 @@ class LoraOptions:
     layout: Literal["kohya", "diffusers"] = "kohya"
 
     def __post_init__(self):
+        check_group(self, "lora")
         require(self.rank >= 0, "lora.rank", ">= 0", self.rank)
         require(self.alpha is None or 0 < self.alpha < math.inf, "lora.alpha", "> 0", self.alpha)
         require(len(self.targets) > 0, "lora.targets", "a list of at least one", self.targets)
@@ -267,9 +323,12 @@ class SamplingOptions:
     seed: int = 0
 
     def __post_init__(self):
+        check_group(self, "sampling")
         prompts = self.prompts
         filled = prompts is None or (len(prompts) > 0 and all(prompt.strip() for prompt in prompts))
         require(filled, "sampling.prompts", "a list of prompts, none empty", prompts)
+        for prompt in prompts or ():
+            require_prompt(prompt, "sampling.prompts")
         require(self.count >= 1, "sampling.count", ">= 1", self.count)
         require(self.every >= 0, "sampling.every", ">= 0", self.every)
         require(self.steps is None or self.steps >= 1, "sampling.steps", ">= 1", self.steps)
@@ -291,7 +350,7 @@ class OutputOptions:
     dtype: Literal["float32", "float16"] = "float32"
 
     def __post_init__(self):
-        expand_homes(self, "output", "folder")
+        check_group(self, "output", "folder")
         require(self.folder.strip(), "output.folder", "a folder", self.folder)
 
 
@@ -327,6 +386,13 @@ class RunConfig:
     more_subjects: tuple[SubjectOptions, ...] = ()
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if dataclasses.is_dataclass(field.type) and not isinstance(getattr(self, field.name), field.type):
+                found = shown(getattr(self, field.name))
+                raise InputError(f"{field.name} must be {field.type.__name__}. Received: {field.name}={found}")
+        if not is_of_kind(self.more_subjects, tuple[SubjectOptions, ...]):
+            found = shown(self.more_subjects)
+            raise InputError(f"more_subjects must be a tuple of SubjectOptions. Received: more_subjects={found}")
         text = json.dumps(self.to_dict(), ensure_ascii=False)
         # Of a name that is not UTF-8 the system makes text that no file can hold.
         odd = re.search(r"[^\"]*[\ud800-\udfff][^\"]*", text)

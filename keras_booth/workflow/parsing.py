@@ -13,14 +13,18 @@ import yaml
 
 from keras_booth.tools.command import Parser, option_names, user_path
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import read_text
 from keras_booth.tools.shell import command_line
+from keras_booth.tools.wording import shown
 from keras_booth.workflow.config import RunConfig, SubjectOptions
+from keras_booth.workflow.settings.kinds import describe
 from keras_booth.workflow.settings.shipped import with_shipped
-from keras_booth.workflow.settings.texts import config_files, keep_texts
+from keras_booth.workflow.settings.texts import config_files, keep_texts, named_values
+from keras_booth.workflow.settings.yaml_text import check_size, load_yaml, read_yaml
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
 MORE = "more_subjects"
+FLAGS_ALONE = ("config", "resume", "help", "print_config")
+MOST_BITS = 1000  # of a whole number
 FIELDS = {f"{group}.{field.name}": field.type for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
 # What other programs call it.
 ALIASES = {
@@ -38,7 +42,6 @@ ALIASES = {
     "ema": "training.ema_momentum",
     "gradient_accumulation_steps": "training.accumulation",
 }
-WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
 
 
 def make_parser():
@@ -78,13 +81,15 @@ def parse_config(flags):
     parser = make_parser()
     flags, shipped = with_shipped(option_names(flags, "-", "_"))
     for path in config_files(flags):
-        read_text(path, "config")
+        check_file(path)
+    check_flags(flags)
     try:
         values = parser.parse_args(flags)
     except argparse.ArgumentError as error:
         raise InputError(explain(str(error))) from error
-    if values.resume is not None:
-        raise InputError(f"resume is no field of a config, but the flag --resume. Received: resume={values.resume}")
+    # jsonargparse lets through what Python says of a number that is too large, of a text that is too deep.
+    except Exception as error:
+        raise InputError(f"The config or its flags cannot be read: {error}. Received: {shown(flags)}") from error
     for group in GROUPS:
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
@@ -94,6 +99,59 @@ def parse_config(flags):
         values.subject.photos = str(shipped / photos)
     groups = parser.instantiate(values)
     return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
+
+
+def check_file(path):
+    """Refuses a config file that jsonargparse would stumble over, or follow elsewhere."""
+    content = read_yaml(path)
+    for name in content if isinstance(content, dict) else ():
+        if name in FLAGS_ALONE:
+            raise InputError(
+                f"{name} is no field of a config, but the flag --{name}. Received: {name}={shown(content[name])}"
+            )
+        if name in GROUPS and not isinstance(content[name], dict | types.NoneType):
+            raise InputError(f"{name} must be a group of fields. Received: {name}={shown(content[name])}")
+        if name == MORE:
+            check_more(content[name])
+        if isinstance(content[name], dict):
+            for field, value in content[name].items():
+                check_length(f"{name}.{field}", value)
+
+
+def check_length(name, value):
+    """Refuses a number that no float can hold, which jsonargparse does not expect."""
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        raise InputError(f"{name} must be a number below 2**{MOST_BITS}. Received: {name}={shown(f'{value:x}')}")
+
+
+def check_flags(flags):
+    """Refuses a list or group among the flags that is large beyond any use."""
+    for name, value in named_values(flags):
+        if (name in FIELDS and not takes_text(FIELDS[name])) or name == MORE:
+            try:
+                check_size(value)
+                check_length(name, load_yaml(value, name))
+            except yaml.YAMLError:
+                continue  # for jsonargparse to say
+            except InputError:
+                raise
+            except ValueError as error:
+                raise InputError(f"{name} cannot be read: {error}. Received: {name}={shown(value)}") from error
+            if name == MORE:
+                check_more(load_yaml(value, f"--{MORE}"))
+
+
+def check_more(subjects):
+    """Refuses what is no list of groups of fields."""
+    if not isinstance(subjects, list) or not all(isinstance(subject, dict) for subject in subjects):
+        raise InputError(
+            f"{MORE} must be a list of groups of fields like those of subject. Received: {MORE}={shown(subjects)}"
+        )
+
+
+def takes_text(kind):
+    """Whether a field is a text, or may be one."""
+    return str in (kind, *typing.get_args(kind))
 
 
 def parse_train(flags):
@@ -119,6 +177,8 @@ def parse_train(flags):
     found, rest = parser.parse_known_args(list(flags))
     if found.resume is None:
         return None, parse_config(rest)
+    if not found.resume.strip():
+        raise InputError(f"--resume must be the folder of a run. Received: --resume={found.resume!r}")
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--training.steps", dest="steps", type=int)
     parser.add_argument("--other-versions", action="store_true")
@@ -159,7 +219,7 @@ def explain(message):
     text = " ".join(message.split())
     if text.startswith(f'Parser key "{MORE}":'):
         return explain_more(text.rpartition("SubjectOptions':")[2].strip() or text)
-    wrong = re.search(r'^Parser key "([\w.]+)":.*(?:Got|Given) value: (.*)$', text)
+    wrong = re.search(r'^Parser key "([\w.]+)":.*(?:Got|Given) value: ?(.*)$', text)
     if wrong and wrong[1] in FIELDS:
         return f"{wrong[1]} must be {describe(FIELDS[wrong[1]])}. Received: {wrong[1]}={wrong[2]}"
     missing = re.search(r"^the following arguments are required: (.*)$", text)
@@ -169,11 +229,14 @@ def explain(message):
     unknown = (
         re.search(r"^Group '(?P<group>[\w.]+)' does not accept option '(?P<name>[^']*)'", text)
         or re.search(r"^Option '(?P<name>[^']*)' is not accepted", text)
-        or re.search(r"^unrecognized arguments: (?P<name>\S+)", text)
+        or re.search(r"^unrecognized arguments: ?(?P<name>\S*)", text)
     )
     if unknown:
         parts = unknown.groupdict()
         return _unknown(".".join(parts[key] for key in ("group", "name") if parts.get(key)))
+    group = re.search(r'^Parser key "(\w+)": Unable to load config (.*)$', text)
+    if group and group[1] in GROUPS:
+        return f"{group[1]} must be a group of fields, or its fields --{group[1]}.NAME. Received: {group[1]}={group[2]}"
     about_file = re.search(r'^Parser key "[\w.]+": (.*)$', text) or re.search(r"^Problems parsing config: (.*)$", text)
     if about_file:
         return f"The config cannot be read: {about_file[1]}"
@@ -186,7 +249,7 @@ def explain(message):
 
 def explain_more(text):
     """A complaint about one of the further subjects as a sentence."""
-    wrong = re.search(r'^Parser key "(\w+)":.*(?:Got|Given) value: (.*)$', text)
+    wrong = re.search(r'^Parser key "(\w+)":.*(?:Got|Given) value: ?(.*)$', text)
     if wrong and wrong[1] != MORE:
         kind = FIELDS[f"subject.{wrong[1]}"]
         return f"{wrong[1]} in {MORE} must be {describe(kind)}. Received: {wrong[1]}={wrong[2]}"
@@ -200,27 +263,8 @@ def explain_more(text):
     return f"{MORE} must be a list of groups of fields like those of subject. Received: {MORE}={received}"
 
 
-def describe(kind):
-    """A field's type in words."""
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        choices = [choice for part in typing.get_args(kind) for choice in _choices(part)]
-        return ", ".join(choices[:-1]) + f" or {choices[-1]}"
-    return " or ".join(_choices(kind))
-
-
-def _choices(kind):
-    origin, parts = typing.get_origin(kind), typing.get_args(kind)
-    if origin is typing.Literal:
-        return [str(part) for part in parts]
-    if origin is dict:
-        return ["a group of names and values"]
-    if origin is tuple:
-        return ["a list of texts" if parts[0] is str else f"a list of {len(parts)} whole numbers"]
-    return [WORDS[kind]]
-
-
 def _unknown(name):
-    name = name.lstrip("-").partition("=")[0]
+    name = name.lstrip("-").partition("=")[0] or repr(name)
     close = suggestions(name)
     others = "".join(f" or {field}" for field in close[1:])
     hint = f"; did you mean {close[0]}{others}?" if close else "; --help lists all."

@@ -15,13 +15,16 @@ from keras_booth.figures import image_grid, image_matrix, rows_of
 from keras_booth.tools.errors import require, require_guidance
 from keras_booth.tools.files import read_text, whole_file
 from keras_booth.tools.progress import progress_bar
+from keras_booth.tools.prompts import require_prompt
 from keras_booth.tools.seeds import picture_keys
 from keras_booth.version import __version__
+from keras_booth.workflow.config import SEED
 from keras_booth.workflow.doctor.ineffective import drawn_without_effect
 from keras_booth.workflow.files import check_writable
 from keras_booth.workflow.picture_files.infotext import infotext
 from keras_booth.workflow.picture_files.names import free_path, picture_name, sheet_name
 
+MOST_COUNT = 10_000  # pictures of a prompt
 SOFTWARE = f"keras_booth {__version__}"
 
 
@@ -61,8 +64,10 @@ class PictureOptions:
 
     def __post_init__(self):
         require(self.count is None or self.count >= 1, "count", ">= 1", self.count)
+        require(self.count is None or self.count <= MOST_COUNT, "count", f"at most {MOST_COUNT}", self.count)
         for seed in self.seed:
             require(seed >= 0, "seed", ">= 0", seed)
+            require(seed <= SEED, "seed", f"at most {SEED}", seed)
         several = len(self.seed) > 1
         require(not several or self.count in (None, len(self.seed)), "count", "the number of seeds", self.count)
         for steps in self.steps:
@@ -72,6 +77,7 @@ class PictureOptions:
         require(0 <= self.guidance_rescale <= 1, "guidance_rescale", "in [0, 1]", self.guidance_rescale)
         require(0 < self.strength <= 1, "strength", "in (0, 1]", self.strength)
         require(self.batch_size >= 1, "batch_size", ">= 1", self.batch_size)
+        require_prompt(self.negative_prompt, "negative_prompt", empty=True)
 
     @property
     def matrix(self):
@@ -144,7 +150,7 @@ def gather_prompts(prompts, path):
         prompts += found
     require(prompts, "prompt", "a text, on the command line or in prompt_file", None)
     for prompt in prompts:
-        require(prompt.strip(), "prompt", "a text", prompt)
+        require_prompt(prompt, "prompt")
     return list(dict.fromkeys(prompts))
 
 

@@ -17,6 +17,8 @@ from keras_booth.workflow.parsing import (
 )
 
 REQUIRED = ["--subject.photos", "photos", "--subject.class_noun", "dog"]
+# Ten lists of ten of the one before, eleven times over.
+LAUGHS = b"".join(b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1) if n else b"x"] * 10)) for n in range(12))
 
 
 @pytest.mark.floor
@@ -89,6 +91,18 @@ class TestParsing:
                 "There is no field learning_rat; did you mean training.learning_rate? Received: ",
             ),
             (["--lr", "3"], "There is no field lr; did you mean training.learning_rate? Received: lr"),
+            (["--config", "/dev/zero"], "config cannot be read (it is a pipe, a socket or a device, and no file). "),
+            (["--config", "a\0b"], "config must be a path without NUL characters. Received: config='a\\x00b'"),
+            (["--output.folder", "x" * 300], "output.folder must be a path of 4096 bytes at most, with names of 255 at"),
+            (["--subject.instance_prompt", "   "], "subject.instance_prompt must be a text. Received: "),
+            (["--subject.instance_prompt", "x" * 100_001], "subject.instance_prompt must have 100000 characters at most"),
+            (["--base.image_size", "[64, 8192]"], "base.image_size must be at most 4096. Received: "),
+            (["--training.steps="], "training.steps must be a whole number. Received: training.steps="),
+            (["--training.learning_rate", "9" * 400], "training.learning_rate must be a number below 2**1000. Receiv"),
+            (["--sampling.prompts", "[" * 5000], "sampling.prompts cannot be read: more than 16 lists or groups in one"),
+            ([""], "There is no field ''; --help lists all. Received: ''"),
+            (["--training", "5"], "training must be a group of fields, or its fields --training.NAME. Received: training="),
+            (["--more_subjects", "5"], "more_subjects must be a list of groups of fields like those of subject. "),
             (["--more_subjects", "x"], "more_subjects must be a list of groups of fields like those of subject. "),
             (["--output.folder", "~nobody-here/x"], "output.folder must begin with a home folder that is there; "),
             (["--output.folder", "\udcff"], "Names and texts must be UTF-8; rename the file or folder. Received: "),
@@ -112,15 +126,32 @@ class TestParsing:
             (b"subject: {class_noun: null}\n", "subject.class_noun must be given"),
             (b"\xff\xfe\x00", "config must be text in UTF-8: save it as such"),
             (b"training: {steps: \x00}\n", "The config cannot be read: "),
-            (b"training: &x {steps: *x}\n", "training.steps must be a whole number. Received: training.steps={"),
+            (b"training: &x {steps: *x}\n", "The config cannot be read: a group that holds itself, line 1. Received: "),
             (b"training: *x\n", "The config cannot be read: "),
             (b"training: !!python/name:os.system\n", "The config cannot be read: "),
             (b"training: {}\n---\nbase: {}\n", "The config cannot be read: "),
             (b"? [a]\n: 2\n", "The config cannot be read: "),
-            (b"1: 2\n", "The config cannot be read: Key must be a string"),
+            (b"1: 2\n", "The config cannot be read: a name must be text, line 1"),
+            (b"prior: {5: 2}\n", "The config cannot be read: a name must be text, line 1"),
+            (b"prior: {count: 1}\nprior: {count: 2}\n", "The config cannot be read: prior stands there twice, line 2"),
+            (b"training: " + b"[" * 3000, "The config cannot be read: more than 16 lists or groups in one another"),
+            (LAUGHS, "The config cannot be read: more than 50000 values, with what is repeated by aliases. Received: "),
+            (b"#" * 2**18 + b"\n", "config cannot be read (it is larger than 256 KiB). Received: config="),
+            (b"prior: {count: " + b"9" * 5000, "The config cannot be read: "),
+            (b"prior: {ratio: " + b"9" * 1000 + b"}", "prior.ratio must be a number below 2**1000. Received: prior.ratio="),
+            (b"prior: {ratio: null}", "prior.ratio must be a number. Received: prior.ratio=None"),
+            (b"prior: {ratio: .nan}", "prior.ratio must be a finite number. Received: prior.ratio=nan"),
+            (b"prior: {count: 1000000000}", "prior.count must be at most 1000000. Received: prior.count=1000000000"),
+            (b"training: {steps: ''}", "training.steps must be a whole number. Received: training.steps="),
+            (b"subject: {identifier: ~}", "subject.identifier must be text. Received: subject.identifier=None"),
+            (b"subject: {identifier: !!binary aGk=}", "subject.identifier must be text. Received: subject.identifier=b"),
+            (b'subject: {identifier: "a\\0b"}', "subject.identifier must be text without NUL characters. Received: "),
             (b"more_subjects: 3\n", "more_subjects must be a list of groups of fields like those of subject. "),
-            (b"resume: run\n", "resume is no field of a config, but the flag --resume. Received: resume=run"),
-            (b"config: config.yaml\n", "Config file loop detected"),
+            (b"more_subjects: [5]\n", "more_subjects must be a list of groups of fields like those of subject. "),
+            (b"more_subjects: null\n", "more_subjects must be a list of groups of fields like those of subject. "),
+            (b"resume: run\n", "resume is no field of a config, but the flag --resume. Received: resume='run'"),
+            (b"config: /dev/zero\n", "config is no field of a config, but the flag --config. Received: config='/dev/zero'"),
+            (b"help: true\n", "help is no field of a config, but the flag --help. Received: help=True"),
         ],
     )
     def test_bad_files(self, tmp_path, content, message):
@@ -150,6 +181,17 @@ class TestParsing:
     def test_nothing_given(self):
         with pytest.raises(InputError, match="Say where the photographs are .* --subject.photos FOLDER .*--help"):
             parse_train([])
+
+    @pytest.mark.parametrize("flags", [["--resume", ""], ["--resume="], ["--resume", " "]])
+    def test_resume_needs_a_folder(self, flags):
+        with pytest.raises(InputError, match="--resume must be the folder of a run. Received: --resume='"):
+            parse_train(flags)
+
+    def test_aliases_and_merges_are_yaml(self, tmp_path):
+        text = "subject: &dog {photos: a, class_noun: dog}\nmore_subjects: [{<<: *dog, class_noun: cat}]\n"
+        (tmp_path / "config.yaml").write_text(text)
+        config = read_config(tmp_path / "config.yaml")
+        assert config.more_subjects[0].photos == "a" and config.more_subjects[0].class_noun == "cat"
 
     def test_missing_fields(self):
         with pytest.raises(InputError, match="subject.photos and subject.class_noun must be given"):

@@ -3,8 +3,18 @@
 import functools
 import pathlib
 import re
+from fnmatch import fnmatch
 
 from keras_booth.bases.formats.diffusers.folder import FOLDERS
+from keras_booth.bases.formats.hub_guard import (
+    ANSWER_SECONDS,
+    MOST_ANSWER,
+    MOST_FILES,
+    most_of,
+    plain_names,
+    require_cached,
+    watched,
+)
 from keras_booth.bases.formats.tensors import refuse_pickle, shards, weight_files
 from keras_booth.tools.errors import CheckpointError
 
@@ -75,9 +85,12 @@ def listing(repository, revision):
     """set of the files in a repository; `None` where the hub does not say."""
     from huggingface_hub import HfApi
 
+    ask = functools.partial(HfApi().model_info, repository, revision=revision, timeout=ANSWER_SECONDS)
     try:
         # Not `list_repo_files`, which without a network tries again for 20 seconds before the cache gets its turn.
-        return {file.rfilename for file in HfApi().model_info(repository, revision=revision).siblings}
+        return plain_names(file.rfilename for file in watched(ask, MOST_ANSWER, ANSWER_SECONDS).siblings)
+    except CheckpointError as error:
+        raise CheckpointError(f"{first_line(error)} Received: hf://{repository}") from error
     # Without a network each version of huggingface_hub raises what its HTTP library does.
     except Exception:
         return None
@@ -85,10 +98,16 @@ def listing(repository, revision):
 
 def fetch_file(address, repository, file, revision):
     """Download one file."""
+    refuse_pickle(pathlib.PurePosixPath(repository, file))
+    return had(address, functools.partial(download, repository, file, revision))
+
+
+def download(repository, file, revision):
+    """The `Path` of one file, in the hub's cache."""
     from huggingface_hub import hf_hub_download
 
-    refuse_pickle(pathlib.PurePosixPath(repository, file))
-    return had(address, functools.partial(hf_hub_download, repository, file, revision=revision))
+    get = functools.partial(hf_hub_download, repository, file, revision=revision)
+    return require_cached(watched(get, most_of(file)))
 
 
 def fetch_parts(address, names, configs, parts):
@@ -106,11 +125,11 @@ def fetch_parts(address, names, configs, parts):
     from huggingface_hub import snapshot_download
 
     repository, _, revision = parse(address)
-    get = functools.partial(snapshot_download, repository, revision=revision)
-    indices = [name for name in names or () if INDEX.fullmatch(name)]
-    folder = had(address, functools.partial(get, allow_patterns=[*configs, *indices]))
     if names is None:
-        return folder
+        kept = functools.partial(snapshot_download, repository, revision=revision, local_files_only=True)
+        return had(address, lambda: require_cached(kept()))
+    small = [name for name in sorted(names) if INDEX.fullmatch(name) or any(fnmatch(name, one) for one in configs)]
+    folder = fetch_all(address, small, revision)
     wanted = []
     for part, stem in parts.items():
         prefix = f"{part}/" if part else ""
@@ -119,14 +138,30 @@ def fetch_parts(address, names, configs, parts):
         if not inside.intersection(files):
             for name in sorted(inside):
                 refuse_pickle(pathlib.PurePosixPath(repository, part, name))
-        wanted += [f"{prefix}{name}" for name in files]
-    return had(address, functools.partial(get, allow_patterns=wanted))
+        wanted += [f"{prefix}{name}" for name in files if f"{prefix}{name}" in names]
+    return fetch_all(address, wanted, folder.name) if wanted else folder
 
 
-def had(address, download):
+def fetch_all(address, names, revision):
+    """Download some files of a repository, all of the commit of the first. Returns the `Path` of their folder."""
+    repository = parse(address)[0]
+    if not names or len(names) > MOST_FILES:
+        raise CheckpointError(
+            f"A checkpoint has from 1 to {MOST_FILES} files. Received: {address}, of which {len(names)} would be fetched"
+        )
+    folder = None
+    for name in names:
+        path = had(address, functools.partial(download, repository, name, folder.name if folder else revision))
+        folder = folder or path.parents[name.count("/")]
+    return folder
+
+
+def had(address, get):
     """The `Path` of a download, or one sentence."""
     try:
-        return pathlib.Path(download())
+        return pathlib.Path(get())
+    except CheckpointError as error:
+        raise CheckpointError(f"{first_line(error)} Received: {address}") from error
     except Exception as error:
         raise CheckpointError(
             f"The checkpoint could not be fetched: check the name, connect to the network, and log in with "

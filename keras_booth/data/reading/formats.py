@@ -8,6 +8,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from keras_booth.data.errors import PhotoError
+from keras_booth.tools.reading import open_ordinary
 
 KINDS = "JPEG, PNG, WebP, TIFF, AVIF, HEIC, BMP or GIF"
 FORMAT_OF_SUFFIX = {
@@ -53,8 +54,8 @@ def is_photo(path):
 
 def read_head(path):
     """The bytes by which a file's format is told."""
-    with open(path, "rb") as file:
-        return file.read(HEAD_BYTES)
+    with open_ordinary(path) as file:
+        return file.read(HEAD_BYTES) or b""
 
 
 def format_of(head):

@@ -1,6 +1,7 @@
 """Open a picture of any format within a limit of memory."""
 
 import dataclasses
+import os
 import warnings
 
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -8,13 +9,18 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.reading.formats import HEAD_BYTES, format_of, opener_of
 from keras_booth.data.reading.png_chunks import without_large_chunks
+from keras_booth.tools.reading import open_ordinary, size_text
 
 # Larger photographs come reduced: no base draws more than a few megapixels.
 WHOLE_PIXELS = 64_000_000
-# What is opened at all. A JPEG is reduced while it is decoded; of others all pixels are in memory at first, and of some
-# there are two copies.
-MOST_PIXELS = {"JPEG": 300_000_000}
+# What is opened at all. A JPEG is reduced while it is decoded; of others all pixels are in memory at first, 4 bytes
+# each, and of some there are two copies.
+MOST_PIXELS = {"JPEG": 300_000_000, "PNG": 210_000_000}
 MOST_PIXELS_UNREDUCED = 150_000_000
+# Its short side is made as long as that of the pictures, whatever the long one becomes.
+MOST_RATIO = 50
+# A TIFF of as many pixels has half of it.
+MOST_BYTES = 2**30
 DNG_VERSION_TAG = 50706
 
 
@@ -48,8 +54,10 @@ def open_picture(path):
         PhotoError: If there are more pixels than can be opened, or what opens the format is missing.
         Exception: Of a decoder, for a damaged file.
     """
-    with open(path, "rb") as file:
-        name = format_of(file.read(HEAD_BYTES))
+    with open_ordinary(path) as file:
+        if os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise PhotoError(f"The photo's file is larger than {size_text(MOST_BYTES)}. Received: path='{path}'")
+        name = format_of(file.read(HEAD_BYTES) or b"")
         if name is None:
             raise UnidentifiedImageError(path)
         file.seek(0)
@@ -65,8 +73,13 @@ def open_picture(path):
 
 
 def check_size(image, name, path):
-    """Refuses a picture of more pixels than can be opened."""
+    """Refuses a picture of more pixels than can be opened, and a strip."""
     width, height = image.size
+    if max(width, height) > MOST_RATIO * min(width, height):
+        raise PhotoError(
+            f"The photo is a strip, {width} x {height} pixels, where the long side may have {MOST_RATIO} times the "
+            f"short one: cut it. Received: path='{path}'"
+        )
     most = MOST_PIXELS.get(name, MOST_PIXELS_UNREDUCED)
     if width * height > most:
         raise PhotoError(

@@ -12,6 +12,7 @@ from keras_booth.data.reading.colours import to_srgb
 from keras_booth.data.reading.formats import KINDS, is_photo
 from keras_booth.data.reading.opening import open_picture
 from keras_booth.tools.annotations import FilePath
+from keras_booth.tools.paths import check_path
 from keras_booth.tools.wording import names
 
 logger = logging.getLogger("keras_booth")
@@ -45,6 +46,7 @@ def find_photos(folder: FilePath) -> list[Path]:
     Raises:
         PhotoError: If the folder does not exist, is a file, cannot be opened or holds no photograph.
     """
+    check_path(folder, "folder")
     entries = _entries(Path(folder))
     photos = [entry for entry in entries if is_photo(entry)]
     known = {path.name for path in [*photos, *caption_files(photos)]}
@@ -90,9 +92,7 @@ def read_scaled(path: FilePath) -> tuple[np.ndarray, int]:
         raise PhotoError(
             f"The photo cannot be read ({_reason(error)}): replace it or take it out. Received: path='{path}'"
         ) from error
-    image = to_srgb(opened.image, path)
-    if opened.left > 1:
-        image = image.reduce(opened.left)
+    image = to_srgb(opened.image, path, opened.left)
     return np.array(_upright(image, opened.orientation)), opened.scale
 
 

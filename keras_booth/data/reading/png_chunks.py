@@ -27,7 +27,9 @@ def without_large_chunks(file):
     """
     left_out, profile, kept = [], None, 0
     for place, name, length in _chunks(file):
-        if name in TEXTS:
+        if name in (*TEXTS, b"iCCP") and length > MOST_PROFILE:  # not even read
+            left_out.append((place, length + 12))
+        elif name in TEXTS:
             size = _text_size(name, file.read(length))
             kept += size
             if size > MAX_TEXT_CHUNK or kept > MOST_TEXT:
@@ -41,10 +43,15 @@ def without_large_chunks(file):
     file.seek(0)
     if not left_out:
         return file, None
-    content = file.read()
-    for place, length in reversed(left_out):
-        content = content[:place] + content[place + length :]
-    return io.BytesIO(content), profile
+    content, place = io.BytesIO(), 0
+    for start, length in left_out:
+        file.seek(place)
+        content.write(file.read(start - place))
+        place = start + length
+    file.seek(place)
+    content.write(file.read())
+    content.seek(0)
+    return content, profile
 
 
 def _chunks(file):

@@ -17,12 +17,15 @@ from keras_booth.data import PhotoSet
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files import require_room, room, writing
 from keras_booth.tools.paths import expand_home
+from keras_booth.tools.reading import read_ordinary
 from keras_booth.version import __version__
 
 MANIFEST_FILE, PART = "manifest.jsonl", ".part"
 OWN_CACHE, SETS = "KERAS_BOOTH_CACHE", "class_images"
-# A manifest has some 300 bytes for an image; one that is larger than for a million is none.
-LONGEST_MANIFEST = 300_000_000
+MOST_MANIFEST = 2**28  # bytes: a million images
+MOST_FILE = 2**28  # bytes of a picture, or of its latents
+# Bytes of what a folder's name says of its prompt: with the digest the name has 253, of the 255 that disks allow.
+MOST_WORDS = 240
 
 
 def cache_folder():
@@ -101,6 +104,7 @@ def parse_manifest(text):
     """Lines of JSON -> dict of entries by index. What is no entry, such as a torn line, is left out."""
     entries = {}
     for line in text.split("\n"):
+        # Infinity is a number to `json`, and what is very deep is no `ValueError`.
         with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
             entry = json.loads(line)
             entries[int(entry["index"])] = entry
@@ -125,6 +129,7 @@ class ClassCache:
         self.prompt, self.seed = description["prompt"], description["seed"]
         self.description = json.dumps(description, indent=1, sort_keys=True)
         words = "_".join(re.findall(r"\w+", self.prompt.removeprefix("a photo of "))[:4])
+        words = words.encode(errors="replace")[:MOST_WORDS].decode(errors="ignore")  # the digest tells them apart
         name = f"{words}-{hashlib.blake2b(self.description.encode(), digest_size=6).hexdigest()}"
         self.folder = pathlib.Path(folder or cache_folder() / SETS) / name
 
@@ -204,13 +209,13 @@ class ClassCache:
     def _is_whole(self, index, entry):
         files = {"picture": self.picture_path(index), "latents": self.latents_path(index)}
         try:
-            # What is no file, such as a pipe, would never end.
-            return all(path.is_file() and digest(path.read_bytes()) == entry.get(name) for name, path in files.items())
+            return all(digest(read_ordinary(path, MOST_FILE)) == entry.get(name) for name, path in files.items())
         except FileNotFoundError:
             return False
 
     def _read_manifest(self):
-        path = self.folder / MANIFEST_FILE
-        if not path.is_file() or path.stat().st_size > LONGEST_MANIFEST:
+        try:
+            content = read_ordinary(self.folder / MANIFEST_FILE, MOST_MANIFEST)
+            return parse_manifest(content.decode("utf-8", errors="replace"))
+        except FileNotFoundError:
             return {}
-        return parse_manifest(path.read_text("utf-8", errors="replace"))

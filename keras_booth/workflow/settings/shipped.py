@@ -1,5 +1,6 @@
 """The configs and photographs that come with the project: in a clone beside the package, or where pip put them."""
 
+import os
 import pathlib
 from importlib import metadata
 
@@ -30,7 +31,7 @@ def with_shipped(flags):
     for place, (flag, value) in enumerate(zip(flags, [*flags[1:], ""], strict=False)):
         joined = flag.startswith("--config=")
         name = flag.partition("=")[2] if joined else value if flag == "--config" else ""
-        path = None if not name or pathlib.Path(name).exists() else shipped_configs().get(name)
+        path = None if not name or os.path.exists(name) else shipped_configs().get(name)
         if path is not None:
             flags[place if joined else place + 1] = f"--config={path}" if joined else str(path)
             folder = path.parents[1]

@@ -3,17 +3,8 @@
 import types
 import typing
 
-import yaml
-
-from keras_booth.tools.files import read_text
 from keras_booth.tools.paths import expand_home
-
-
-class Loader(yaml.SafeLoader):
-    """Takes dates for texts, as jsonargparse does."""
-
-
-Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_str)
+from keras_booth.workflow.settings.yaml_text import load_yaml, read_yaml
 
 
 def keep_texts(values, flags, fields, subjects):
@@ -41,20 +32,25 @@ def keep_texts(values, flags, fields, subjects):
 def written_values(flags, fields, subjects):
     """What flags and config files say, later ones over earlier ones: dict by name of field."""
     written = {}
-    for flag, after in zip(flags, [*flags[1:], ""], strict=True):
-        name, joined, value = flag.partition("=")
-        name, value = name.removeprefix("--"), value if joined else after
+    for name, value in named_values(flags):
         if name == "config":
-            content = yaml.load(read_text(expand_home(value, "config"), "config"), Loader)
+            content = read_yaml(expand_home(value, "config"))
             for group, options in content.items():
                 options = options if isinstance(options, dict) else {}
                 written |= {f"{group}.{name}": text for name, text in options.items()}
             written[subjects] = content.get(subjects, written.get(subjects))
         elif name == subjects:
-            written[subjects] = yaml.load(value, Loader)
+            written[subjects] = load_yaml(value, f"--{subjects}")
         elif name in fields:
             written[name] = None if value == "null" else value
     return written
+
+
+def named_values(flags):
+    """`(name, what follows)` of each flag: of `--name=value`, and of `--name value`."""
+    for flag, after in zip(flags, [*flags[1:], ""], strict=True):
+        name, joined, value = flag.partition("=")
+        yield name.removeprefix("--"), value if joined else after
 
 
 def config_files(flags):
