@@ -14,7 +14,7 @@ def without_torch():
 def our_booth(size, dtype="float32", **options):
     """A `DreamBooth` for pictures of so many pixels, in a process that keeps freed memory as the commands' do."""
     import keras_booth
-    from keras_booth.tools.machine import keep_freed_memory
+    from keras_booth.tools.process.machine import keep_freed_memory
 
     keep_freed_memory()
     return keras_booth.DreamBooth.from_preset(

@@ -14,7 +14,7 @@ import numpy as np
 import keras_booth
 from keras_booth.diffusion import Sampling
 from keras_booth.evaluation import agreement, base_prompts, load_judge
-from keras_booth.tools.machine import keep_freed_memory
+from keras_booth.tools.process.machine import keep_freed_memory
 
 CHOICES = {
     "ddim": {"sampler": "ddim"},

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 import keras_booth
-from keras_booth.tools.machine import keep_freed_memory
+from keras_booth.tools.process.machine import keep_freed_memory
 
 
 def seconds(function, repeats):

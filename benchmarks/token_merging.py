@@ -15,7 +15,7 @@ import numpy as np
 from full_size import our_booth
 
 import keras_booth
-from keras_booth.tools.machine import keep_freed_memory
+from keras_booth.tools.process.machine import keep_freed_memory
 
 PROMPTS = ["a photo of a dog", "a photo of a cat in the snow"]
 

@@ -3,8 +3,8 @@
 import importlib
 import sys
 
-from keras_booth.tools.command import command
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.process.command import command
 from keras_booth.version import __version__
 
 COMMANDS = {

@@ -2,9 +2,9 @@
 
 import sys
 
-from keras_booth.tools.command import command
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.quiet import quiet_import
+from keras_booth.tools.process.command import command
+from keras_booth.tools.process.quiet import quiet_import
 from keras_booth.workflow.parsing import read_config
 
 USAGE = "python -m keras_booth.doctor CONFIG [--any.field value]"

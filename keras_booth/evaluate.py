@@ -2,8 +2,8 @@
 
 import sys
 
-from keras_booth.tools.command import Parser, command, user_path
-from keras_booth.tools.quiet import quiet_import
+from keras_booth.tools.process.command import Parser, command, user_path
+from keras_booth.tools.process.quiet import quiet_import
 
 
 def make_parser():

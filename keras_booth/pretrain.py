@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from keras_booth.tools.command import Parser, command, user_path
-from keras_booth.tools.quiet import quiet_import
+from keras_booth.tools.process.command import Parser, command, user_path
+from keras_booth.tools.process.quiet import quiet_import
 
 # In this order; the vocabulary file is there already, and written anew on demand alone.
 STAGES = ("corpus", "autoencoder", "whole", "denoiser", "decoder", "judge", "export")

@@ -6,8 +6,8 @@ for more steps than it was begun with, with `--other-versions` after an upgrade 
 
 import sys
 
-from keras_booth.tools.command import command
-from keras_booth.tools.quiet import quiet_import
+from keras_booth.tools.process.command import command
+from keras_booth.tools.process.quiet import quiet_import
 from keras_booth.workflow.parsing import parse_train
 
 

@@ -20,8 +20,8 @@ from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.diffusion import SAMPLERS, NoiseSchedule
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.settings import channels_last, default_policy
-from keras_booth.tools.typed_fields import check_types, fits, make
+from keras_booth.tools.files.typed_fields import check_types, fits, make
+from keras_booth.tools.process.settings import channels_last, default_policy
 from keras_booth.tools.wording import shown
 
 # A picture of more takes attention over more latents than any machine has memory for.

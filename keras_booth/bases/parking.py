@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import require_room, writing
+from keras_booth.tools.files.writing import require_room, writing
 
 ADVICE = "set TMPDIR to a folder with more room, or train with training.cache_latents false, which keeps them in memory"
 

@@ -11,9 +11,9 @@ from keras_booth.bases.base import StableDiffusionBase
 from keras_booth.diffusion import Sampling, follow, guided, make_plan
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.gradients import let_go_with
 from keras_booth.tools.images import to_uint8
-from keras_booth.tools.machine import prefers_jit
+from keras_booth.tools.process.gradients import let_go_with
+from keras_booth.tools.process.machine import prefers_jit
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import is_natural
 

@@ -21,7 +21,7 @@ from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tokenizer import LONGEST_VOCABULARY, Tokenizer, check_merges
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.plain_files import read_bytes
+from keras_booth.tools.files.plain_files import read_bytes
 from keras_booth.tools.seeds import seeded_weights
 
 

@@ -15,7 +15,7 @@ import regex
 from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.json_files import shown_reason
+from keras_booth.tools.files.json_files import shown_reason
 from keras_booth.tools.wording import shown
 
 logger = logging.getLogger("keras_booth")

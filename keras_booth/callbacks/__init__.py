@@ -1,6 +1,6 @@
 """What happens between two steps of a training run, public as it is."""
 
-from keras_booth.tools.backend import require_backend
+from keras_booth.tools.process.backend import require_backend
 
 require_backend()
 

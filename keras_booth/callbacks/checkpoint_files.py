@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
-from keras_booth.tools.files import whole_file
+from keras_booth.tools.files.writing import whole_file
 
 NAME = re.compile(r"step-(\d{8,18})\.safetensors")
 

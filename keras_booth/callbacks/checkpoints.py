@@ -12,7 +12,7 @@ from keras_booth.callbacks.steps import StepCallback
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
-from keras_booth.tools.files import writing
+from keras_booth.tools.files.writing import writing
 
 
 def training_state(booth: DreamBooth) -> dict[str, keras.Variable]:

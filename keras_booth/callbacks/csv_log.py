@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from keras_booth.tools.annotations import FilePath
-from keras_booth.tools.files import whole_file, writing
+from keras_booth.tools.files.writing import whole_file, writing
 
 
 class CsvLog:

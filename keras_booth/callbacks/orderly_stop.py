@@ -3,7 +3,7 @@
 from typing import Any
 
 from keras_booth.callbacks.steps import StepCallback
-from keras_booth.tools.stopping import Postponed
+from keras_booth.tools.process.stopping import Postponed
 
 
 class OrderlyStop(StepCallback):

@@ -11,7 +11,7 @@ from keras_booth.dreambooth import averaged
 from keras_booth.figures import image_grid
 from keras_booth.tools.annotations import FilePath, Prompts
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import whole_file, writing
+from keras_booth.tools.files.writing import whole_file, writing
 from keras_booth.tools.progress import progress_bar
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed

@@ -11,7 +11,7 @@ from keras_booth.callbacks.steps import LossCallback
 from keras_booth.callbacks.validation import ValidationLoss
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import writing
+from keras_booth.tools.files.writing import writing
 
 
 def require_tensorboard() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_booth.data.errors import PhotoError
-from keras_booth.tools.files import read_text
+from keras_booth.tools.files.writing import read_text
 from keras_booth.tools.prompts import unfit
 from keras_booth.tools.wording import names, plural, shown
 

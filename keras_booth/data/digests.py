@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_booth.data.errors import PhotoError
 from keras_booth.tools.annotations import FilePath
-from keras_booth.tools.reading import open_ordinary
+from keras_booth.tools.files.reading import open_ordinary
 
 DIGEST_BYTES = 16
 PART_BYTES = 2**20  # in memory at once

@@ -4,9 +4,9 @@ import numpy as np
 
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import flip_left_right, random_crop
+from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.reading import open_ordinary
 from keras_booth.tools.images import to_float
-from keras_booth.tools.json_files import shown_reason
-from keras_booth.tools.reading import open_ordinary
 
 CROPS = 4  # kept of each photograph when crops are random
 BATCH = 8

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.typed_fields import check_types
+from keras_booth.tools.files.typed_fields import check_types
 
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 BETA_SCHEDULES = ("scaled_linear", "linear")

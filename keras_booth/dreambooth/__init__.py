@@ -1,6 +1,6 @@
 """The paper: DreamBooth as a `keras.Model`."""
 
-from keras_booth.tools.backend import require_backend
+from keras_booth.tools.process.backend import require_backend
 
 require_backend()
 

@@ -22,8 +22,8 @@ from keras_booth.dreambooth.storage import save_archive
 from keras_booth.dreambooth.subject import check_names
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.files.typed_fields import check_types, make
 from keras_booth.tools.seeds import chosen_seed
-from keras_booth.tools.typed_fields import check_types, make
 from keras_booth.tools.wording import shown
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from keras import ops
 from keras_booth.dreambooth.loss import balance
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.gradients import let_go_with
+from keras_booth.tools.process.gradients import let_go_with
 
 NAMES = (
     "images",

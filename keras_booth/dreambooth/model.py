@@ -29,10 +29,10 @@ from keras_booth.dreambooth.parts import Parts
 from keras_booth.dreambooth.subject import Fixed, Subject, check_names
 from keras_booth.tools.annotations import FilePath, Prompts, Tensor
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.machine import prefers_jit
+from keras_booth.tools.process.machine import prefers_jit
+from keras_booth.tools.process.settings import default_policy
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed
-from keras_booth.tools.settings import default_policy
 
 
 @keras.saving.register_keras_serializable(package="keras_booth")

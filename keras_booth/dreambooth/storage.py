@@ -14,7 +14,7 @@ from keras_booth.bases import ARCHIVED_CLASS, CONFIG_FILE, WEIGHTS_FILE, as_stor
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import CheckpointError, InputError
-from keras_booth.tools.files import scratch_folder, whole_file
+from keras_booth.tools.files.writing import scratch_folder, whole_file
 
 if TYPE_CHECKING:
     from keras_booth.dreambooth.model import DreamBooth

@@ -1,6 +1,6 @@
 """A small illustrated world and the base that knows it."""
 
-from keras_booth.tools.backend import require_backend
+from keras_booth.tools.process.backend import require_backend
 
 require_backend()
 

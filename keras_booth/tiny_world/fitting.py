@@ -5,8 +5,8 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import load_weights, named_variables
-from keras_booth.tools.files import whole_file
-from keras_booth.tools.machine import prefers_jit
+from keras_booth.tools.files.writing import whole_file
+from keras_booth.tools.process.machine import prefers_jit
 
 EPOCH_STEPS = 50  # between two backups
 STATE, PARTS = "state.safetensors", "parts.safetensors"

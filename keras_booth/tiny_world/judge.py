@@ -15,8 +15,8 @@ from keras_booth.bases import TINY_WORLD_IMAGE_SIZE as IMAGE_SIZE
 from keras_booth.tiny_world.scenes import ATTRIBUTES
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import whole_file
-from keras_booth.tools.settings import channels_last
+from keras_booth.tools.files.writing import whole_file
+from keras_booth.tools.process.settings import channels_last
 
 JUDGE_PATH = Path(__file__).parent / "assets" / "judge.safetensors"
 # Widths of the trunk by the side of the pictures; each level halves the resolution, down to 4 x 4.

@@ -42,7 +42,7 @@ from keras_booth.tiny_world.training import (
     normalize_latents,
 )
 from keras_booth.tiny_world.vocabulary import vocabulary_bytes, write_vocabulary
-from keras_booth.tools.files import whole_file, write_text
+from keras_booth.tools.files.writing import whole_file, write_text
 from keras_booth.tools.images import to_float, to_uint8
 
 GENERATION = 2

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_booth.tools.files import write_text
+from keras_booth.tools.files.writing import write_text
 
 
 def filled_array(path, shape, dtype, chunks):

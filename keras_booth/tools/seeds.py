@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.settings import BUILDING
+from keras_booth.tools.process.settings import BUILDING
 
 
 def chosen_seed(seed: int | None, field: str = "seed", below: int | None = None) -> int:

@@ -7,7 +7,7 @@ from keras_booth.bases import activation_floats, describe_base
 from keras_booth.callbacks import in_order
 from keras_booth.dreambooth import check_cache, set_bytes
 from keras_booth.tools.errors import InputError, require
-from keras_booth.tools.files import require_room
+from keras_booth.tools.files.writing import require_room
 from keras_booth.workflow.build import make_optimizer
 from keras_booth.workflow.memory import MOMENTS, machine_memory
 

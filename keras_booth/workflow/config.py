@@ -9,7 +9,7 @@ from typing import Literal
 
 from keras_booth.tools.dtypes import HALF
 from keras_booth.tools.errors import InputError, require, require_different, require_guidance
-from keras_booth.tools.paths import expand_home
+from keras_booth.tools.files.paths import expand_home
 from keras_booth.tools.prompts import require_prompt
 from keras_booth.tools.wording import shown
 from keras_booth.workflow.settings.kinds import check_kinds, is_of_kind

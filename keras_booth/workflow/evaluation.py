@@ -21,7 +21,7 @@ from keras_booth.evaluation import (
 from keras_booth.figures import image_grid
 from keras_booth.tiny_world import Judge
 from keras_booth.tools.errors import InputError, require
-from keras_booth.tools.files import whole_file, write_text
+from keras_booth.tools.files.writing import whole_file, write_text
 from keras_booth.workflow.build import build_booth, compile_booth, resolve
 from keras_booth.workflow.files import check_writable, slug
 from keras_booth.workflow.parsing import read_config

@@ -6,7 +6,7 @@ import pathlib
 from keras_booth.bases import check_export, warn_of_strangers
 from keras_booth.dreambooth import load
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import require_room
+from keras_booth.tools.files.writing import require_room
 from keras_booth.workflow.files import check_writable
 
 

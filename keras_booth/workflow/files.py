@@ -12,8 +12,8 @@ import tempfile
 import filelock
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import disk_error
-from keras_booth.tools.leftovers import PART, remove_left
+from keras_booth.tools.files.leftovers import PART, remove_left
+from keras_booth.tools.files.writing import disk_error
 from keras_booth.workflow.same_photos import DIGESTS_FILE
 
 LOCK_FILE = ".lock"

@@ -11,9 +11,9 @@ import typing
 import jsonargparse
 import yaml
 
-from keras_booth.tools.command import Parser, option_names, user_path
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.shell import command_line
+from keras_booth.tools.process.command import Parser, option_names, user_path
+from keras_booth.tools.process.shell import command_line
 from keras_booth.tools.wording import shown
 from keras_booth.workflow.config import RunConfig, SubjectOptions
 from keras_booth.workflow.settings.kinds import describe

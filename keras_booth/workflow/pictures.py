@@ -13,7 +13,7 @@ from keras_booth.data import center_crop, read_photo, resize_short_side
 from keras_booth.dreambooth import DreamBooth, load
 from keras_booth.figures import image_grid, image_matrix, rows_of
 from keras_booth.tools.errors import require, require_guidance
-from keras_booth.tools.files import read_text, whole_file
+from keras_booth.tools.files.writing import read_text, whole_file
 from keras_booth.tools.progress import progress_bar
 from keras_booth.tools.prompts import require_prompt
 from keras_booth.tools.seeds import picture_keys

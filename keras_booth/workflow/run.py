@@ -12,8 +12,8 @@ from keras_booth.callbacks import NotFinite, in_order, newest_whole, require_ten
 from keras_booth.data import center_crop, read_photo, resize_short_side
 from keras_booth.figures import image_grid, loss_curves
 from keras_booth.tools.errors import InputError, sentence
-from keras_booth.tools.files import FULL, whole_file, write_text
-from keras_booth.tools.shell import command_line
+from keras_booth.tools.files.writing import FULL, whole_file, write_text
+from keras_booth.tools.process.shell import command_line
 from keras_booth.workflow.beforehand import check_before, check_room
 from keras_booth.workflow.build import build_booth, compile_booth, resolve, with_whole_paths
 from keras_booth.workflow.doctor.photographs import inspect_subjects

@@ -5,7 +5,7 @@ import json
 
 from keras_booth.data import photo_digests
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import read_text, write_text
+from keras_booth.tools.files.writing import read_text, write_text
 
 DIGESTS_FILE = "photos.json"
 SHOWN = 5  # files in a sentence

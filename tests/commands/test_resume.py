@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from keras_booth import train
-from keras_booth.tools.shell import command_line
+from keras_booth.tools.process.shell import command_line
 from keras_booth.workflow import run
 from keras_booth.workflow.files import working_in
 from keras_booth.workflow.parsing import parse_config, to_yaml

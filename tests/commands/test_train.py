@@ -12,7 +12,7 @@ import pytest
 from keras_booth import train
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.figures.curves import read_log
-from keras_booth.tools.shell import command_line
+from keras_booth.tools.process.shell import command_line
 from keras_booth.workflow.parsing import read_config
 from tests.helpers.commands import call, files, flags
 from tests.helpers.photographs import picture_size, write_photos

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from keras_booth.tools.command import InputError
+from keras_booth.tools.process.command import InputError
 from keras_booth.workflow.parsing import (
     FIELDS,
     describe,
@@ -93,15 +93,27 @@ class TestParsing:
             (["--lr", "3"], "There is no field lr; did you mean training.learning_rate? Received: lr"),
             (["--config", "/dev/zero"], "config cannot be read (it is a pipe, a socket or a device, and no file). "),
             (["--config", "a\0b"], "config must be a path without NUL characters. Received: config='a\\x00b'"),
-            (["--output.folder", "x" * 300], "output.folder must be a path of 4096 bytes at most, with names of 255 at"),
+            (
+                ["--output.folder", "x" * 300],
+                "output.folder must be a path of 4096 bytes at most, with names of 255 at",
+            ),
             (["--subject.instance_prompt", "   "], "subject.instance_prompt must be a text. Received: "),
-            (["--subject.instance_prompt", "x" * 100_001], "subject.instance_prompt must have 100000 characters at most"),
+            (
+                ["--subject.instance_prompt", "x" * 100_001],
+                "subject.instance_prompt must have 100000 characters at most",
+            ),
             (["--base.image_size", "[64, 8192]"], "base.image_size must be at most 4096. Received: "),
             (["--training.steps="], "training.steps must be a whole number. Received: training.steps="),
             (["--training.learning_rate", "9" * 400], "training.learning_rate must be a number below 2**1000. Receiv"),
-            (["--sampling.prompts", "[" * 5000], "sampling.prompts cannot be read: more than 16 lists or groups in one"),
+            (
+                ["--sampling.prompts", "[" * 5000],
+                "sampling.prompts cannot be read: more than 16 lists or groups in one",
+            ),
             ([""], "There is no field ''; --help lists all. Received: ''"),
-            (["--training", "5"], "training must be a group of fields, or its fields --training.NAME. Received: training="),
+            (
+                ["--training", "5"],
+                "training must be a group of fields, or its fields --training.NAME. Received: training=",
+            ),
             (["--more_subjects", "5"], "more_subjects must be a list of groups of fields like those of subject. "),
             (["--more_subjects", "x"], "more_subjects must be a list of groups of fields like those of subject. "),
             (["--output.folder", "~nobody-here/x"], "output.folder must begin with a home folder that is there; "),
@@ -138,19 +150,28 @@ class TestParsing:
             (LAUGHS, "The config cannot be read: more than 50000 values, with what is repeated by aliases. Received: "),
             (b"#" * 2**18 + b"\n", "config cannot be read (it is larger than 256 KiB). Received: config="),
             (b"prior: {count: " + b"9" * 5000, "The config cannot be read: "),
-            (b"prior: {ratio: " + b"9" * 1000 + b"}", "prior.ratio must be a number below 2**1000. Received: prior.ratio="),
+            (
+                b"prior: {ratio: " + b"9" * 1000 + b"}",
+                "prior.ratio must be a number below 2**1000. Received: prior.ratio=",
+            ),
             (b"prior: {ratio: null}", "prior.ratio must be a number. Received: prior.ratio=None"),
             (b"prior: {ratio: .nan}", "prior.ratio must be a finite number. Received: prior.ratio=nan"),
             (b"prior: {count: 1000000000}", "prior.count must be at most 1000000. Received: prior.count=1000000000"),
             (b"training: {steps: ''}", "training.steps must be a whole number. Received: training.steps="),
             (b"subject: {identifier: ~}", "subject.identifier must be text. Received: subject.identifier=None"),
-            (b"subject: {identifier: !!binary aGk=}", "subject.identifier must be text. Received: subject.identifier=b"),
+            (
+                b"subject: {identifier: !!binary aGk=}",
+                "subject.identifier must be text. Received: subject.identifier=b",
+            ),
             (b'subject: {identifier: "a\\0b"}', "subject.identifier must be text without NUL characters. Received: "),
             (b"more_subjects: 3\n", "more_subjects must be a list of groups of fields like those of subject. "),
             (b"more_subjects: [5]\n", "more_subjects must be a list of groups of fields like those of subject. "),
             (b"more_subjects: null\n", "more_subjects must be a list of groups of fields like those of subject. "),
             (b"resume: run\n", "resume is no field of a config, but the flag --resume. Received: resume='run'"),
-            (b"config: /dev/zero\n", "config is no field of a config, but the flag --config. Received: config='/dev/zero'"),
+            (
+                b"config: /dev/zero\n",
+                "config is no field of a config, but the flag --config. Received: config='/dev/zero'",
+            ),
             (b"help: true\n", "help is no field of a config, but the flag --help. Received: help=True"),
         ],
     )

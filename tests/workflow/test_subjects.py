@@ -6,7 +6,7 @@ import yaml
 from PIL import Image
 
 from keras_booth.callbacks.validation import as_measured
-from keras_booth.tools.command import InputError
+from keras_booth.tools.process.command import InputError
 from keras_booth.workflow.build import resolve
 from keras_booth.workflow.parsing import parse_config, read_config, to_yaml
 from keras_booth.workflow.run import prepare

@@ -23,10 +23,10 @@ from keras_booth.bases.tokenizer import LONGEST_VOCABULARY, Tokenizer
 from keras_booth.bases.vocabularies import vocabulary_digest
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError, InputError
-from keras_booth.tools.json_files import LONGEST, parse_json
-from keras_booth.tools.typed_fields import fits
+from keras_booth.tools.files.json_files import LONGEST, parse_json
+from keras_booth.tools.files.typed_fields import fits
+from keras_booth.tools.files.zip_files import ZipMembers
 from keras_booth.tools.wording import shown
-from keras_booth.tools.zip_files import ZipMembers
 
 CONFIG_FILE, METADATA_FILE = "config.json", "metadata.json"
 VOCABULARY_FILE = "vocabulary.txt.gz"

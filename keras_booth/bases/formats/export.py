@@ -13,7 +13,7 @@ from keras_booth.bases.formats.tensors import PICKLES
 from keras_booth.tools.annotations import FilePath, Tensor
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import whole_file
+from keras_booth.tools.files.writing import whole_file
 
 FORMATS = ("diffusers", "safetensors")
 # A name that ends like this is meant as a file, and no folder.

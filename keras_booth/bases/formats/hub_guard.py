@@ -11,7 +11,7 @@ import threading
 import time
 
 from keras_booth.tools.errors import CheckpointError
-from keras_booth.tools.reading import size_text
+from keras_booth.tools.files.reading import size_text
 from keras_booth.tools.wording import shown
 
 HOME = "https://huggingface.co"
@@ -95,7 +95,9 @@ class Watch:
             if size is not None and not (size.isdecimal() and int(size[:20]) <= self.most):
                 raise CheckpointError(self._too_large(f"{shown(size)} bytes, in {name}"))
         if headers.get("Content-Encoding", "").lower() not in ENCODINGS:
-            raise CheckpointError(f"The hub sent what was not asked for: {shown(headers['Content-Encoding'])} encoding.")
+            raise CheckpointError(
+                f"The hub sent what was not asked for: {shown(headers['Content-Encoding'])} encoding."
+            )
 
     def counted(self, parts):
         """A method that yields the parts of a body, as one that stops when there are too many, or too few in time."""

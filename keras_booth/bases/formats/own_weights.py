@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 from keras_booth.bases.formats.tensors import as_stored, parsing, require_finite
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
-from keras_booth.tools.files import whole_file
-from keras_booth.tools.plain_files import require_plain
+from keras_booth.tools.files.plain_files import require_plain
+from keras_booth.tools.files.writing import whole_file
 
 
 def named_variables(models: Mapping[str, keras.Model]) -> dict[str, keras.Variable]:

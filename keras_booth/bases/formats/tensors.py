@@ -13,12 +13,12 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from keras_booth.tools import json_files
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError, InputError
-from keras_booth.tools.files import whole_file
-from keras_booth.tools.json_files import shown_reason
-from keras_booth.tools.plain_files import require_plain
+from keras_booth.tools.files import json_files
+from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.plain_files import require_plain
+from keras_booth.tools.files.writing import whole_file
 from keras_booth.tools.wording import shown
 
 PICKLES = (".ckpt", ".bin", ".pt", ".pth")
@@ -221,7 +221,7 @@ def shards(index):
     return list(files.values())
 
 
-# A JSON object as a dict; see `keras_booth.tools.json_files.read_json`.
+# A JSON object as a dict; see `keras_booth.tools.files.json_files.read_json`.
 read_json = functools.partial(json_files.read_json, error=CheckpointError)
 
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from keras_booth.bases.formats.tensors import require_finite
 from keras_booth.tools.errors import CheckpointError
-from keras_booth.tools.files import writing
-from keras_booth.tools.json_files import shown_reason
+from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.writing import writing
+from keras_booth.tools.files.zip_files import ZipMembers
 from keras_booth.tools.wording import shown
-from keras_booth.tools.zip_files import ZipMembers
 
 WEIGHTS_FILE = "model.weights.h5"
 DEEPEST = 40  # groups within groups; those of a DreamBooth are ten

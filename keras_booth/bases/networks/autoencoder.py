@@ -6,7 +6,7 @@ import keras
 
 from keras_booth.bases.networks.checks import MOST_BLOCKS, check_count, check_groups, check_widths
 from keras_booth.bases.networks.corrections import AttentionBlock, GroupNormalization, PaddedConv2D, ResnetBlock
-from keras_booth.tools.typed_fields import check_types
+from keras_booth.tools.files.typed_fields import check_types
 
 # Stable Diffusion clips the posterior's log-variance, whose tails would overflow the exponential.
 LOG_VARIANCE = -30.0, 20.0

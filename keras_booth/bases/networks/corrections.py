@@ -17,7 +17,7 @@ from keras_cv.src.models.stable_diffusion.resnet_block import ResnetBlock as Ker
 
 from keras_booth.bases.networks.low_rank import Convolution, Dense
 from keras_booth.bases.networks.token_merging import count_merged, match, merge, unmerge
-from keras_booth.tools.machine import has_accelerator
+from keras_booth.tools.process.machine import has_accelerator
 
 # From so many filters for each pixel of its input on, a convolution is faster as a product.
 FILTERS_PER_PIXEL = 20

@@ -9,7 +9,7 @@ from keras_cv.src.models.stable_diffusion.text_encoder import quick_gelu
 from keras_booth.bases.networks.checks import MOST_LAYERS, MOST_TOKENS, check_count, check_heads
 from keras_booth.bases.networks.corrections import CLIPEmbedding, CLIPEncoderLayer
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.typed_fields import check_types
+from keras_booth.tools.files.typed_fields import check_types
 from keras_booth.tools.wording import shown
 
 ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": lambda x: keras.activations.gelu(x, approximate=False)}

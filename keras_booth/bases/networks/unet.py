@@ -16,7 +16,7 @@ from keras_booth.bases.networks.corrections import (
     Upsample,
 )
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.typed_fields import check_types
+from keras_booth.tools.files.typed_fields import check_types
 
 
 @dataclasses.dataclass(frozen=True)

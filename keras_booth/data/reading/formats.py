@@ -8,7 +8,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from keras_booth.data.errors import PhotoError
-from keras_booth.tools.reading import open_ordinary
+from keras_booth.tools.files.reading import open_ordinary
 
 KINDS = "JPEG, PNG, WebP, TIFF, AVIF, HEIC, BMP or GIF"
 FORMAT_OF_SUFFIX = {

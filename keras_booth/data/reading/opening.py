@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.reading.formats import HEAD_BYTES, format_of, opener_of
 from keras_booth.data.reading.png_chunks import without_large_chunks
-from keras_booth.tools.reading import open_ordinary, size_text
+from keras_booth.tools.files.reading import open_ordinary, size_text
 
 # Larger photographs come reduced: no base draws more than a few megapixels.
 WHOLE_PIXELS = 64_000_000

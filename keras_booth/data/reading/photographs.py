@@ -12,7 +12,7 @@ from keras_booth.data.reading.colours import to_srgb
 from keras_booth.data.reading.formats import KINDS, is_photo
 from keras_booth.data.reading.opening import open_picture
 from keras_booth.tools.annotations import FilePath
-from keras_booth.tools.paths import check_path
+from keras_booth.tools.files.paths import check_path
 from keras_booth.tools.wording import names
 
 logger = logging.getLogger("keras_booth")

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.typed_fields import fits, is_finite
+from keras_booth.tools.files.typed_fields import fits, is_finite
 from keras_booth.tools.wording import shown
 
 MOST_ALPHA = 1e6  # those in use are at most some hundreds

@@ -14,7 +14,7 @@ from keras_booth.dreambooth.lora.metadata import add_alphas, written_metadata
 from keras_booth.dreambooth.lora.names import aliases, kohya_name, split_key
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import CheckpointError, InputError
-from keras_booth.tools.files import whole_file
+from keras_booth.tools.files.writing import whole_file
 from keras_booth.tools.wording import shown
 
 LAYOUTS = ("kohya", "diffusers")

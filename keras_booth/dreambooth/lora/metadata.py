@@ -7,8 +7,8 @@ import re
 
 from keras_booth.bases import model_spec, predicts_v, read_json, stable_diffusion_version
 from keras_booth.tools.errors import CheckpointError
-from keras_booth.tools.json_files import parse_json
-from keras_booth.tools.typed_fields import fits
+from keras_booth.tools.files.json_files import parse_json
+from keras_booth.tools.files.typed_fields import fits
 from keras_booth.tools.wording import shown
 
 DIFFUSERS_KEY = "lora_adapter_metadata"

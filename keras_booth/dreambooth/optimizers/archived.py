@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.json_files import shown_reason
+from keras_booth.tools.files.json_files import shown_reason
 from keras_booth.tools.wording import shown
 
 # What an optimizer's config may name: itself, an inner one, schedules of the learning rate.

@@ -15,9 +15,9 @@ from PIL import Image
 
 from keras_booth.data import PhotoSet
 from keras_booth.tools.errors import InputError, sentence
-from keras_booth.tools.files import require_room, room, writing
-from keras_booth.tools.paths import expand_home
-from keras_booth.tools.reading import read_ordinary
+from keras_booth.tools.files.paths import expand_home
+from keras_booth.tools.files.reading import read_ordinary
+from keras_booth.tools.files.writing import require_room, room, writing
 from keras_booth.version import __version__
 
 MANIFEST_FILE, PART = "manifest.jsonl", ".part"

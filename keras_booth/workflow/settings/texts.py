@@ -3,7 +3,7 @@
 import types
 import typing
 
-from keras_booth.tools.paths import expand_home
+from keras_booth.tools.files.paths import expand_home
 from keras_booth.workflow.settings.yaml_text import load_yaml, read_yaml
 
 

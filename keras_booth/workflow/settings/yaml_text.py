@@ -3,8 +3,8 @@
 import yaml
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import read_text
-from keras_booth.tools.json_files import shown_reason
+from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.writing import read_text
 
 MOST_CONFIG = 2**18  # bytes of a file: PyYAML reads some 100 kB a second, and it is read three times
 MOST_DEPTH = 16  # lists and groups in one another

@@ -2,7 +2,7 @@
 
 from keras_booth.bases.formats.tensors import read_json
 from keras_booth.tools.errors import CheckpointError, InputError
-from keras_booth.tools.typed_fields import fits, in_words
+from keras_booth.tools.files.typed_fields import fits, in_words
 from keras_booth.tools.wording import shown
 
 
@@ -24,7 +24,7 @@ def check_fixed(config, fixed):
 
 
 def need(config, field, kind):
-    """A field that a config must have, of a type; see `keras_booth.tools.typed_fields.fits`."""
+    """A field that a config must have, of a type; see `keras_booth.tools.files.typed_fields.fits`."""
     if config.get(field) is None:
         raise CheckpointError(f"The field {field!r} is missing. Received: {field}={config.get(field)}")
     return typed(field, config[field], kind)

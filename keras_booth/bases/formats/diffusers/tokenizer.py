@@ -6,8 +6,8 @@ import json
 from keras_booth.bases.formats.tensors import read_json
 from keras_booth.bases.tokenizer import END, LONGEST_VOCABULARY, START, AddedToken, Tokenizer
 from keras_booth.tools.errors import CheckpointError, InputError
-from keras_booth.tools.plain_files import read_bytes
-from keras_booth.tools.typed_fields import fits
+from keras_booth.tools.files.plain_files import read_bytes
+from keras_booth.tools.files.typed_fields import fits
 from keras_booth.tools.wording import shown
 
 HEADER = "#version: 0.2"

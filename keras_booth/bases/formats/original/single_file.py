@@ -24,7 +24,7 @@ from keras_booth.bases.networks.autoencoder import AutoencoderConfig
 from keras_booth.bases.networks.text_encoder import TextEncoderConfig
 from keras_booth.bases.networks.unet import UNetConfig
 from keras_booth.tools.errors import CheckpointError, InputError
-from keras_booth.tools.json_files import parse_json
+from keras_booth.tools.files.json_files import parse_json
 from keras_booth.tools.wording import shown
 
 OWN = "keras_booth.base"  # a field of the metadata: sizes that shapes do not say

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.paths import expand_home
+from keras_booth.tools.files.paths import expand_home
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import read_text, require_room, umask, whole_file, writing
+from keras_booth.tools.files.writing import read_text, require_room, umask, whole_file, writing
 from tests.helpers.full_disk import small_disk
 
 

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import ctypes, os
-from keras_booth.tools.machine import keep_freed_memory
+from keras_booth.tools.process.machine import keep_freed_memory
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in
         "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]

@@ -8,15 +8,15 @@ import time
 
 import pytest
 
-from keras_booth.tools import leftovers
-from keras_booth.tools.files import whole_file
-from keras_booth.tools.leftovers import is_left, own_temporary_folder, part_path, remove_left
+from keras_booth.tools.files import leftovers
+from keras_booth.tools.files.leftovers import is_left, own_temporary_folder, part_path, remove_left
+from keras_booth.tools.files.writing import whole_file
 
 
 @pytest.fixture(scope="module")
 def ended():
     """The name of a part whose process has ended."""
-    code = "from keras_booth.tools.leftovers import part_path; print(part_path('dog.keras'))"
+    code = "from keras_booth.tools.files.leftovers import part_path; print(part_path('dog.keras'))"
     shell = "import sys, types; m = types.ModuleType('keras_booth'); m.__path__ = [sys.argv[1]]; "
     shell += "sys.modules['keras_booth'] = m; " + code
     folder = leftovers.__file__.rpartition("/tools/")[0]

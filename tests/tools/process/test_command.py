@@ -4,9 +4,9 @@ import sys
 import pytest
 
 from keras_booth.data import PhotoError
-from keras_booth.tools.command import Parser, command, option_names, user_path
 from keras_booth.tools.errors import InputError, OutOfMemory, sentence
-from keras_booth.tools.stopping import Terminated
+from keras_booth.tools.process.command import Parser, command, option_names, user_path
+from keras_booth.tools.process.stopping import Terminated
 
 
 class TestCommand:

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.plain_files import read_bytes
+from keras_booth.tools.files.plain_files import read_bytes
 from keras_booth.tools.wording import shown
 
 LONGEST = 64_000_000  # bytes of a file; the largest in use are tokenizers and indices of shards, of some megabytes

@@ -6,7 +6,7 @@ import keras
 import psutil
 import pytest
 
-from keras_booth.tools.gradients import let_go_with
+from keras_booth.tools.process.gradients import let_go_with
 from tests.helpers.booths import fixed_batch, small_booth
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's table")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from keras_booth.tools.shell import command_line, interpreter
+from keras_booth.tools.process.shell import command_line, interpreter
 
 
 @pytest.mark.parametrize("text", ["my runs/dog", '"happy" dog for $5', "it's", "a;b", "`ls`", "ü 🐶", "*", "a\nb", ""])

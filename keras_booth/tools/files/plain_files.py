@@ -5,7 +5,7 @@ import stat
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.reading import open_ordinary
+from keras_booth.tools.files.reading import open_ordinary
 
 
 def require_plain(

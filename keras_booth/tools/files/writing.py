@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.leftovers import part_path, remove_left_once
-from keras_booth.tools.reading import read_ordinary
+from keras_booth.tools.files.leftovers import part_path, remove_left_once
+from keras_booth.tools.files.reading import read_ordinary
 
 # What a disk does, as opposed to a path that is wrong: any of these in an error, or in what led to it, is the disk's.
 FULL = (errno.ENOSPC, errno.EDQUOT)

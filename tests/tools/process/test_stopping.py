@@ -3,8 +3,8 @@ import signal
 
 import pytest
 
-from keras_booth.tools.command import command
-from keras_booth.tools.stopping import Postponed, Terminated, heeding_sigterm
+from keras_booth.tools.process.command import command
+from keras_booth.tools.process.stopping import Postponed, Terminated, heeding_sigterm
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from keras_booth.tools.errors import InputError, sentence
-from keras_booth.tools.files import FULL
-from keras_booth.tools.leftovers import own_temporary_folder
-from keras_booth.tools.paths import expand_home
-from keras_booth.tools.stopping import Terminated, heeding_sigterm
+from keras_booth.tools.files.leftovers import own_temporary_folder
+from keras_booth.tools.files.paths import expand_home
+from keras_booth.tools.files.writing import FULL
+from keras_booth.tools.process.stopping import Terminated, heeding_sigterm
 from keras_booth.version import __version__
 
 MISTAKE = 2

@@ -5,7 +5,7 @@ import os
 import keras
 import pytest
 
-from keras_booth.tools.quiet import quiet_import
+from keras_booth.tools.process.quiet import quiet_import
 
 
 def test_a_command_has_settings_of_its_own(settings):

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from keras_booth.tools import backend
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.quiet import quiet_import
+from keras_booth.tools.process import backend
+from keras_booth.tools.process.quiet import quiet_import
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.json_files import shown_reason
-from keras_booth.tools.plain_files import require_plain
+from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.plain_files import require_plain
 from keras_booth.tools.wording import shown
 
 MOST_MEMBERS = 1000

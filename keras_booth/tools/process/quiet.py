@@ -7,8 +7,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from keras_booth.tools.backend import keras_json, require_backend
 from keras_booth.tools.errors import InputError, sentence
+from keras_booth.tools.process.backend import keras_json, require_backend
 
 QUIET = ("2", "3")  # of `TF_CPP_MIN_LOG_LEVEL`: errors alone, and not even those
 
@@ -66,6 +66,6 @@ def import_keras() -> None:
     keras.config.set_image_data_format("channels_last")
     keras.config.set_epsilon(1e-7)
     # It needs Keras, too.
-    from keras_booth.tools.machine import keep_freed_memory
+    from keras_booth.tools.process.machine import keep_freed_memory
 
     keep_freed_memory()
