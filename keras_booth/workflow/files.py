@@ -14,7 +14,7 @@ import filelock
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.leftovers import PART, remove_left
 from keras_booth.tools.files.writing import disk_error
-from keras_booth.workflow.same_photos import DIGESTS_FILE
+from keras_booth.workflow.training.same_photos import DIGESTS_FILE
 
 LOCK_FILE = ".lock"
 LONGEST_NAME = 255  # bytes; no common file system takes more

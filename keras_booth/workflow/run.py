@@ -14,23 +14,23 @@ from keras_booth.figures import image_grid, loss_curves
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files.writing import FULL, whole_file, write_text
 from keras_booth.tools.process.shell import command_line
-from keras_booth.workflow.beforehand import check_before, check_room
 from keras_booth.workflow.build import build_booth, compile_booth, resolve, with_whole_paths
 from keras_booth.workflow.doctor.photographs import inspect_subjects
 from keras_booth.workflow.doctor.report import WARNING, diagnose
 from keras_booth.workflow.files import check_writable, slug, working_in, working_in_fresh
-from keras_booth.workflow.fingerprint import (
+from keras_booth.workflow.memory import enough_memory
+from keras_booth.workflow.parsing import read_config, to_yaml
+from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
+from keras_booth.workflow.training.beforehand import check_before, check_room
+from keras_booth.workflow.training.fingerprint import (
     fingerprint,
     found_versions,
     refuse_more_steps,
     refuse_other_base,
     refuse_other_settings,
 )
-from keras_booth.workflow.fitting import CHECKPOINTS, fit
-from keras_booth.workflow.memory import enough_memory
-from keras_booth.workflow.parsing import read_config, to_yaml
-from keras_booth.workflow.same_photos import check_digests, digest_pictures, write_digests
-from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
+from keras_booth.workflow.training.fitting import CHECKPOINTS, fit
+from keras_booth.workflow.training.same_photos import check_digests, digest_pictures, write_digests
 
 CONFIG_FILE = "config.yaml"
 logger = logging.getLogger("keras_booth")

@@ -1,6 +1,8 @@
 """Checks that the configs of the parts share."""
 
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 from keras_booth.tools.errors import InputError
 
@@ -56,7 +58,7 @@ def check_heads(heads, width):
         raise InputError(f"The number of attention heads must divide the width. Received: heads={heads}, width={width}")
 
 
-def check_merging(ratio, levels, heads):
+def check_merging(ratio: Any, levels: Any, heads: Sequence[int]) -> None:
     """Raise an `InputError` unless this share of tokens can be merged on that many levels.
 
     Args:

@@ -1,5 +1,7 @@
 """A set of class images on disk, shared by all runs: which of its files are whole, and who may write them."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import io
@@ -8,6 +10,7 @@ import os
 import pathlib
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import filelock
 import numpy as np
@@ -19,6 +22,9 @@ from keras_booth.tools.files.paths import expand_home
 from keras_booth.tools.files.reading import read_ordinary
 from keras_booth.tools.files.writing import require_room, room, writing
 from keras_booth.version import __version__
+
+if TYPE_CHECKING:
+    from keras_booth.dreambooth.model import DreamBooth
 
 MANIFEST_FILE, PART = "manifest.jsonl", ".part"
 OWN_CACHE, SETS = "KERAS_BOOTH_CACHE", "class_images"
@@ -39,7 +45,7 @@ def digest(content):
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def check_cache(needed):
+def check_cache(needed: float) -> None:
     """Refuses a cache that cannot be written, before anything heavy is done.
 
     Args:
@@ -67,7 +73,7 @@ def folder_bytes(folder):
     return sum(path.stat().st_size for path in folder.glob("*/*") if path.is_file())
 
 
-def set_bytes(booth, count):
+def set_bytes(booth: DreamBooth, count: int) -> float:
     """About how many bytes the files of a set take: pictures, which PNG makes smaller by a third, and latents."""
     (height, width), latents = booth.image_size, booth.base.latent_shape
     return count * (2 * height * width + 4 * int(np.prod(latents)))

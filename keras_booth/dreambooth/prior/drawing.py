@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import hashlib
 import logging
+from collections.abc import Iterable
 
+import keras
 import numpy as np
 import tqdm
 
@@ -21,7 +23,7 @@ def drawing_variables(booth):
     return [variable for model in models for variable in model.weights if id(variable) not in without]
 
 
-def weights_digest(variables):
+def weights_digest(variables: Iterable[keras.Variable]) -> str:
     """Short hexadecimal digest of the values of variables."""
     hasher = hashlib.blake2b(digest_size=8)
     for variable in variables:

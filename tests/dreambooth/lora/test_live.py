@@ -82,7 +82,7 @@ def test_load_lora_weights(written, pipeline, tmp_path):
 
 @pytest.mark.large
 def test_spellings(written, pipeline, tmp_path):
-    """The names that `test_reading.py` has us read are read by diffusers, too, and mean the same."""
+    """The names that `test_layouts.py` has us read are read by diffusers, too, and mean the same."""
     booth = written[2]
     booth.save_lora(tmp_path / "lora.safetensors")
     lora = read_lora(tmp_path / "lora.safetensors", booth.base)

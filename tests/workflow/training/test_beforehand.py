@@ -5,9 +5,9 @@ import pytest
 from keras_booth.bases import describe_base
 from keras_booth.dreambooth import LoraConfig
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.beforehand import check_before, check_room, checkpoint_bytes
 from keras_booth.workflow.parsing import parse_config
 from keras_booth.workflow.subjects import fill_prompts
+from keras_booth.workflow.training.beforehand import check_before, check_room, checkpoint_bytes
 from tests.helpers.booths import small_booth
 from tests.helpers.full_disk import small_disk
 

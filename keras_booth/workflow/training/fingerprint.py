@@ -11,7 +11,7 @@ from keras_booth.bases import vocabulary_digest
 from keras_booth.dreambooth import weights_digest
 from keras_booth.tools.errors import InputError
 from keras_booth.version import __version__
-from keras_booth.workflow.same_photos import refuse_other_pictures
+from keras_booth.workflow.training.same_photos import refuse_other_pictures
 
 PACKAGES = ("keras", "keras-cv", "tensorflow", "tensorflow-cpu", "jax", "numpy")
 # What may change between two parts of a run, because what is trained does not depend on it, or because something else

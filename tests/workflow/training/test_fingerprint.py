@@ -7,8 +7,8 @@ import pytest
 
 from keras_booth.dreambooth import LoraConfig
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.fingerprint import fingerprint, refuse_other_base, refuse_other_settings
 from keras_booth.workflow.parsing import parse_config
+from keras_booth.workflow.training.fingerprint import fingerprint, refuse_other_base, refuse_other_settings
 from tests.helpers.booths import small_booth
 
 CONFIG = parse_config(

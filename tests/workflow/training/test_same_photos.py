@@ -4,7 +4,12 @@ import pytest
 
 from keras_booth.data import PhotoSet
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.same_photos import check_digests, digest_pictures, refuse_other_pictures, write_digests
+from keras_booth.workflow.training.same_photos import (
+    check_digests,
+    digest_pictures,
+    refuse_other_pictures,
+    write_digests,
+)
 
 
 @pytest.fixture

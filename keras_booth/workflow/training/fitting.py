@@ -14,6 +14,21 @@ from keras_booth.callbacks import (
 CHECKPOINTS = "checkpoints"
 
 
+def sample_grid(sampling, folder):
+    """The `SampleGrid` of a run's `SamplingOptions`."""
+    return SampleGrid(
+        sampling.prompts,
+        count=sampling.count,
+        every=sampling.every,
+        folder=folder / "samples",
+        seed=sampling.seed,
+        steps=sampling.steps,
+        guidance_scale=sampling.guidance_scale,
+        sampler=sampling.sampler,
+        batch_size=sampling.batch_size,
+    )
+
+
 def fit(config, booth, data, validation, folder, start, notes):
     """Trains from step `start` to the end, also where the last step was done before.
 
@@ -32,17 +47,7 @@ def fit(config, booth, data, validation, folder, start, notes):
         `(callbacks, samples)`: those that have something to do when the model is saved, and the run's `SampleGrid`.
     """
     training, sampling = config.training, config.sampling
-    samples = SampleGrid(
-        sampling.prompts,
-        count=sampling.count,
-        every=sampling.every,
-        folder=folder / "samples",
-        seed=sampling.seed,
-        steps=sampling.steps,
-        guidance_scale=sampling.guidance_scale,
-        sampler=sampling.sampler,
-        batch_size=sampling.batch_size,
-    )
+    samples = sample_grid(sampling, folder)
     progress = TrainingProgress(training.steps)
     if validation is not None:
         validation = ValidationLoss(validation, folder / "validation.csv", training.validate_every, training.seed)
