@@ -88,16 +88,11 @@ class BaseConfig:
             raise InputError(f"guidance_scale must be >= 0. Received: guidance_scale={self.guidance_scale}")
         if self.sampler not in SAMPLERS:
             raise InputError(f"sampler must be one of {tuple(SAMPLERS)}. Received: sampler={shown(self.sampler)}")
-        for one, two, what in (
-            (self.unet.context_width, self.text_encoder.width, "The context width of the UNet and the text encoder's"),
-            (
-                self.unet.latent_channels,
-                self.autoencoder.latent_channels,
-                "The latent channels of UNet and autoencoder",
-            ),
-        ):
-            if one != two:
-                raise InputError(f"{what} must be the same. Received: {one} and {two}")
+        if self.unet.context_width != self.text_encoder.width:
+            raise InputError(
+                f"The context width of the UNet and the width of the text encoder must be the same. "
+                f"Received: {self.unet.context_width} and {self.text_encoder.width}"
+            )
 
     @property
     def latent_size(self) -> tuple[int, int]:
@@ -134,7 +129,13 @@ class BaseConfig:
             for name, part in parts.items():
                 if name in described:
                     described[name] = make(part, described[name], name, WRITTEN_LATER)
-        return make(cls, described, "base")
+        made = make(cls, described, "base")
+        if made.unet.latent_channels != made.autoencoder.latent_channels:
+            raise InputError(
+                f"The latent channels of UNet and autoencoder must be the same. "
+                f"Received: {made.unet.latent_channels} and {made.autoencoder.latent_channels}"
+            )
+        return made
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ from keras_booth.bases.networks.unet import UNetConfig
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.tools.errors import CheckpointError
 
-# Embeddings that a text encoder may have beyond its vocabulary: added tokens, and what rounds the number up.
-SPARE_EMBEDDINGS = 2048
+# Embeddings that a text encoder may have beyond its vocabulary, for added tokens and to round the number up: this many,
+# and an eighth of the vocabulary.
+SPARE_EMBEDDINGS, SPARE_SHARE = 64, 8
 
 
 def require_room(config: BaseConfig | AutoencoderConfig, paths: Sequence[Path], bytes_each: int = 1) -> None:
@@ -73,7 +74,7 @@ def require_vocabulary(config: BaseConfig, tokenizer: Tokenizer, source: object)
     """
     largest = max([tokenizer.vocabulary_size - 1, *(token.id for token in tokenizer.added)])
     embeddings = config.text_encoder.vocabulary_size
-    if not 0 <= embeddings - 1 - largest <= SPARE_EMBEDDINGS:
+    if not 0 <= embeddings - 1 - largest <= SPARE_EMBEDDINGS + largest // SPARE_SHARE:
         raise CheckpointError(
             f"The vocabulary has {largest + 1} tokens, and the text encoder embeddings of {embeddings}: it is the "
             f"vocabulary of another model. Received: {source}"

@@ -123,7 +123,8 @@ def collect(checkpoint, names, path):
             )
         if getattr(found[name], part) is not None:
             raise CheckpointError(f"The file holds {part!r} of {name!r} twice. Received: {path}, with {key!r}")
-        if stems.setdefault(name, place[0]) != place[0]:
+        # An alpha may be named after the layer, and its matrices after what computed with them.
+        if part != "alpha" and stems.setdefault(name, place[0]) != place[0]:
             raise CheckpointError(
                 f"The file has two names for the layer {name!r}. Received: {stems[name]!r} and {place[0]!r} in {path}"
             )

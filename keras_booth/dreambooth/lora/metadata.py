@@ -16,7 +16,7 @@ PEFT_CONFIG = "adapter_config.json"
 MOST_PATTERNS = 2000  # of layers with an alpha of their own
 # Of a layer's name: letters, and a few signs of regular expressions, but nothing that is repeated as a whole, which may
 # take for ever to match.
-PATTERN = re.compile(r"(?!.*[)\]][*+?{])(?!(.*[*+?]){4})[\w.^$|()\\*+?-]{1,300}")
+PATTERN = re.compile(r"(?!.*[)\]][*+?{])(?!(.*[*+?]){4})[\w.^$|()\[\]\\*+?-]{1,300}")
 
 # === Written ===
 

@@ -54,6 +54,8 @@ class ZipMembers:
                 raise error(
                     f"The file has a member, {shown(info.filename)}, of an unusual compression. Received: {path}"
                 )
+            if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
+                raise error(f"The file is damaged: {shown(info.filename)} in it has two sizes. Received: {path}")
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:

@@ -82,7 +82,7 @@ def change(folder, file, fields):
         (VAE, {"scaling_factor": -1}, "latent_scale (scaling_factor"),
         (VAE, {"scaling_factor": 1e30}, "latent_scale (scaling_factor"),
         (VAE, {"scaling_factor": "x"}, "scaling_factor must be a finite number"),
-        (VAE, {"latent_channels": 10**9}, "latent channels"),
+        (VAE, {"latent_channels": 10**9}, "1000000000 latent channels of the autoencoder"),
         (VAE, {"layers_per_block": 0}, "must be an int >= 1"),
         (TEXT, {"num_hidden_layers": 10_000_000}, "at most 256"),
         (TEXT, {"vocab_size": 10**12}, "vocabulary"),

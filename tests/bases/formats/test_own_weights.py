@@ -72,17 +72,17 @@ class TestRefusals:
         self.refuse(tmp_path / "absent.safetensors", models(1), "missing")
 
     def test_a_folder(self, tmp_path):
-        self.refuse(tmp_path, models(1), "missing")
+        self.refuse(tmp_path, models(1), "is a folder")
 
     @pytest.mark.parametrize("keep", [0.0, 0.3, 0.99])
     def test_truncated(self, path, keep):
         whole = path.read_bytes()
         path.write_bytes(whole[: int(len(whole) * keep)])
-        self.refuse(path, models(1), "cannot be read")
+        self.refuse(path, models(1), "no `.safetensors` file")
 
     def test_something_else(self, path):
         path.write_bytes(b"no weights at all, but a text of some length" * 10)
-        self.refuse(path, models(1), "cannot be read")
+        self.refuse(path, models(1), "no `.safetensors` file")
 
     @pytest.mark.parametrize("change", ["missing", "left over"])
     def test_another_model(self, path, change):

@@ -143,7 +143,14 @@ def test_metadata(path, base, fields, words):
 
 
 def test_patterns_that_peft_writes_are_taken():
-    for pattern in ("to_q", "transformer_blocks.0.attn1.to_q", r".*attn1\.to_(q|k)", "^down_blocks.0", "to_out.0"):
+    for pattern in (
+        "to_q",
+        "transformer_blocks.0.attn1.to_q",
+        r".*attn1\.to_(q|k)",
+        "^down_blocks.0",
+        "to_out.0",
+        r"attn2\.to_[kv]",
+    ):
         assert PATTERN.fullmatch(pattern), pattern
     for pattern in ("(a*)*b", "(.*.*){30}", ".*.*.*.*x", "[ab]+", "a" * 400):
         assert not PATTERN.fullmatch(pattern), pattern

@@ -29,7 +29,12 @@ def test_sizes_and_not_the_name_tell(version):
         tiny_world_config(1000).named("stable_diffusion_1.4"),
         small_config(),
         full_size_config(version, unet=dataclasses.replace(other[0], context_width=config.unet.context_width)),
-        full_size_config(version, text_encoder=dataclasses.replace(other[1], width=config.text_encoder.width)),
+        full_size_config(
+            version,
+            text_encoder=dataclasses.replace(
+                other[1], width=config.text_encoder.width, heads=config.text_encoder.heads
+            ),
+        ),
         full_size_config(
             version, unet=dataclasses.replace(config.unet, widths=(320, 640, 1280, 1280, 1280)[:3], heads=(8, 8, 8))
         ),
