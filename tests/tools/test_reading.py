@@ -25,8 +25,8 @@ def test_anything_else_ends_at_once(tmp_path, kind):
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "socket":
-        server = socket.socket(socket.AF_UNIX)
-        server.bind(str(path))
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
     elif kind == "zero":
         path.symlink_to("/dev/zero")
     elif kind == "folder":
