@@ -23,6 +23,10 @@ logger = logging.getLogger("keras_booth")
 START, END = "<|startoftext|>", "<|endoftext|>"
 LONGEST_VOCABULARY = 16_000_000  # bytes of a merge list, inflated; CLIP's has 3.2 million
 MOST_MERGES = 49152 - 256 - 2  # that KerasCV's tokenizer reads of a list
+# Of a longer word (a language without spaces) parts are merged alone: the time grows with the square of the length. No
+# token is so long that a window's tokens would reach as far.
+LONGEST_WORD = 4096
+LONGEST_LOST = 300  # letters of what is cut off that a warning shows
 # Texts that were said to be cut, with the window they did not fit into.
 _complained = set()
 WORDS = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+")
@@ -184,7 +188,9 @@ class Tokenizer:
                 continue
             for word in WORDS.findall(part):
                 symbols = "".join(self._bpe.byte_encoder[byte] for byte in word.encode())
-                pieces += [self.ids[piece] for piece in self._bpe.bpe(symbols).split(" ")]
+                for first in range(0, len(symbols), LONGEST_WORD):
+                    merged = self._bpe.bpe(symbols[first : first + LONGEST_WORD])
+                    pieces += [self.ids[piece] for piece in merged.split(" ")]
         return pieces
 
     def cut_off(self, text: str) -> tuple[int, list[str]]:
@@ -211,6 +217,7 @@ class Tokenizer:
             return None
         _complained.add((text, self.max_length))
         lost = " ".join(words if len(words) <= 40 else [*words[:30], "...", *words[-9:]])
+        lost = lost if len(lost) <= LONGEST_LOST else f"{lost[:LONGEST_LOST]}..."
         return f"A prompt is cut: it has {count} tokens, of which {self.max_length - 2} are read. Left out is: {lost}"
 
     def __call__(self, prompts: Sequence[str]) -> np.ndarray:

@@ -43,6 +43,12 @@ class TestTinyWorld:
         assert row.count(dog) == min(count, 6)
         assert row[-1] == tiny.vocabulary_size - 1
 
+    def test_a_word_without_end(self, tiny):
+        """As a text in Chinese may be one; what is read of it is what was always read."""
+        row = tiny(["x" * 50_000])[0].tolist()
+        assert row[1:-1] == tiny.pieces("x" * 4000)[:6]
+        assert len(tiny.complaint("x" * 50_000)) < 400
+
     def test_the_empty_prompt(self, tiny):
         end = tiny.vocabulary_size - 1
         assert tiny([""])[0].tolist() == [end - 1] + [end] * 7

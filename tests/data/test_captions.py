@@ -1,6 +1,7 @@
 """Captions beside photographs."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -53,6 +54,22 @@ def test_each_picture_comes_with_its_caption(folder, make_booth):
         ("metadata.jsonl", b'{"file_name": "010.png", "text": "x"}\n["x"]', "line 2"),
         ("metadata.jsonl", b'{"file_name": "gone.png", "text": "x"}', "gone.png"),
         ("metadata.jsonl", b"\xff\xfe\x00", "UTF-8"),
+        ("metadata.jsonl", b'{"file_name": "../photos/010.png", "text": "x"}', "outside of its folder"),
+        ("metadata.jsonl", b'{"file_name": "a/../../photos/010.png", "text": "x"}', "outside of its folder"),
+        ("metadata.jsonl", b'{"file_name": "..\\\\photos\\\\010.png", "text": "x"}', "outside of its folder"),
+        ("metadata.jsonl", b'{"file_name": "/etc/passwd", "text": "x"}', "outside of its folder"),
+        ("metadata.jsonl", b'{"file_name": "a\\u0000", "text": "x"}', "not there"),
+        ("metadata.jsonl", b'{"file_name": "%s", "text": "x"}' % (b"a" * 5000), "not there"),
+        ("metadata.jsonl", b'{"file_name": "010.png", "text": "x"}\n' * 2, "line 1 already"),
+        ("metadata.jsonl", b'{"file_name": "010.png", "text": "   "}', "line 1"),
+        ("metadata.jsonl", b'{"file_name": "010.png", "text": ["x"]}', "line 1"),
+        ("metadata.jsonl", b'{"file_name": 5, "text": "x"}', "line 1"),
+        ("metadata.jsonl", b'{"file_name": "010.png", "text": "\\ud800"}', "UTF-8"),
+        ("metadata.jsonl", b"[" * 100_000, "line 1"),
+        ("metadata.jsonl", b"9" * 5000, "line 1"),
+        ("010.txt", b"a\0b", "NUL"),
+        ("010.txt", b"x" * 100_001, "100000 characters"),
+        ("010.txt", b"x " * 2**19 + b"x", "1 MiB"),
     ],
 )
 def test_mistakes(folder, name, content, words):
@@ -116,3 +133,28 @@ def test_metadata_of_a_subfolder(folder, caplog):
     write_lines(folder, {"file_name": "more/020.png", "text": "twenty"}, {"file_name": "010.png", "text": "ten"})
     assert captions_of(folder) == ("ten", "the prompt")
     assert any("metadata.jsonl has captions for more/020.png, but photos are taken" in text for text in caplog.messages)
+
+
+@pytest.mark.parametrize("name", ["metadata.jsonl", "020.txt"])
+@pytest.mark.parametrize("kind", ["pipe", "zero"])
+def test_captions_that_never_end(folder, name, kind):
+    """A pipe beside a photograph is no caption of it; as the captions of all it is a mistake."""
+    os.mkfifo(folder / name) if kind == "pipe" else (folder / name).symlink_to("/dev/zero")
+    if name == "020.txt":
+        assert captions_of(folder) == ("the prompt",) * 3
+    else:
+        with pytest.raises(PhotoError, match="no file.* Received: captions="):
+            captions_of(folder)
+
+
+def test_links_to_photographs_elsewhere_have_captions(folder, tmp_path):
+    (folder / "020.png").rename(tmp_path / "elsewhere.png")
+    (folder / "020.png").symlink_to(tmp_path / "elsewhere.png")
+    write_lines(folder, {"file_name": "020.png", "text": "twenty"})
+    assert captions_of(folder)[1] == "twenty"
+
+
+@pytest.mark.parametrize("captions", [("a", " "), ("a", 5), "ab", 5, {"a": "b"}])
+def test_captions_are_texts(folder, captions):
+    with pytest.raises(ValueError, match="`captions`"):
+        PhotoSet(sorted(folder.glob("*.png"))[:2], "the prompt", captions)

@@ -1,5 +1,7 @@
 """Encoded before training or in every step: the same numbers."""
 
+import io
+
 import keras
 import numpy as np
 import pytest
@@ -91,7 +93,23 @@ def test_latents_are_taken_where_they_apply(tmp_path, crop, flip, expected):
     assert encoded.moments.shape == (3, encoded.variants, 1, 1, 2)
 
 
-@pytest.mark.parametrize("content", [b"", b"no latents"])
+def npy(array, shape=None):
+    """A file of NumPy's, by choice with another shape in its header than the array has."""
+    with io.BytesIO() as file:
+        np.save(file, array)
+        content = file.getvalue()
+    return content if shape is None else content.replace(b"(1, 1, 1)", shape)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"no latents", npy(np.zeros((1, 1, 1)), b"(1,1,9**9)"), npy(np.zeros((1, 1, 1), "float32"), b"(1,99,10)")),
+        *(npy(np.zeros((1, 1, 1))), npy(np.zeros(3, "float32")), npy(np.full((1, 1, 1), np.nan, "float32"))),
+        *(npy(np.zeros((1, 1, 1), "float32"), b"((((((((("), npy(np.zeros((1, 1, 1), "float32"), b"print(),")),
+        b"PK\x05\x06" + bytes(18),
+    ],
+)
 def test_unreadable_latents(tmp_path, content):
     Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
     (tmp_path / "0.npy").write_bytes(content)
@@ -105,3 +123,12 @@ def test_a_photo_set_keeps_latents_beside_photos():
     assert photos.first(1) == PhotoSet(("a.png",), "a photo", latents=("a.npy",))
     with pytest.raises(PhotoError, match="Received: 1 files, 2 photos$"):
         PhotoSet(photos.paths, "a photo", latents=("a.npy",))
+
+
+def test_latents_of_two_sizes(tmp_path):
+    for index in range(2):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{index}.png")
+        np.save(tmp_path / f"{index}.npy", np.zeros((1, 1 + index, 1), "float32"))
+    photos = PreparedPhotos([tmp_path / "0.png", tmp_path / "1.png"], (8, 8), "center")
+    with pytest.raises(PhotoError, match=r"The latents have the shape \(1, 2, 1\), and not \(1, 1, 1\) .*1.npy'"):
+        EncodedPhotos(photos, Colours(), (8, 8), "center", False, 0, [tmp_path / "0.npy", tmp_path / "1.npy"])

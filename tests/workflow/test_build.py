@@ -1,12 +1,27 @@
-"""The learning rate over the steps of a run, against the closed form."""
+"""The learning rate over the steps of a run, against the closed form; and words that fit."""
 
 import math
 
 import keras
 import pytest
 
-from keras_booth.workflow.build import learning_rate
-from keras_booth.workflow.config import TrainingOptions
+from keras_booth.bases import Tokenizer
+from keras_booth.bases.tiny_world import VOCABULARY
+from keras_booth.tools.errors import InputError
+from keras_booth.workflow.build import check_words, learning_rate
+from keras_booth.workflow.config import SubjectOptions, TrainingOptions
+
+
+@pytest.mark.parametrize("words, fits", [("one two three", True), (" ".join(f"w{n}" for n in range(200)), False)])
+def test_words_for_a_subject_fit_into_a_prompt(words, fits):
+    tokenizer = Tokenizer(VOCABULARY.read_bytes(), max_length=32)
+    subject = SubjectOptions(photos="photos", class_noun="dog", identifier=words)
+    if fits:
+        check_words(subject, tokenizer)
+        return
+    tokens = len(tokenizer.pieces(f"{words} dog"))
+    with pytest.raises(InputError, match=f"^subject.identifier must be a rare word: with class_noun it has {tokens} tok"):
+        check_words(subject, tokenizer)
 
 
 def rate_at(step, **options):

@@ -44,7 +44,7 @@ class TestRunConfig:
         "options, fields, message",
         [
             (PriorOptions, {"loss_weight": -1.0}, "prior.loss_weight must be >= 0. Received: prior.loss_weight=-1.0"),
-            (PriorOptions, {"loss_weight": float("nan")}, "prior.loss_weight must be >= 0"),
+            (PriorOptions, {"loss_weight": float("nan")}, "prior.loss_weight must be a finite number"),
             (PriorOptions, {"count": 0}, "prior.count must be >= 1"),
             (PriorOptions, {"ratio": -0.5}, "prior.ratio must be >= 0"),
             (PriorOptions, {"folder": ""}, "prior.folder must be a folder or null"),
@@ -89,3 +89,59 @@ def test_half_precision_is_for_lora():
     assert RunConfig(subject=subject, base=base, lora=lora).base.dtype == "bfloat16"
     with pytest.raises(ValueError, match="Set lora.rank, or base.dtype mixed_bfloat16"):
         RunConfig(subject=subject, base=base)
+
+
+@pytest.mark.parametrize(
+    "options, fields, message",
+    [
+        (TrainingOptions, {"steps": "5"}, "training.steps must be a whole number. Received: training.steps='5'"),
+        (TrainingOptions, {"steps": True}, "training.steps must be a whole number"),
+        (TrainingOptions, {"learning_rate": float("inf")}, "training.learning_rate must be a finite number"),
+        (TrainingOptions, {"global_clipnorm": float("inf")}, "training.global_clipnorm must be a finite number"),
+        (TrainingOptions, {"optimizer": "magic"}, "training.optimizer must be adamw or adam or lion"),
+        (TrainingOptions, {"optimizer_arguments": {"a": None}}, "training.optimizer_arguments must be a group of names"),
+        (TrainingOptions, {"optimizer_arguments": {5: 1.0}}, "training.optimizer_arguments must be a group of names"),
+        (PriorOptions, {"count": 10**9}, "prior.count must be at most 1000000. Received: prior.count=1000000000"),
+        (PriorOptions, {"folder": " "}, "prior.folder must be a folder or null"),
+        (LoraOptions, {"targets": "attention"}, "lora.targets must be a list of any of attention or feed_forward"),
+        (LoraOptions, {"targets": ("nose",)}, "lora.targets must be a list of any of attention or feed_forward"),
+        (LoraOptions, {"rank": 2049}, "lora.rank must be at most 2048"),
+        (SamplingOptions, {"prompts": "a dog"}, "sampling.prompts must be a list of texts or null"),
+        (SamplingOptions, {"prompts": (5,)}, "sampling.prompts must be a list of texts or null"),
+        (SamplingOptions, {"prompts": ("a\0",)}, "sampling.prompts must be text without NUL characters"),
+        (BaseOptions, {"image_size": (64,)}, "base.image_size must be a whole number, a list of 2 whole numbers or null"),
+        (BaseOptions, {"image_size": (64, 0)}, "base.image_size must be >= 1"),
+        (BaseOptions, {"preset": None}, "base.preset must be text. Received: base.preset=None"),
+        (BaseOptions, {"preset": " "}, "base.preset must be a preset, a folder or a file"),
+        (BaseOptions, {"vae": ""}, "base.vae must be a file or null"),
+        (OutputOptions, {"folder": 5}, "output.folder must be text. Received: output.folder=5"),
+        (OutputOptions, {"folder": "x" * 256}, "output.folder must be a path of 4096 bytes at most"),
+    ],
+)
+def test_values_of_another_kind(options, fields, message):
+    with pytest.raises(ValueError) as error:
+        options(**fields)
+    assert str(error.value).startswith(message)
+    assert f"Received: {message.split()[0]}=" in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"subject": None}, "subject must be SubjectOptions. Received: subject=None"),
+        ({"training": {"steps": 5}}, "training must be TrainingOptions. Received: training={'steps': 5}"),
+        ({"more_subjects": 5}, "more_subjects must be a tuple of SubjectOptions. Received: more_subjects=5"),
+        ({"more_subjects": ({},)}, "more_subjects must be a tuple of SubjectOptions. Received: more_subjects=({},)"),
+    ],
+)
+def test_groups_of_another_kind(fields, message):
+    with pytest.raises(ValueError) as error:
+        RunConfig(**{"subject": SubjectOptions(photos="photos", class_noun="dog")} | fields)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("name", ["class_noun", "identifier", "instance_prompt", "class_prompt", "photos"])
+@pytest.mark.parametrize("text", [" ", "", 5, "a\0b"])
+def test_texts_of_a_subject(name, text):
+    with pytest.raises(ValueError, match=rf"^subject.{name} must be .*Received: subject.{name}="):
+        SubjectOptions(**{"photos": "photos", "class_noun": "dog"} | {name: text})

@@ -48,7 +48,7 @@ def written_values(flags, fields, subjects):
 
 def named_values(flags):
     """`(name, what follows)` of each flag: of `--name=value`, and of `--name value`."""
-    for flag, after in zip(flags, [*flags[1:], ""], strict=True):
+    for flag, after in zip(flags, [*flags[1:], ""], strict=False):
         name, joined, value = flag.partition("=")
         yield name.removeprefix("--"), value if joined else after
 

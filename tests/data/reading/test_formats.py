@@ -1,5 +1,6 @@
 """What telephones, scanners and editors give: other formats, very large pictures, files with much beside the pixels."""
 
+import os
 import struct
 import sys
 import warnings
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from keras_booth.data import PhotoError, find_photos, inspect_photos, read_photo
-from keras_booth.data.reading import opening
+from keras_booth.data.reading import colours, opening
 from tests.helpers.photographs import ORIENTATIONS, linear_to_srgb, store_with_orientation
 
 # How far a decoded picture of smooth colours may be from what was encoded.
@@ -139,16 +140,63 @@ class TestSizes:
         assert inspect_photos([tmp_path / "photo"]).sizes == {tmp_path / "photo": (96, 144)}
 
     def test_limits(self, tmp_path):
-        header = struct.pack(">IIBBBBB", 20000, 10000, 8, 2, 0, 0, 0)
+        header = struct.pack(">IIBBBBB", 20000, 11000, 8, 2, 0, 0, 0)
         chunk = struct.pack(">I4s", len(header), b"IHDR") + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
         end = struct.pack(">I4sI", 0, b"IDAT", zlib.crc32(b"IDAT"))
         (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + end)
         with pytest.raises(PhotoError) as caught:
             read_photo(tmp_path / "a.png")
         assert str(caught.value) == (
-            "The photo is too large, 20000 x 10000 pixels, where a PNG file may have 150 million: save it smaller, "
+            "The photo is too large, 20000 x 11000 pixels, where a PNG file may have 210 million: save it smaller, "
             f"4000 pixels on the long side are plenty. Received: path='{tmp_path / 'a.png'}'"
         )
+
+    @pytest.mark.parametrize("size, fits", [((100, 2), True), ((102, 2), False), ((2, 102), False), ((51, 1), False)])
+    def test_strips(self, tmp_path, size, fits):
+        Image.new("RGB", size).save(tmp_path / "a.png")
+        if fits:
+            assert read_photo(tmp_path / "a.png").shape == (2, 100, 3)
+            return
+        with pytest.raises(PhotoError) as caught:
+            read_photo(tmp_path / "a.png")
+        assert str(caught.value) == (
+            f"The photo is a strip, {size[0]} x {size[1]} pixels, where the long side may have 50 times the short one: "
+            f"cut it. Received: path='{tmp_path / 'a.png'}'"
+        )
+
+    def test_a_large_file(self, tmp_path, monkeypatch, noise):
+        Image.fromarray(noise).save(tmp_path / "a.png")
+        monkeypatch.setattr(opening, "MOST_BYTES", 2048)
+        with pytest.raises(PhotoError, match=r"The photo's file is larger than 2 KiB. Received: path="):
+            read_photo(tmp_path / "a.png")
+
+    @pytest.mark.parametrize("kind", ["RGB", "RGBA", "P", "L", "LA", "1", "CMYK", "I;16", "F", "profile", "transparent"])
+    @pytest.mark.parametrize("whole", [10**9, 3000], ids=["whole", "reduced"])
+    def test_in_parts_as_in_one(self, tmp_path, monkeypatch, noise, linear_rgb_profile, kind, whole):
+        """A large picture is worked on in bands, which nobody can see."""
+        path, options = tmp_path / ("a.tif" if kind in ("CMYK", "F", "I;16") else "a.png"), {}
+        image = Image.fromarray(noise)
+        if kind == "profile":
+            options["icc_profile"] = linear_rgb_profile
+        elif kind == "transparent":
+            options["transparency"] = tuple(map(int, noise[20, 20]))
+        elif kind in ("I;16", "F"):
+            grey = noise[:, :, 0].astype("float32") / 255
+            image = Image.fromarray(grey if kind == "F" else (grey * 65535).astype("uint16"))
+        elif kind != "RGB":
+            image = image.convert(kind)
+        image.save(path, **options)
+        monkeypatch.setattr(opening, "WHOLE_PIXELS", whole)
+        expected = read_photo(path)
+        monkeypatch.setattr(colours, "BAND_PIXELS", 64 * 8)
+        np.testing.assert_array_equal(read_photo(path), expected)
+        assert expected.shape == ((48, 64, 3) if whole > 3000 else (24, 32, 3))
+
+    @pytest.mark.parametrize("kind", ["pipe", "zero"])
+    def test_what_never_ends(self, tmp_path, kind):
+        os.mkfifo(tmp_path / "a.jpg") if kind == "pipe" else (tmp_path / "a.jpg").symlink_to("/dev/zero")
+        with pytest.raises(PhotoError, match="The photo cannot be read .*and no file.*: replace it"):
+            read_photo(tmp_path / "a.jpg")
 
 
 class TestPngChunks:

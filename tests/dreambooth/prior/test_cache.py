@@ -117,6 +117,19 @@ class TestFiles:
         assert "| 2/5 [" in shown and "| 5/5 [" in shown
 
 
+class TestNames:
+    @pytest.mark.parametrize("prompt", ["一張可愛的狗的照片" * 11, "a photo of " + "x" * 300, "𠮷" * 99, "x" * 5000, "\udcff", "!"])
+    def test_fit_on_a_disk(self, tmp_path, prompt):
+        """Of 255 bytes, cut between letters; what was cut is told apart by the digest."""
+        names = [cache.ClassCache({"prompt": one, "seed": 0}, tmp_path).folder.name for one in (prompt, prompt + "y")]
+        assert max(len(name.encode()) for name in names) <= 255 and len({*names}) == 2
+        (tmp_path / names[0]).mkdir()
+
+    def test_of_short_prompts_stay(self, tmp_path):
+        folder = cache.ClassCache({"prompt": "a photo of a big dog", "seed": 0}, tmp_path).folder
+        assert folder.name.rpartition("-")[0] == "a_big_dog"
+
+
 class TestDamage:
     def damage(self, folder, kind):
         picture, latents, lines = folder / "00002.png", folder / "00002.npy", folder / "manifest.jsonl"
@@ -375,3 +388,8 @@ class TestTraining:
     def test_latents_of_another_base(self, booth):
         with pytest.raises(ValueError, match=r"shape \(batch, 8, 8, 4\).*Received: latents of shape \(1, 4, 4, 4\)$"):
             booth.moments_of(np.zeros((1, 4, 4, 4), "float32"))
+
+
+@pytest.mark.parametrize("line", ['{"index": Infinity}', '{"index": 1e999}', "[" * 100_000, '["index"]', "null", "9" * 5000])
+def test_a_line_that_is_no_entry(line):
+    assert cache.parse_manifest(f'{line}\n{{"index": 1}}\n') == {1: {"index": 1}}
