@@ -11,7 +11,8 @@ from safetensors.numpy import load_file
 from keras_booth import export, train
 from keras_booth.callbacks import Checkpoints, SampleGrid
 from keras_booth.dreambooth import DreamBooth
-from keras_booth.workflow.training import fitting, run
+from keras_booth.workflow import run
+from keras_booth.workflow.training import fitting
 from tests.helpers.commands import files, flags
 from tests.helpers.full_disk import small_disk
 from tests.helpers.photographs import write_photos

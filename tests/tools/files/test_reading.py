@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files import read_text
-from keras_booth.tools.reading import open_ordinary, read_ordinary, size_text
+from keras_booth.tools.files.reading import open_ordinary, read_ordinary, size_text
+from keras_booth.tools.files.writing import read_text
 
 
 def test_the_size_is_a_limit(tmp_path):

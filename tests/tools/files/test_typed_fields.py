@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.typed_fields import check_types, fits, in_words, make
+from keras_booth.tools.files.typed_fields import check_types, fits, in_words, make
 
 LATER = ("scale", "name", "widths", "pair")
 

@@ -7,10 +7,10 @@ import zipfile
 import pytest
 
 from keras_booth.tools.errors import CheckpointError, InputError
-from keras_booth.tools.json_files import LONGEST, read_json
-from keras_booth.tools.plain_files import read_bytes, require_plain
+from keras_booth.tools.files.json_files import LONGEST, read_json
+from keras_booth.tools.files.plain_files import read_bytes, require_plain
+from keras_booth.tools.files.zip_files import ZipMembers
 from keras_booth.tools.wording import shown
-from keras_booth.tools.zip_files import ZipMembers
 
 
 def test_plain(tmp_path):
