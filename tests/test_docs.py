@@ -9,7 +9,7 @@ from tests.helpers.places import ROOT
 PACKAGE = ROOT / "keras_booth"
 
 
-@pytest.mark.parametrize("name", ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["docs/ARCHITECTURE.md", "docs/SECURITY.md", "CONTRIBUTING.md"])
 def test_files_exist(name):
     found = re.findall(r"(?<![\w/$])[\w/.]*\w\.(?:py|md|toml)\b", (ROOT / name).read_text())
     modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
@@ -25,3 +25,12 @@ def test_every_room_is_on_the_map():
     assert rooms
     for room in rooms:
         assert re.search(rf"\b{room.name}/", text), room
+
+
+def test_limits_are_where_the_page_says():
+    rows = re.findall(r"\| `(\w+\.py): ([A-Z_, ]+)` \|", (ROOT / "docs" / "SECURITY.md").read_text())
+    assert len(rows) > 10
+    for file, names in rows:
+        sources = [path.read_text() for path in PACKAGE.rglob(file)]
+        for name in names.split(", "):
+            assert any(re.search(rf"^(\w+, )*{name}\b.* = ", source, re.M) for source in sources), (file, name)
