@@ -168,7 +168,7 @@ class TestMistakes:
         tensors = load_file(path)
         name = next(name for name in tensors if name.endswith(".alpha"))
         save_file(tensors | {name: np.array(alpha, "float32")}, path)
-        refused(path, "must be a number", name)
+        refused(path, "NaN or infinite", name)
 
     @pytest.mark.parametrize("text", ["{", "[]", '{"unet.alpha_pattern": 3}', '{"unet.lora_alpha": "much"}'])
     def test_damaged_metadata(self, path, refused, text):

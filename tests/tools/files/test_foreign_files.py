@@ -88,13 +88,15 @@ def test_every_bit_of_the_headers_of_a_zip(tmp_path):
                 members = ZipMembers(path, "archive")
                 members.verify()
                 found = {name: members.read(name, 1000) for name in members.infos}
-                with members.seekable(min(members.infos)) as file:
-                    assert file.read() == content["a.json"]
+                for name, data in found.items():
+                    with members.seekable(name) as file:
+                        assert file.read() == data
             except InputError as error:
                 refused += 1
                 assert str(error).endswith(f"Received: {path}") and "\n" not in str(error)
             else:
-                assert sorted(found.values()) == sorted(content.values())
+                # A member may be gone, or have another name; who wants it by its name is told so.
+                assert set(found.values()) <= set(content.values())
     assert refused > 500
 
 
