@@ -29,7 +29,7 @@ SETTINGS = (
 STEPS = 10**9  # of ten in a second that is three years
 SEED = 2**63 - 1
 RATE = 1000
-WEIGHT = 1e6
+WEIGHT = 10**6
 FLOAT32 = 3.4e38
 MOST = {
     "base.image_size": 4096,

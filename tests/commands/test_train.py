@@ -121,7 +121,7 @@ class TestBadInput:
             ({"training.batch_size": "7", "prior.folder": "photos"}, "training.batch_size must be at most the number"),
             ({"training.steps": "0"}, "training.steps must be >= 1"),
             ({"base.image_size": "100"}, "Pictures of the base 'tiny_world' need a height and a width that are"),
-            ({"base.image_size": "0"}, "Pictures of the base 'tiny_world' need a height and a width that are"),
+            ({"base.image_size": "0"}, "base.image_size must be >= 1"),
             ({"base.preset": "tiny"}, "`preset` must be one of"),
             ({"base.weights": "mine"}, "`weights` must be 'pretrained' or None"),
             ({"output.folder": "photos/0.png"}, "output.folder must be a folder, but photos/0.png is a file"),

@@ -23,17 +23,17 @@ def config(*flags):
     [
         ("sampling.steps", 1001, "in [1, 1000], the timesteps of the base"),
         ("prior.steps", 5000, "in [1, 1000], the timesteps of the base"),
-        ("sampling.count", 51201, "at most 51200 for 1 prompts of 64 x 64 pixels, which all come on one sheet"),
+        ("sampling.count", 1001, "at most 1000"),
         ("training.steps", 10**30, "at most 1000000000"),
         ("training.seed", 2**31, "at most 2147483647"),
         ("sampling.seed", 2**63, "at most 9223372036854775807"),
         ("prior.count", 10**9, "at most 1000000"),
         ("training.learning_rate", "1e+30", "at most 1000"),
         ("training.noise_offset", "1e+30", "at most 10"),
-        ("prior.loss_weight", "1e+300", "at most 1e+06"),
+        ("prior.loss_weight", "1e+300", "at most 1000000"),
         ("sampling.guidance_scale", "1e+300", "at most 3.4e+38"),
-        ("lora.alpha", "1e+300", "at most 1e+06"),
-        ("lora.rank", 10**7, "at most 2048; 4 to 32 is usual"),
+        ("lora.alpha", "1e+300", "at most 1000000"),
+        ("lora.rank", 10**7, "at most 2048"),
     ],
 )
 def test_named_with_its_limit(field, value, rule):
@@ -45,8 +45,14 @@ def test_named_with_its_limit(field, value, rule):
 @pytest.mark.parametrize(
     "flags, received",
     [
-        (["--base.image_size", 8192], "base.image_size=[8192, 8192], training.batch_size=2"),
-        (["--training.batch_size", 10**7], "base.image_size=[64, 64], training.batch_size=10000000"),
+        (
+            ["--base.image_size", 2048, "--training.batch_size", 10000],
+            "base.image_size=[2048, 2048], training.batch_size=10000",
+        ),
+        (
+            ["--base.image_size", 1024, "--training.batch_size", 9999],
+            "base.image_size=[1024, 1024], training.batch_size=9999",
+        ),
     ],
 )
 def test_far_more_memory_than_there_is(flags, received):
@@ -55,6 +61,12 @@ def test_far_more_memory_than_there_is(flags, received):
     ) as caught:
         check_before(config(*flags))
     assert str(caught.value).endswith(f"Received: {received}")
+
+
+def test_a_sheet_that_is_too_large():
+    rule = "sampling.count must be at most 800 for 1 prompts of 512 x 512 pixels, which all come on one sheet"
+    with pytest.raises(InputError, match=rule):
+        check_before(config("--base.image_size", 512, "--sampling.count", 801))
 
 
 def test_arguments_of_the_optimizer():
@@ -86,7 +98,7 @@ class TestRoom:
                 check_room(run, booth, [None], disk.folder)
             disk.resize(100_000)
             check_room(run, booth, [None], disk.folder)
-            many = run.replace("training", keep_last=10**20, checkpoint_every=1, steps=10**7)
+            many = run.replace("training", keep_last=10**9, checkpoint_every=1, steps=10**7)
             with pytest.raises(OSError, match=r"\(checkpoints [\d,.]+ GB, the model .*training.keep_last"):
                 check_room(many, booth, [None], disk.folder)
 
