@@ -104,7 +104,12 @@ def npy(array, shape=None):
 @pytest.mark.parametrize(
     "content",
     [
-        *(b"", b"no latents", npy(np.zeros((1, 1, 1)), b"(1,1,9**9)"), npy(np.zeros((1, 1, 1), "float32"), b"(1,99,10)")),
+        *(
+            b"",
+            b"no latents",
+            npy(np.zeros((1, 1, 1)), b"(1,1,9**9)"),
+            npy(np.zeros((1, 1, 1), "float32"), b"(1,99,10)"),
+        ),
         *(npy(np.zeros((1, 1, 1))), npy(np.zeros(3, "float32")), npy(np.full((1, 1, 1), np.nan, "float32"))),
         *(npy(np.zeros((1, 1, 1), "float32"), b"((((((((("), npy(np.zeros((1, 1, 1), "float32"), b"print(),")),
         b"PK\x05\x06" + bytes(18),

@@ -20,7 +20,9 @@ def test_words_for_a_subject_fit_into_a_prompt(words, fits):
         check_words(subject, tokenizer)
         return
     tokens = len(tokenizer.pieces(f"{words} dog"))
-    with pytest.raises(InputError, match=f"^subject.identifier must be a rare word: with class_noun it has {tokens} tok"):
+    with pytest.raises(
+        InputError, match=f"^subject.identifier must be a rare word: with class_noun it has {tokens} tok"
+    ):
         check_words(subject, tokenizer)
 
 

@@ -1,7 +1,8 @@
 """What a hub may send: a mirror (`HF_ENDPOINT`) is anybody's.
 
-huggingface_hub makes names of files in its cache of what an answer's headers say, and reads as long as something comes.
-Here each answer is looked at before it acts on it: names are plain, sizes are limited, and what stops coming is given up.
+huggingface_hub makes names of files in its cache of what an answer's headers say, and reads as long as something
+comes. Here each answer is looked at before it acts on it: names are plain, sizes are limited, and what stops coming is
+given up.
 """
 
 import contextlib
@@ -95,7 +96,9 @@ class Watch:
             if size is not None and not (size.isdecimal() and int(size[:20]) <= self.most):
                 raise CheckpointError(self._too_large(f"{shown(size)} bytes, in {name}"))
         if headers.get("Content-Encoding", "").lower() not in ENCODINGS:
-            raise CheckpointError(f"The hub sent what was not asked for: {shown(headers['Content-Encoding'])} encoding.")
+            raise CheckpointError(
+                f"The hub sent what was not asked for: {shown(headers['Content-Encoding'])} encoding."
+            )
 
     def counted(self, parts):
         """A method that yields the parts of a body, as one that stops when there are too many, or too few in time."""

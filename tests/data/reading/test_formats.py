@@ -168,7 +168,9 @@ class TestSizes:
         with pytest.raises(PhotoError, match=r"The photo's file is larger than 2 KiB. Received: path="):
             read_photo(tmp_path / "a.png")
 
-    @pytest.mark.parametrize("kind", ["RGB", "RGBA", "P", "L", "LA", "1", "CMYK", "I;16", "F", "profile", "transparent"])
+    @pytest.mark.parametrize(
+        "kind", ["RGB", "RGBA", "P", "L", "LA", "1", "CMYK", "I;16", "F", "profile", "transparent"]
+    )
     @pytest.mark.parametrize("whole", [10**9, 3000], ids=["whole", "reduced"])
     def test_in_parts_as_in_one(self, tmp_path, monkeypatch, noise, linear_rgb_profile, kind, whole):
         """A large picture is worked on in bands, which nobody can see."""

@@ -118,7 +118,9 @@ class TestFiles:
 
 
 class TestNames:
-    @pytest.mark.parametrize("prompt", ["一張可愛的狗的照片" * 11, "a photo of " + "x" * 300, "𠮷" * 99, "x" * 5000, "\udcff", "!"])
+    @pytest.mark.parametrize(
+        "prompt", ["一張可愛的狗的照片" * 11, "a photo of " + "x" * 300, "𠮷" * 99, "x" * 5000, "\udcff", "!"]
+    )
     def test_fit_on_a_disk(self, tmp_path, prompt):
         """Of 255 bytes, cut between letters; what was cut is told apart by the digest."""
         names = [cache.ClassCache({"prompt": one, "seed": 0}, tmp_path).folder.name for one in (prompt, prompt + "y")]
@@ -389,6 +391,8 @@ class TestTraining:
             booth.moments_of(np.zeros((1, 4, 4, 4), "float32"))
 
 
-@pytest.mark.parametrize("line", ['{"index": Infinity}', '{"index": 1e999}', "[" * 100_000, '["index"]', "null", "9" * 5000])
+@pytest.mark.parametrize(
+    "line", ['{"index": Infinity}', '{"index": 1e999}', "[" * 100_000, '["index"]', "null", "9" * 5000]
+)
 def test_a_line_that_is_no_entry(line):
     assert cache.parse_manifest(f'{line}\n{{"index": 1}}\n') == {1: {"index": 1}}
