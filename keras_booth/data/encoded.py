@@ -39,8 +39,8 @@ def stack_latents(paths):
     for path, found in zip(paths, latents, strict=True):
         if found.shape != latents[0].shape:
             raise PhotoError(
-                f"The latents have the shape {found.shape}, not {latents[0].shape} as those before: leave them out. "
-                f"Received: latents='{path}'"
+                f"The latents have the shape {found.shape}, and not {latents[0].shape} as those before: leave them out."
+                f" Received: latents='{path}'"
             )
     return np.stack(latents)
 

@@ -9,7 +9,11 @@ from keras_booth.bases import PRESETS
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.tools.errors import InputError, require
 from keras_booth.workflow.config import sample_prompts
+from keras_booth.workflow.settings.kinds import describe, is_of_kind
 from keras_booth.workflow.subjects import fill_prompts
+
+# Arguments of optimizers that are counted in steps.
+COUNTS = ("ema_overwrite_frequency", "gradient_accumulation_steps")
 
 
 def build_booth(config):
@@ -69,6 +73,7 @@ def make_optimizer(training):
     if training.ema_momentum is not None:
         options |= {"use_ema": True, "ema_momentum": training.ema_momentum}
     options |= training.optimizer_arguments
+    check_arguments(training)
     try:
         return keras.optimizers.get({"class_name": training.optimizer, "config": options})
     except (TypeError, ValueError) as error:
@@ -76,6 +81,18 @@ def make_optimizer(training):
             f"training.optimizer_arguments must be arguments of {training.optimizer}: {error}. "
             f"Received: training.optimizer_arguments={training.optimizer_arguments}"
         ) from error
+
+
+def check_arguments(training):
+    """Refuses arguments of an optimizer that Keras takes and stumbles over in the first step."""
+    own = keras.optimizers.get(training.optimizer).get_config()
+    for name, value in training.optimizer_arguments.items():
+        # What is null by itself is a number where it is set.
+        kind = type(own.get(name)) if isinstance(own.get(name), (bool, str)) else float
+        field = f"training.optimizer_arguments.{name}"
+        require(name not in own or is_of_kind(value, kind), field, describe(kind), value)
+        if name in COUNTS:
+            require(value >= 1 and value == int(value), field, "a whole number >= 1", value)
 
 
 def learning_rate(training):

@@ -18,11 +18,11 @@ from keras_booth.tools.progress import progress_bar
 from keras_booth.tools.prompts import require_prompt
 from keras_booth.tools.seeds import picture_keys
 from keras_booth.version import __version__
-from keras_booth.workflow.config import SEED
 from keras_booth.workflow.doctor.ineffective import drawn_without_effect
 from keras_booth.workflow.files import check_writable
 from keras_booth.workflow.picture_files.infotext import infotext
 from keras_booth.workflow.picture_files.names import free_path, picture_name, sheet_name
+from keras_booth.workflow.settings.limits import SEED
 
 MOST_COUNT = 10_000  # pictures of a prompt
 SOFTWARE = f"keras_booth {__version__}"

@@ -135,5 +135,5 @@ def test_latents_of_two_sizes(tmp_path):
         Image.new("RGB", (8, 8)).save(tmp_path / f"{index}.png")
         np.save(tmp_path / f"{index}.npy", np.zeros((1, 1 + index, 1), "float32"))
     photos = PreparedPhotos([tmp_path / "0.png", tmp_path / "1.png"], (8, 8), "center")
-    with pytest.raises(PhotoError, match=r"The latents have the shape \(1, 2, 1\), not \(1, 1, 1\) .*1.npy'"):
+    with pytest.raises(PhotoError, match=r"The latents have the shape \(1, 2, 1\), and not \(1, 1, 1\) .*1.npy'"):
         EncodedPhotos(photos, Colours(), (8, 8), "center", False, 0, [tmp_path / "0.npy", tmp_path / "1.npy"])

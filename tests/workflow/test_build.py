@@ -8,7 +8,7 @@ import pytest
 from keras_booth.bases import Tokenizer
 from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.build import check_words, learning_rate
+from keras_booth.workflow.build import check_words, learning_rate, make_optimizer
 from keras_booth.workflow.config import SubjectOptions, TrainingOptions
 
 
@@ -48,3 +48,34 @@ def test_cosine(warmup):
         share = (step - warmup) / (100 - warmup)
         expected = 0.25 * (1 + math.cos(math.pi * share))
         assert rate_at(step, warmup_steps=warmup, learning_rate_schedule="cosine") == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"beta_1": "abc"}, "training.optimizer_arguments.beta_1 must be a number. Received: "),
+        ({"weight_decay": "abc"}, "training.optimizer_arguments.weight_decay must be a number"),
+        ({"clipvalue": "abc"}, "training.optimizer_arguments.clipvalue must be a number"),
+        ({"amsgrad": "maybe"}, "training.optimizer_arguments.amsgrad must be true or false"),
+        ({"name": 5.0}, "training.optimizer_arguments.name must be text"),
+        (
+            {"use_ema": True, "ema_overwrite_frequency": 0.0},
+            "training.optimizer_arguments.ema_overwrite_frequency must be",
+        ),
+        (
+            {"gradient_accumulation_steps": 0.0},
+            "training.optimizer_arguments.gradient_accumulation_steps must be a whole",
+        ),
+        ({"nothing": 1.0}, "training.optimizer_arguments must be arguments of adamw"),
+    ],
+)
+def test_arguments_of_an_optimizer(arguments, message):
+    with pytest.raises(InputError) as caught:
+        make_optimizer(TrainingOptions(optimizer_arguments=arguments))
+    assert str(caught.value).startswith(message)
+
+
+def test_sound_arguments_of_an_optimizer():
+    arguments = {"beta_2": 0.9, "amsgrad": True, "gradient_accumulation_steps": 2, "name": "mine"}
+    config = make_optimizer(TrainingOptions(optimizer_arguments=arguments)).get_config()
+    assert {name: config[name] for name in arguments} == arguments

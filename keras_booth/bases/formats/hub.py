@@ -147,7 +147,7 @@ def fetch_all(address, names, revision):
     repository = parse(address)[0]
     if not names or len(names) > MOST_FILES:
         raise CheckpointError(
-            f"A checkpoint has 1 to {MOST_FILES} files. Received: {address}, of which {len(names)} would be fetched"
+            f"A checkpoint has from 1 to {MOST_FILES} files. Received: {address}, which has {len(names)}"
         )
     folder = None
     for name in names:

@@ -1,7 +1,8 @@
 """What a hub may send: a mirror (`HF_ENDPOINT`) is anybody's.
 
-huggingface_hub makes names of files in its cache of what an answer's headers say, and reads as long as something comes.
-Here each answer is looked at before it acts on it: names are plain, sizes limited, and what stops coming is given up.
+huggingface_hub makes names of files in its cache of what an answer's headers say, and reads as long as something
+comes. Here each answer is looked at before it acts on it: names are plain, sizes are limited, and what stops coming is
+given up.
 """
 
 import contextlib

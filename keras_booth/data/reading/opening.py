@@ -13,6 +13,8 @@ from keras_booth.tools.files.reading import open_ordinary, size_text
 
 # Larger photographs come reduced: no base draws more than a few megapixels.
 WHOLE_PIXELS = 64_000_000
+# What they are reduced to at most, so that with the pixels of the file they stay below a gigabyte.
+REDUCED_PIXELS = 40_000_000
 # What is opened at all. A JPEG is reduced while it is decoded; of others all pixels are in memory at first, 4 bytes
 # each, and of some there are two copies.
 MOST_PIXELS = {"JPEG": 300_000_000, "PNG": 210_000_000}
@@ -90,8 +92,9 @@ def check_size(image, name, path):
 
 def _load(image, name):
     """Decodes, a JPEG at a half, a quarter or an eighth of its size where that is enough. Returns `(scale, left)`."""
-    scale = 1
-    while image.width * image.height > WHOLE_PIXELS * scale**2:
+    pixels = image.width * image.height
+    scale = 1 if pixels <= WHOLE_PIXELS else 2
+    while scale > 1 and pixels > REDUCED_PIXELS * scale**2:
         scale *= 2
     reduced = name == "JPEG" and scale > 1
     if reduced:

@@ -67,7 +67,8 @@ def read_photo(path: FilePath) -> np.ndarray:
 
     EXIF orientation is applied, transparency is laid on white, an embedded ICC profile is converted to sRGB, palette,
     grey, 1-bit, CMYK, 16-bit and float pixels become 8-bit RGB, and of an animation or a document the first picture is
-    taken. Of more than 64 megapixels the sides come halved, or quartered; a JPEG may have up to 300, others 150.
+    taken. Of more than 64 megapixels the sides come halved, or quartered; a JPEG may have up to 300, a
+    PNG 210, others 150; and the long side up to 50 times the short one.
 
     Args:
         path: String or `Path`, a JPEG, PNG, WebP, TIFF, AVIF, HEIC, BMP or GIF file.

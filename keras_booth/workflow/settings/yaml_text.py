@@ -58,7 +58,7 @@ def check_size(text):
 
 
 def check_depth(text):
-    """Raises a `ValueError` for what would be deeper, or longer, than can be built; builds nothing itself."""
+    """Raises a `ValueError` for what is deeper, or longer, than can be built: by its signs, building nothing."""
     depth, count = 0, 0
     for event in yaml.parse(text, Loader):
         count += 1
