@@ -101,7 +101,7 @@ def test_each_place_of_a_run(tmp_path, monkeypatch, capsys, eagerly):
         assert ours.keys() == whole.keys() and all(np.array_equal(ours[name], whole[name]) for name in ours)
 
         for output, path in (("out", "disk/out"), ("out.safetensors", "disk/out.safetensors")):
-            disk.fill(left=60_000_000)  # too little for the whole model, which is not known to be so
+            disk.fill(left=40_000_000)  # too little for the whole model, which is not known to be so
             before = files(disk.folder)
             assert export.main(["disk/run/dog.keras", "--output", f"disk/{output}"]) == 1
             said = capsys.readouterr().err.splitlines()[-1]

@@ -58,6 +58,7 @@ def use(booth):
     booth.train_on_batch(fixed_batch(booth, [False, True]))
 
 
+@pytest.mark.large
 def test_models_leave_no_graphs():
     use(small_booth())
     before, kept = gradients(), graphs()
