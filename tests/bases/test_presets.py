@@ -32,7 +32,7 @@ def refusal(*args, **kwargs):
 def other(tmp_path_factory):
     """The same preset with every option."""
     vocabulary = tmp_path_factory.mktemp("vocabulary") / "vocabulary.gz"
-    vocabulary.write_bytes(gzip.compress(b"#version: test\nd o\ndo g</w>"))
+    vocabulary.write_bytes(gzip.compress(b"#version: test\nd o\ndo g</w>", mtime=0))
     return load_base(
         "tiny_world", weights=None, image_size=(32, 48), dtype="mixed_bfloat16", vocabulary=vocabulary, seed=8
     )
