@@ -69,7 +69,11 @@ def working_in_fresh(path):
         `Path` of a folder that is empty but for the lock.
     """
     path = pathlib.Path(path)
+    if path.name in ("", ".."):  # "." and "..", whose names stand elsewhere
+        path = pathlib.Path(os.path.abspath(path))
     for number in itertools.count(1):
+        if number > 1 and not path.name:
+            raise InputError(f"The folder is taken, and has no name that a number could follow. Received: {path}")
         folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
         if len(os.fsencode(folder.name)) > LONGEST_NAME:
             raise InputError(f"The folder is taken, and has no room for a number in its name. Received: {path}")

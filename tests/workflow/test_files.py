@@ -41,6 +41,18 @@ class TestWorkingInFresh:
         with working_in_fresh(tmp_path / "run") as folder:
             assert folder.name == "run-2"
 
+    @pytest.mark.parametrize("path, name", [(".", "b-2"), ("..", "a-2"), ("./", "b-2"), ("c/..", "b-2")])
+    def test_folders_whose_names_stand_elsewhere(self, tmp_path, monkeypatch, path, name):
+        (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / "a" / "b")
+        with working_in_fresh(path) as folder:
+            assert folder.name == name
+
+    def test_a_folder_without_a_name(self):
+        with pytest.raises(InputError, match="taken, and has no name that a number could follow. Received: /"):
+            with working_in_fresh("/"):
+                pass
+
     def test_no_room_for_a_number(self, tmp_path):
         (tmp_path / ("x" * 255)).mkdir()
         (tmp_path / ("x" * 255) / "a").write_text("")
