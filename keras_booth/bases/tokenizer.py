@@ -15,7 +15,7 @@ import regex
 from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.wording import shown
 
 logger = logging.getLogger("keras_booth")
@@ -57,17 +57,11 @@ def check_merges(vocabulary):
         InputError: for bytes that are not gzipped, or not in UTF-8, inflate to more than `LONGEST_VOCABULARY`, or have
             a line that is no pair.
     """
-    try:
+    what, received = "The vocabulary must be a gzipped list of merges, in UTF-8", f"{len(vocabulary)} bytes"
+    with parsing(lambda reason: InputError(f"{what} ({reason}). Received: {received}")):
         with gzip.GzipFile(fileobj=io.BytesIO(vocabulary)) as file:
             content = file.read(LONGEST_VOCABULARY + 1)
         text = content.decode("utf-8")
-    except MemoryError:
-        raise
-    except Exception as reason:
-        raise InputError(
-            f"The vocabulary must be a gzipped list of merges, in UTF-8 ({shown_reason(reason)}). "
-            f"Received: {len(vocabulary)} bytes"
-        ) from reason
     if len(content) > LONGEST_VOCABULARY:
         raise InputError(
             f"The vocabulary inflates to more than {LONGEST_VOCABULARY / 1e6:g} MB. Received: {len(vocabulary)} bytes"

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.files.writing import whole_file
 
 NAME = re.compile(r"step-(\d{8,18})\.safetensors")
@@ -66,23 +67,22 @@ def read(path: FilePath) -> Stored:
             not of the step that its name says. Without a digest (of an earlier version) not every bit can be known.
     """
     path = pathlib.Path(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            head = dict(file.metadata() or {})
-            if set(head) not in (HEAD, OLDER_HEAD):
-                raise ValueError("its header is of another kind")
-            digest = head.pop("digest", None)
-            hasher = _start(head)
-            for name in sorted(file.keys()):
-                tensor = file.get_tensor(name)
-                if not _finite(tensor):
-                    raise ValueError(f"{name!r} holds numbers that are not finite")
-                _add(hasher, name, tensor)
-            step = json.loads(head["step"])
-            notes = None if digest is None else json.loads(head["notes"])
-    # The parsers of safetensors and JSON throw what they like at a file of any content.
-    except Exception as error:
-        raise DamagedCheckpoint(f"The checkpoint is damaged ({_reason(error)}). Received: {path}") from error
+    with (
+        parsing(lambda reason: DamagedCheckpoint(f"The checkpoint is damaged ({reason}). Received: {path}")),
+        safe_open(path, framework="numpy") as file,
+    ):
+        head = dict(file.metadata() or {})
+        if set(head) not in (HEAD, OLDER_HEAD):
+            raise ValueError("its header is of another kind")
+        digest = head.pop("digest", None)
+        hasher = _start(head)
+        for name in sorted(file.keys()):
+            tensor = file.get_tensor(name)
+            if not _finite(tensor):
+                raise ValueError(f"{name!r} holds numbers that are not finite")
+            _add(hasher, name, tensor)
+        step = json.loads(head["step"])
+        notes = None if digest is None else json.loads(head["notes"])
     if digest not in (None, hasher.hexdigest()):
         raise DamagedCheckpoint(f"The checkpoint is damaged (it is not what its digest says). Received: {path}")
     named = NAME.fullmatch(path.name)
@@ -142,7 +142,3 @@ def _add(hasher, name, tensor):
 
 def _finite(tensor):
     return tensor.dtype.kind not in "fV" or bool(np.all(np.isfinite(tensor)))
-
-
-def _reason(error):
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import flip_left_right, random_crop
-from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.files.reading import open_ordinary
 from keras_booth.tools.images import to_float
 
@@ -15,7 +15,8 @@ VARIANT = 3  # a stream of random numbers, beside those of `order`
 
 def read_latents(path):
     """One picture's latents, as `numpy.save` wrote them: float32 `(h, w, channels)`."""
-    try:
+    what = "The latents cannot be read"
+    with parsing(lambda reason: PhotoError(f"{what} ({reason}): leave them out. Received: latents='{path}'")):
         with open_ordinary(path):
             pass
         # Mapped, so that a header that claims more than the file has is refused before there is memory for it.
@@ -25,12 +26,7 @@ def read_latents(path):
         latents = np.array(mapped)
         if not np.isfinite(latents).all():
             raise ValueError("they are not finite")
-        return latents
-    # NumPy's parser of the header raises what Python's own does (SyntaxError, tokenize.TokenError ...).
-    except Exception as error:
-        raise PhotoError(
-            f"The latents cannot be read ({shown_reason(error)}): leave them out. Received: latents='{path}'"
-        ) from error
+    return latents
 
 
 def stack_latents(paths):

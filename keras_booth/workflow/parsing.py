@@ -12,6 +12,7 @@ import jsonargparse
 import yaml
 
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.process.command import Parser, option_names, user_path
 from keras_booth.tools.process.shell import command_line
 from keras_booth.tools.wording import shown
@@ -83,13 +84,13 @@ def parse_config(flags):
     for path in config_files(flags):
         check_file(path)
     check_flags(flags)
-    try:
-        values = parser.parse_args(flags)
-    except argparse.ArgumentError as error:
-        raise InputError(explain(str(error))) from error
     # jsonargparse lets through what Python says of a number that is too large, of a text that is too deep.
-    except Exception as error:
-        raise InputError(f"The config or its flags cannot be read: {error}. Received: {shown(flags)}") from error
+    what = "The config or its flags cannot be read"
+    with parsing(lambda reason: InputError(f"{what}: {reason}. Received: {shown(flags)}")):
+        try:
+            values = parser.parse_args(flags)
+        except argparse.ArgumentError as error:
+            raise InputError(explain(str(error))) from error
     for group in GROUPS:
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 from keras_booth import export
 from keras_booth.bases import check_export, load_base
 from keras_booth.bases.tiny_world import VOCABULARY
+from keras_booth.tools.errors import InputError
 from tests.helpers.commands import call, files
 
 
@@ -85,3 +86,18 @@ def test_names_of_folders_with_a_dot(tmp_path):
     """What is no ending of a file is a part of a folder's name."""
     for name in ("dog-v1.5", "dog.v2", "dog.final", "runs.2024-05-01"):
         check_export(tmp_path / name, "diffusers", "float32")
+
+
+def test_links(tmp_path):
+    """What takes the place of a folder cannot take that of a link, nor of the folder in which one stands."""
+    (tmp_path / "real").mkdir()
+    for name, target in (("lost", "nowhere"), ("linked", "real")):
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(InputError, match="this is a link"):
+            check_export(tmp_path / name, "diffusers", "float32")
+
+
+def test_where_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="where the command stands"):
+        check_export(".", "diffusers", "float32")

@@ -69,7 +69,7 @@ def filled(monkeypatch, disk, owner, name):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing")
 # TensorFlow says that it traces what reads the data nevertheless.
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`:UserWarning")
-@pytest.mark.huge  # a minute and a half; not yet seen green in one piece
+@pytest.mark.large
 def test_each_place_of_a_run(tmp_path, monkeypatch, capsys, eagerly):
     write_photos(tmp_path / "photos")
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,7 @@ from tests.helpers.processes import eager
 
 pytestmark = [
     pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing"),
-    pytest.mark.huge,  # five minutes
+    pytest.mark.large,
 ]
 RUN = {
     **{"lora__rank": "2", "prior__count": "4", "prior__steps": "1", "training__steps": "5"},
@@ -68,7 +68,7 @@ def stopped(folder, number, after, *arguments):
     # Before Python has come to our code nothing is promised but the end.
     assert code in (0, -signal.SIGKILL, -signal.SIGTERM, 143), said
     if code == 143:
-        assert said.splitlines()[-1].startswith("Stopped") and "Traceback" not in said
+        assert said.splitlines()[-1].startswith("Stopped") and "Traceback" not in said, said
     return code != 0
 
 

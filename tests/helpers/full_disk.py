@@ -38,8 +38,10 @@ class SmallDisk:
 
     def fill(self, left=0):
         """Has no more than `left` bytes be free."""
+        filler = self.folder / "filler"
+        filler.unlink(missing_ok=True)
         free = shutil.disk_usage(self.folder).free - left
-        (self.folder / "filler").write_bytes(bytes(max(free, 0)))
+        filler.write_bytes(bytes(max(free, 0)))
 
     def _mount(self, options):
         line = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)]

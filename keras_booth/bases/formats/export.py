@@ -42,15 +42,30 @@ def check_export(output: FilePath, format: str, dtype: str) -> None:
         )
     if format == "safetensors" and output.suffix != ".safetensors":
         raise InputError(f"The file must end in '.safetensors'. Received: output={output}")
-    if output.is_dir() and (format == "safetensors" or any(output.iterdir())):
-        raise InputError(f"The folder is there already, and is not empty. Received: output={output}")
-    if format == "diffusers" and output.is_file():
-        raise InputError(f"The output must be a folder, but it is a file. Received: output={output}")
-    if format == "diffusers" and suffix in FILES:
-        raise InputError(
+    if format == "diffusers":
+        _check_folder(output)
+    elif output.is_dir():
+        raise InputError(f"The output must be a file, but it is a folder. Received: output={output}")
+
+
+def _check_folder(output):
+    suffix = output.suffix.lower()
+    if output.is_symlink():
+        reason = "The folder takes the place of what is there, and this is a link: give the name of one to be made"
+    elif output.is_file():
+        reason = "The output must be a folder, but it is a file"
+    elif output.is_dir() and any(output.iterdir()):
+        reason = "The folder is there already, and is not empty"
+    elif output.is_dir() and output.samefile("."):
+        reason = "This is the folder where the command stands: give the name of a folder in it"
+    elif suffix in FILES:
+        reason = (
             f"diffusers' format is a folder, and {suffix} is the ending of a file: leave it out, or take the format "
-            f"safetensors and a file that ends in '.safetensors'. Received: output={output}"
+            "safetensors and a file that ends in '.safetensors'"
         )
+    else:
+        return
+    raise InputError(f"{reason}. Received: output={output}")
 
 
 def export_base(

@@ -1,5 +1,6 @@
 """Checkpoints from the Hugging Face hub: `hf://owner/name[@revision]`, and `hf://owner/name/file[@revision]`."""
 
+import contextlib
 import functools
 import pathlib
 import re
@@ -86,14 +87,16 @@ def listing(repository, revision):
     from huggingface_hub import HfApi
 
     ask = functools.partial(HfApi().model_info, repository, revision=revision, timeout=ANSWER_SECONDS)
-    try:
-        # Not `list_repo_files`, which without a network tries again for 20 seconds before the cache gets its turn.
-        return plain_names(file.rfilename for file in watched(ask, MOST_ANSWER, ANSWER_SECONDS).siblings)
-    except CheckpointError as error:
-        raise CheckpointError(f"{first_line(error)} Received: hf://{repository}") from error
-    # Without a network each version of huggingface_hub raises what its HTTP library does.
-    except Exception:
-        return None
+    with naming(f"hf://{repository}"):
+        try:
+            # Not `list_repo_files`, which without a network tries again for 20 seconds before the cache gets its turn.
+            found = watched(ask, MOST_ANSWER, ANSWER_SECONDS)
+        except CheckpointError:
+            raise
+        # Without a network each version of huggingface_hub raises what its HTTP library does.
+        except Exception:
+            return None
+        return None if found.siblings is None else plain_names(file.rfilename for file in found.siblings)
 
 
 def fetch_file(address, repository, file, revision):
@@ -103,11 +106,10 @@ def fetch_file(address, repository, file, revision):
 
 
 def download(repository, file, revision):
-    """The `Path` of one file, in the hub's cache."""
+    """What huggingface_hub says of one file, once it is in its cache."""
     from huggingface_hub import hf_hub_download
 
-    get = functools.partial(hf_hub_download, repository, file, revision=revision)
-    return require_cached(watched(get, most_of(file)))
+    return watched(functools.partial(hf_hub_download, repository, file, revision=revision), most_of(file))
 
 
 def fetch_parts(address, names, configs, parts):
@@ -127,7 +129,7 @@ def fetch_parts(address, names, configs, parts):
     repository, _, revision = parse(address)
     if names is None:
         kept = functools.partial(snapshot_download, repository, revision=revision, local_files_only=True)
-        return had(address, lambda: require_cached(kept()))
+        return had(address, kept)
     small = [name for name in sorted(names) if INDEX.fullmatch(name) or any(fnmatch(name, one) for one in configs)]
     folder = fetch_all(address, small, revision)
     wanted = []
@@ -157,16 +159,29 @@ def fetch_all(address, names, revision):
 
 
 def had(address, get):
-    """The `Path` of a download, or one sentence."""
+    """The `Path` of what a call of huggingface_hub has put into its cache, or one sentence."""
     try:
-        return pathlib.Path(get())
-    except CheckpointError as error:
-        raise CheckpointError(f"{first_line(error)} Received: {address}") from error
+        with naming(address):
+            found = get()
+    except CheckpointError:
+        raise
+    # Of a name that is wrong, a network that is none, a token that is missing: each version has its own.
     except Exception as error:
         raise CheckpointError(
             f"The checkpoint could not be fetched: check the name, connect to the network, and log in with "
             f"`hf auth login` if it asks for that. Received: {address} ({first_line(error)})"
         ) from error
+    with naming(address):
+        return pathlib.Path(require_cached(found))
+
+
+@contextlib.contextmanager
+def naming(address):
+    """Adds the address to what is said of an answer."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{first_line(error)} Received: {address}") from error
 
 
 def first_line(error):

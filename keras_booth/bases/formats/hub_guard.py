@@ -177,12 +177,14 @@ def most_of(name):
 
 def plain_names(names):
     """The names of files in a repository as a set; refused if one of them leads out of it."""
-    names = set(names)
+    names = list(names)
     for name in names:
+        if not isinstance(name, str):
+            raise CheckpointError(f"The hub names a file by what is no name: {shown(name)}.")
         parts = re.split(r"[/\\]", name)
         if not {"", ".", ".."}.isdisjoint(parts) or "\0" in name or ":" in parts[0]:
             raise CheckpointError(f"The hub names a file that is not in the repository: {shown(name)}.")
-    return names
+    return set(names)
 
 
 def require_cached(path):

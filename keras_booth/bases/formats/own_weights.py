@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import keras
 from safetensors.numpy import load_file, save_file
 
-from keras_booth.bases.formats.tensors import as_stored, parsing, require_finite
+from keras_booth.bases.formats.tensors import as_stored, parsing_tensors, require_finite
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
 from keras_booth.tools.files.plain_files import require_plain
@@ -50,7 +50,7 @@ def load_weights(models: Mapping[str, keras.Model], path: FilePath) -> None:
     """
     path = pathlib.Path(path)
     require_plain(path, "The weight file", CheckpointError)
-    with parsing(path):
+    with parsing_tensors(path):
         tensors = load_file(path)
     variables = named_variables(models)
     if tensors.keys() != variables.keys():

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.files import json_files
-from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.files.plain_files import require_plain
 from keras_booth.tools.files.writing import whole_file
 from keras_booth.tools.wording import shown
@@ -43,7 +43,7 @@ class Checkpoint:
         for path in self.paths:
             refuse_pickle(path)
             require_plain(path, "The weight file", CheckpointError)
-            with parsing(path), safe_open(path, framework="numpy") as file:
+            with parsing_tensors(path), safe_open(path, framework="numpy") as file:
                 tensors = {name: file.get_slice(name) for name in file.keys()}
                 found = {name: (tuple(tensor.get_shape()), tensor.get_dtype()) for name, tensor in tensors.items()}
                 self.metadata |= file.metadata() or {}
@@ -71,7 +71,7 @@ class Checkpoint:
         for path in self.paths:
             here = [name for name in names if self._places[name][0] == path]
             with contextlib.ExitStack() as stack:
-                with parsing(path):
+                with parsing_tensors(path):
                     file = stack.enter_context(safe_open(path, framework="numpy"))
                 for name in here:
                     array = self._read(file, name)
@@ -83,7 +83,7 @@ class Checkpoint:
         path, stored = self._places[name]
         dtype = EIGHT_BITS.get(self._dtypes[name])
         if dtype is None:
-            with parsing(path):
+            with parsing_tensors(path):
                 array = file.get_tensor(stored)
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
                 return array.astype("float32") if array.dtype == "float64" else array
@@ -107,17 +107,10 @@ class Checkpoint:
         return self._places[name][0] if name in self._places else ", ".join(map(str, self.paths))
 
 
-@contextlib.contextmanager
-def parsing(path):
+def parsing_tensors(path: FilePath) -> contextlib.AbstractContextManager[None]:
     """Whatever safetensors throws at a file as one sentence."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Exception as reason:
-        raise CheckpointError(
-            f"The file is damaged, truncated, or no `.safetensors` file ({shown_reason(reason)}). Received: {path}"
-        ) from reason
+    what = "The file is damaged, truncated, or no `.safetensors` file"
+    return parsing(lambda reason: CheckpointError(f"{what} ({reason}). Received: {path}"))
 
 
 def require_finite(name: str, array: np.ndarray, path: FilePath, error: type[InputError] = CheckpointError) -> None:

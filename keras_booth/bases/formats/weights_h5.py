@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_booth.bases.formats.tensors import require_finite
 from keras_booth.tools.errors import CheckpointError
-from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.foreign import parsing, shown_reason
 from keras_booth.tools.files.writing import writing
 from keras_booth.tools.files.zip_files import ZipMembers
 from keras_booth.tools.wording import shown
@@ -47,24 +47,20 @@ def inspect_weights(members: ZipMembers) -> Found:
             kind than numbers; for NaN and infinity.
     """
     size, found = members.infos[WEIGHTS_FILE].file_size, Found()
-    with members.seekable(WEIGHTS_FILE) as raw:
-        try:
-            with h5py.File(raw, "r") as file:
-                for name, dataset in datasets(file, members.path):
-                    count(found, name, dataset)
-                    # Arrays that share their bytes would be a small file of many gigabytes.
-                    if found.size > size:
-                        raise CheckpointError(
-                            f"{WEIGHTS_FILE} in it has arrays of more bytes than itself. Received: {members.path}"
-                        )
-                    require_finite(name, numbers_of(dataset, name, members.path), members.path)
-        except (CheckpointError, MemoryError):
-            raise
-        # Whatever HDF5 throws at a file that is none, or half of one.
-        except Exception as reason:
-            raise CheckpointError(
-                f"{WEIGHTS_FILE} in the file is damaged or truncated ({shown_reason(reason)}). Received: {members.path}"
-            ) from reason
+    what = f"{WEIGHTS_FILE} in the file is damaged or truncated"
+    with (
+        members.seekable(WEIGHTS_FILE) as raw,
+        parsing(lambda reason: CheckpointError(f"{what} ({reason}). Received: {members.path}")),
+        h5py.File(raw, "r") as file,
+    ):
+        for name, dataset in datasets(file, members.path):
+            count(found, name, dataset)
+            # Arrays that share their bytes would be a small file of many gigabytes.
+            if found.size > size:
+                raise CheckpointError(
+                    f"{WEIGHTS_FILE} in it has arrays of more bytes than itself. Received: {members.path}"
+                )
+            require_finite(name, numbers_of(dataset, name, members.path), members.path)
     return found
 
 

@@ -12,6 +12,7 @@ from keras_booth.data.reading.colours import to_srgb
 from keras_booth.data.reading.formats import KINDS, is_photo
 from keras_booth.data.reading.opening import open_picture
 from keras_booth.tools.annotations import FilePath
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.files.paths import check_path
 from keras_booth.tools.wording import names
 
@@ -84,15 +85,11 @@ def read_photo(path: FilePath) -> np.ndarray:
 
 def read_scaled(path: FilePath) -> tuple[np.ndarray, int]:
     """`(read_photo(path), scale)`: in the file the sides are `scale` times as long."""
-    try:
+    what = "The photo cannot be read"
+    with parsing(
+        lambda reason: PhotoError(f"{what} ({reason}): replace it or take it out. Received: path='{path}'"), _reason
+    ):
         opened = open_picture(path)
-    except PhotoError:
-        raise
-    # A decoder meets a broken file in its own way (OSError, SyntaxError, struct.error, zlib.error ...): all mean this.
-    except Exception as error:
-        raise PhotoError(
-            f"The photo cannot be read ({_reason(error)}): replace it or take it out. Received: path='{path}'"
-        ) from error
     image = to_srgb(opened.image, path, opened.left)
     return np.array(_upright(image, opened.orientation)), opened.scale
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.wording import shown
 
 # What an optimizer's config may name: itself, an inner one, schedules of the learning rate.
@@ -19,15 +19,13 @@ def deserialized(config: Any) -> keras.optimizers.Optimizer:
         InputError: for a config of something else, or one that it refuses.
     """
     refuse_strangers(config)
-    try:
-        optimizer = keras.optimizers.deserialize(config)
-    except MemoryError:
-        raise
     # Keras takes the config apart, and hands it to constructors: each complains in its own way.
-    except Exception as reason:
-        raise InputError(
-            f"optimizer in compile_config is none ({shown_reason(reason)}). Received: optimizer={shown(config)}"
-        ) from reason
+    with parsing(
+        lambda reason: InputError(
+            f"optimizer in compile_config is none ({reason}). Received: optimizer={shown(config)}"
+        )
+    ):
+        optimizer = keras.optimizers.deserialize(config)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise InputError(f"optimizer in compile_config must be one. Received: optimizer={shown(config)}")
     return optimizer

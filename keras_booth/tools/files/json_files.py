@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.files.plain_files import read_bytes
 from keras_booth.tools.wording import shown
 
@@ -34,23 +35,12 @@ def parse_json(text: str | bytes, what: str, path: FilePath, error: type[InputEr
         path: of the file that it is from.
         error: type of what is raised, a kind of `InputError`.
     """
-    try:
+    with parsing(lambda reason: error(f"{what} is not valid JSON ({reason}). Received: {path}")):
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
         content = json.loads(text, object_pairs_hook=_object, parse_float=_number, parse_constant=_number)
-    except MemoryError:
-        raise
-    # Whatever the parser throws: ValueError, and RecursionError for what is nested too deep.
-    except Exception as reason:
-        raise error(f"{what} is not valid JSON ({shown_reason(reason)}). Received: {path}") from reason
     if not isinstance(content, dict):
         raise error(f"{what} must hold a JSON object, not {shown(content)}. Received: {path}")
     return content
-
-
-def shown_reason(reason: BaseException, most: int = 160) -> str:
-    """What a parser of another project said, on one line of a decent length."""
-    text = " ".join(str(reason).split()) or type(reason).__name__
-    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def _object(pairs):

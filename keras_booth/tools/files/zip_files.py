@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.files.plain_files import require_plain
 from keras_booth.tools.wording import shown
 
@@ -60,16 +60,12 @@ class ZipMembers:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
         """The file, for calls of zipfile alone: whatever they throw becomes one sentence."""
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                yield archive
-        except MemoryError:
-            raise
-        # A flipped bit has it throw BadZipFile, NotImplementedError, RuntimeError, zlib.error, struct.error, …
-        except Exception as reason:
-            raise self.error(
-                f"The file is damaged or truncated, or no {self.kind} ({shown_reason(reason)}). Received: {self.path}"
-            ) from reason
+        what = f"The file is damaged or truncated, or no {self.kind}"
+        with (
+            parsing(lambda reason: self.error(f"{what} ({reason}). Received: {self.path}")),
+            zipfile.ZipFile(self.path) as archive,
+        ):
+            yield archive
 
     def read(self, name: str, most: int) -> bytes:
         """The content of a member.

@@ -82,6 +82,8 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
             again = "; make room, then do the same again" if error.errno in FULL else ""
             said = sentence(error).rstrip(".") + again if again else sentence(error)
             return _say(f"The command stopped: {said}", FAILURE)
+        except MemoryError:
+            return _say("The command stopped: The memory of this machine was not enough.", FAILURE)
         except KeyboardInterrupt as error:
             code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
             return _say(sentence(error) if error.args else "Stopped.", code)

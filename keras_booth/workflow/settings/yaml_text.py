@@ -3,7 +3,7 @@
 import yaml
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.files.json_files import shown_reason
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.files.writing import read_text
 
 MOST_CONFIG = 2**18  # bytes of a file: PyYAML reads some 100 kB a second, and it is read three times
@@ -41,12 +41,10 @@ def load_yaml(text, received):
         InputError: for what is no YAML, has tags of its own, one name twice or one that is no text, or is large beyond
             any use: too deep, or repeated by aliases.
     """
-    try:
+    # PyYAML has errors of its own, and lets through what Python says of a number of 5000 digits, or of a damaged tag.
+    with parsing(lambda reason: InputError(f"The config cannot be read: {reason}. Received: {received}")):
         check_size(text)
         return yaml.load(text, Loader)
-    # PyYAML has errors of its own, and lets through what Python says of a number of 5000 digits, or of a damaged tag.
-    except Exception as error:
-        raise InputError(f"The config cannot be read: {shown_reason(error)}. Received: {received}") from error
 
 
 def check_size(text):

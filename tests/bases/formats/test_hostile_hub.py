@@ -132,8 +132,8 @@ def test_what_is_whole_comes(folder):
     from huggingface_hub.utils import get_session
 
     before = len(get_session().event_hooks["response"])
-    path = hub.download("owner/good", "unet/config.json", None)
-    assert path.read_bytes() == b"{}" and path.parent.parent.name == COMMIT
+    came = hub.fetch_all("hf://owner/good", ["unet/config.json"], None)
+    assert (came / "unet" / "config.json").read_bytes() == b"{}" and came.name == COMMIT
     assert len(get_session().event_hooks["response"]) == before
 
 
