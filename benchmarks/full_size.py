@@ -1,9 +1,15 @@
 """Stable Diffusion 1.x at full size with random weights, ours and diffusers', and a process for each measurement."""
 
+import gzip
+import itertools
 import json
 import resource
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
+
+TOKENS = 49408  # of CLIP's vocabulary
 
 
 def without_torch():
@@ -17,14 +23,27 @@ def our_booth(size, dtype="float32", **options):
     from keras_booth.tools.process.machine import keep_freed_memory
 
     keep_freed_memory()
-    return keras_booth.DreamBooth.from_preset(
-        "stable_diffusion_1.4",
-        weights=None,
-        image_size=size,
-        dtype=dtype,
-        vocabulary=keras_booth.bases.tiny_world.VOCABULARY,
-        **options,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        return keras_booth.DreamBooth.from_preset(
+            "stable_diffusion_1.4",
+            weights=None,
+            image_size=size,
+            dtype=dtype,
+            vocabulary=write_vocabulary(folder),
+            **options,
+        )
+
+
+def write_vocabulary(folder):
+    """A vocabulary of CLIP's size in a folder, of pairs of letters."""
+    from keras_booth.bases import tiny_world
+    from keras_booth.bases.tokenizer import Tokenizer
+
+    letters = list(Tokenizer(tiny_world.VOCABULARY.read_bytes()).ids)[:256]
+    pairs = itertools.islice(itertools.product(letters, letters), TOKENS - 2 * len(letters) - 2)
+    path = Path(folder, "vocabulary.txt.gz")
+    path.write_bytes(gzip.compress("\n".join(["#version", *(f"{a} {b}</w>" for a, b in pairs)]).encode()))
+    return path
 
 
 def their_parts(size):
