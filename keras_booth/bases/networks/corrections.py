@@ -330,8 +330,8 @@ class ResnetBlock(KerasCVResnetBlock):
 
 
 class AttentionBlock(KerasCVAttentionBlock):
-    """The VAE's attention with the group-norm epsilon it was trained with (1e-6, where KerasCV has 1e-5), as many groups
-    as one likes, and in slices where the picture is large."""
+    """The VAE's attention with the group-norm epsilon it was trained with (1e-6, where KerasCV has 1e-5), as many
+    groups as one likes, and in slices where the picture is large."""
 
     def __init__(self, output_dim, groups=32, **kwargs):
         keras.layers.Layer.__init__(self, **kwargs)

@@ -36,9 +36,9 @@ def normalize_groups(
 ) -> Tensor:
     """Group normalization (arXiv:1803.08494, equation 1), and swish of it if one likes; in float32 inside.
 
-    Keras's takes moments over three axes of five at once, for which TensorFlow has no good order on a CPU: here they are
-    taken channel by channel first, on large feature maps in a third to a half of the time, and with smaller rounding
-    errors.
+    Keras's takes moments over three axes of five at once, for which TensorFlow has no good order on a CPU: here they
+    are taken channel by channel first, on large feature maps in a third to a half of the time, and with smaller
+    rounding errors.
 
     Args:
         x: float `(batch, H, W, channels)`.

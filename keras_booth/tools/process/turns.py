@@ -10,7 +10,7 @@ from keras_booth.tools.annotations import Tensor
 def in_turn(
     function: Callable[..., Sequence[Tensor]], arrays: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]
 ) -> list[Tensor]:
-    """`function` of each row of some arrays, one row after the other; `keras.ops.map` has TensorFlow work at ten at once.
+    """`function` of each row of some arrays, one row after the other (`keras.ops.map` works at ten at once).
 
     Args:
         function: callable of as many tensors as there are arrays; returns a sequence of tensors.
