@@ -15,6 +15,7 @@ from keras_cv.src.models.stable_diffusion.attention_block import AttentionBlock 
 from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D as KerasCVPaddedConv2D
 from keras_cv.src.models.stable_diffusion.resnet_block import ResnetBlock as KerasCVResnetBlock
 
+from keras_booth.bases.networks import winograd
 from keras_booth.bases.networks.attention import attend
 from keras_booth.bases.networks.lean import gated_gelu, normalize_channels, normalize_groups
 from keras_booth.bases.networks.low_rank import Convolution, Dense
@@ -44,17 +45,23 @@ class GradientCheckpointing:
 
 
 class Conv2D(Convolution):
-    """A convolution that on a CPU is one matrix product, where its kernel is large beside the feature map.
+    """A convolution that on a CPU is computed by matrix products, where that is faster.
 
-    oneDNN and XLA put a kernel in their own order in every call, which there takes longer than the arithmetic; a
-    product takes it as it is and copies the feature map, once for each place of the kernel. On 4 x 4 pixels and 1280
-    channels that is two to five times as fast (`benchmarks/convolution.py`).
+    Where its kernel is large beside the feature map it is one product: oneDNN and XLA put a kernel in their own order
+    in every call, which there takes longer than the arithmetic; a product takes it as it is and copies the feature
+    map, once for each place of the kernel. On 4 x 4 pixels and 1280 channels that is two to five times as fast. On more
+    pixels of many channels TensorFlow computes it in Winograd's form (`winograd`), which is twice as fast
+    (`benchmarks/convolution.py`).
     """
 
     def convolution_op(self, inputs, kernel):
-        if has_accelerator() or kernel.shape[-1] < FILTERS_PER_PIXEL * inputs.shape[1] * inputs.shape[2]:
+        if has_accelerator():
             return super().convolution_op(inputs, kernel)
-        return convolve_by_product(inputs, kernel, self.strides, self.padding)
+        if kernel.shape[-1] >= FILTERS_PER_PIXEL * inputs.shape[1] * inputs.shape[2]:
+            return convolve_by_product(inputs, kernel, self.strides, self.padding)
+        if keras.backend.backend() == "tensorflow" and winograd.pays(inputs, kernel, self.strides, self.padding):
+            return winograd.convolve(inputs, kernel)
+        return super().convolution_op(inputs, kernel)
 
 
 def convolve_by_product(inputs, kernel, strides=(1, 1), padding="valid"):
