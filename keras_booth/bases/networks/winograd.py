@@ -21,7 +21,9 @@ SQUARED = np.kron(OF_KERNEL, OF_KERNEL)  # for both directions, `(36, 9)`
 # Below, what is saved is lost again before and after the products.
 FEWEST_CHANNELS, FEWEST_PIXELS = 256, 16
 # Bytes of all tiles of one picture's feature map; of a larger one they are made in strips of rows.
-MOST_TILES = 128 * 2**20
+MOST_TILES = 64 * 2**20
+# Of what comes out for one picture: from there on the strips' copies cost more memory than the time is worth.
+MOST_OUTPUT = 256 * 2**20
 
 
 def pays(inputs: Tensor, kernel: Tensor, strides: tuple[int, int], padding: str) -> bool:
@@ -34,6 +36,7 @@ def pays(inputs: Tensor, kernel: Tensor, strides: tuple[int, int], padding: str)
         and min(channels, kernel.shape[-1]) >= FEWEST_CHANNELS
         and None not in (height, width)
         and min(height, width) >= FEWEST_PIXELS
+        and 4 * height * width * kernel.shape[-1] < MOST_OUTPUT
         and inputs.dtype == "float32"
     )
 
