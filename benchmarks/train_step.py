@@ -1,6 +1,7 @@
 """Seconds per step and peak memory of DreamBooth on Stable Diffusion 1.x at full size, beside diffusers'.
 
     python benchmarks/train_step.py --size 128 --steps 5
+    python benchmarks/train_step.py --size 512 --steps 3 --trained lora --precisions float32
     python benchmarks/train_step.py --options
 
 Theirs is the loop of diffusers' `train_dreambooth.py` (or `train_dreambooth_lora.py`), written with diffusers' own
@@ -11,6 +12,7 @@ alone is measured, with one option after the other.
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
@@ -18,7 +20,6 @@ from pathlib import Path
 
 from full_size import measure, our_booth, peak, their_device, their_parts, without_torch
 
-CASES = [(what, precision) for what in ("full", "lora") for precision in ("float32", "bfloat16")]
 RANK = 4
 OPTIONS = {
     "everything as above": {},
@@ -79,7 +80,7 @@ def ours(
     return float(np.median(times[2:]))
 
 
-def theirs(what, precision, size, steps, batch=2, compiled=False, small=False):
+def theirs(what, precision, size, steps, checkpointing=False, batch=2, compiled=False, small=False):
     """The same for diffusers, whose loop is written out here; on a GPU where there is one."""
     import diffusers
     import numpy as np
@@ -98,6 +99,8 @@ def theirs(what, precision, size, steps, batch=2, compiled=False, small=False):
         targets = ["to_k", "to_q", "to_v", "to_out.0"]
         unet.add_adapter(peft.LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=targets))
         diffusers.training_utils.cast_training_params(unet, dtype=torch.float32)
+    if checkpointing:
+        unet.enable_gradient_checkpointing()
     trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-6, weight_decay=1e-2)
     pixels = torch.rand(batch, 3, size, size, device=device) * 2 - 1
@@ -136,10 +139,11 @@ def side_by_side(flags):
     """Print the comparison as a table in Markdown."""
     print("| trained | precision | ours, s | theirs, s | ratio | ours, GB | theirs, GB | ratio |")
     print("|---|---|---|---|---|---|---|---|")
-    for what, precision in CASES:
+    for what, precision in itertools.product(flags.trained, flags.precisions):
         dtype = precision if precision == "float32" or what == "lora" else "mixed_bfloat16"
-        mine = measure(__file__, {"ours": {"lora": what == "lora", "dtype": dtype}}, *numbers(flags))
-        other = measure(__file__, {"theirs": [what, precision]}, *numbers(flags))
+        options = {"checkpointing": flags.checkpointing}
+        mine = measure(__file__, {"ours": {"lora": what == "lora", "dtype": dtype, **options}}, *numbers(flags))
+        other = measure(__file__, {"theirs": {"what": what, "precision": precision, **options}}, *numbers(flags))
         cells = [what, precision]
         for key in ("seconds", "gigabytes"):
             cells += [f"{mine[key]:.2f}", f"{other[key]:.2f}", f"{mine[key] / other[key]:.2f}"]
@@ -160,16 +164,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
     parser.add_argument("--steps", type=int, default=5, help="steps of which the median is taken")
+    parser.add_argument("--trained", nargs="+", default=["full", "lora"], choices=["full", "lora"])
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"])
+    parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing on both sides")
     parser.add_argument("--options", action="store_true", help="ours alone, by option")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if not flags.case:
         return by_option(flags) if flags.options else side_by_side(flags)
     ((who, options),) = flags.case.items()
-    if who == "ours":
-        seconds = ours(flags.size, flags.steps, **options)
-    else:
-        seconds = theirs(*options, flags.size, flags.steps)
+    seconds = {"ours": ours, "theirs": theirs}[who](size=flags.size, steps=flags.steps, **options)
     print(json.dumps({"seconds": seconds, "gigabytes": peak()}))
 
 
