@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_booth.bases.networks import corrections, winograd
+from keras_booth.bases.networks.unet import UNetConfig, build_unet
 from tests.helpers.arrays import array, normal
 from tests.helpers.gradients import gradients
 
@@ -76,6 +77,22 @@ def test_kernels_wait_for_what_they_meet():
     )
     (transform,) = (op for op in graph.get_operations() if op.type == "MatMul")
     assert any(op.control_inputs for op in (transform, *(x.op for x in transform.inputs)))
+
+
+@pytest.mark.large
+def test_a_network_computes_the_same(monkeypatch):
+    """Twenty convolutions, one after the other, of which most are in this form."""
+    config = UNetConfig(widths=(256, 320), heads=(4, 4), context_width=64, blocks_per_level=1, time_features=32)
+    unet = build_unet(config, (32, 32), 8)
+    inputs = [normal(2, 32, 32, 4), np.array([3.0, 700.0], "float32"), normal(2, 8, 64, seed=1)]
+    calls = []
+    convolve = winograd.convolve
+    monkeypatch.setattr(winograd, "convolve", lambda *x: calls.append(1) or convolve(*x))
+    found = array(unet(inputs))
+    assert len(calls) > 10
+    monkeypatch.setattr(winograd, "pays", lambda *x: False)
+    error = np.abs(found - array(unet(inputs))) / found.std()
+    assert np.sqrt(np.mean(error**2)) < 2e-5 and error.max() < 1e-3
 
 
 def test_batch_of_any_size():

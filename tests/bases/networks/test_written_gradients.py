@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_booth.bases.networks import attention, lean
+from keras_booth.bases.networks import attention, corrections, lean
 from tests.helpers.arrays import array, normal
 from tests.helpers.gradients import gradients
 
@@ -140,6 +140,20 @@ def test_a_small_table_is_whole(monkeypatch):
     assert set(sizes) == {(1, 10, 64)}
 
 
+def test_in_a_block_that_forgets(sliced):
+    """Gradient checkpointing around attention in slices, norms and GEGLU."""
+    sliced(1000)
+    block = corrections.SpatialTransformer(2, 16)
+    shapes = [(2, 6, 6, 32), (2, 5, 24)]
+    block.build(shapes)
+    found = {}
+    for forgets in (False, True):
+        block.forgets = forgets
+        inputs = [normal(*shape, seed=seed) for seed, shape in enumerate(shapes)]
+        found[forgets] = all_of(lambda x, context: block([x, context]), inputs, normal(*shapes[0], seed=9))
+    assert max(distances(found[True], found[False])) < 1e-6
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_gradients(name):
     ours, plain, shapes, outcome = FUNCTIONS[name]
@@ -167,6 +181,8 @@ def test_gradients_in_half_precision(name, dtype):
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is JAX")
 def test_on_jax():
     line = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "--override-ini", "addopts=--import-mode=importlib"]
-    done = subprocess.run([*line, "-m", "not large", __file__], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    done = subprocess.run(
+        [*line, "-m", "not large", __file__], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout and "skipped" not in done.stdout
