@@ -1,9 +1,24 @@
-"""Stable Diffusion 1.x at full size with random weights, ours and diffusers', and a process for each measurement."""
+"""Stable Diffusion 1.x at full size with random weights, ours and diffusers', and a process for each measurement.
 
+`small` is the same with few channels, to try the benchmarks themselves.
+"""
+
+import dataclasses
+import gzip
+import itertools
 import json
+import os
 import resource
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
+
+TOKENS = 49408  # of CLIP's vocabulary
+WIDTHS = {False: (320, 640, 1280, 1280), True: (32, 64, 64, 64)}
+CONTEXT = {False: 768, True: 64}
+AUTOENCODER = {False: (128, 256, 512, 512), True: (32, 32, 32, 32)}
+LAYERS = {False: 12, True: 2}
 
 
 def without_torch():
@@ -11,49 +26,82 @@ def without_torch():
     sys.modules["torch"] = None
 
 
-def our_booth(size, dtype="float32", **options):
+def our_booth(size, dtype="float32", small=False, **options):
     """A `DreamBooth` for pictures of so many pixels, in a process that keeps freed memory as the commands' do."""
     import keras_booth
+    from keras_booth.bases import StableDiffusionBase, describe_base
     from keras_booth.tools.process.machine import keep_freed_memory
 
     keep_freed_memory()
-    return keras_booth.DreamBooth.from_preset(
-        "stable_diffusion_1.4",
-        weights=None,
-        image_size=size,
-        dtype=dtype,
-        vocabulary=keras_booth.bases.tiny_world.VOCABULARY,
-        **options,
+    with tempfile.TemporaryDirectory() as folder:
+        request = {"weights": None, "image_size": size, "vocabulary": write_vocabulary(folder)}
+        if not small:
+            return keras_booth.DreamBooth.from_preset("stable_diffusion_1.4", dtype=dtype, **request, **options)
+        config, tokenizer = describe_base("stable_diffusion_1.4", **request)
+    fields = {"text_encoder": {"width": CONTEXT[True], "layers": LAYERS[True], "heads": 4}}
+    fields["unet"] = {"widths": WIDTHS[True], "context_width": CONTEXT[True]}
+    fields["autoencoder"] = {"widths": AUTOENCODER[True]}
+    parts = {name: dataclasses.replace(getattr(config, name), **changes) for name, changes in fields.items()}
+    return keras_booth.DreamBooth(
+        StableDiffusionBase(dataclasses.replace(config, **parts), tokenizer, dtype), dtype=dtype, **options
     )
 
 
-def their_parts(size):
+def write_vocabulary(folder):
+    """A vocabulary of CLIP's size in a folder, of pairs of letters."""
+    from keras_booth.bases import tiny_world
+    from keras_booth.bases.tokenizer import Tokenizer
+
+    letters = list(Tokenizer(tiny_world.VOCABULARY.read_bytes()).ids)[:256]
+    pairs = itertools.islice(itertools.product(letters, letters), TOKENS - 2 * len(letters) - 2)
+    path = Path(folder, "vocabulary.txt.gz")
+    path.write_bytes(gzip.compress("\n".join(["#version", *(f"{a} {b}</w>" for a, b in pairs)]).encode()))
+    return path
+
+
+def their_parts(size, small=False):
     """diffusers' `(unet, vae, text_encoder)`."""
     import diffusers
     import transformers
 
+    width = CONTEXT[small]
     unet = diffusers.UNet2DConditionModel(
-        sample_size=size // 8, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
+        sample_size=size // 8, cross_attention_dim=width, attention_head_dim=8, block_out_channels=WIDTHS[small]
     )
     vae = diffusers.AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512),
+        block_out_channels=AUTOENCODER[small],
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=2,
     )
-    sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12}
+    sizes = {"hidden_size": width, "intermediate_size": 4 * width}
+    sizes |= {"num_attention_heads": 4 if small else 12, "num_hidden_layers": LAYERS[small]}
     return unet, vae, transformers.CLIPTextModel(transformers.CLIPTextConfig(**sizes))
 
 
+def their_device():
+    """ "cuda" where PyTorch has it."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def peak():
-    """Most memory this process ever held, in GB."""
+    """Most memory this process ever held, in GB: of the GPU, where what was measured ran there; else of the machine."""
+    torch, jax, tensorflow = (sys.modules.get(name) for name in ("torch", "jax", "tensorflow"))
+    if torch is not None and torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    if jax is not None and jax.default_backend() != "cpu":
+        return jax.local_devices()[0].memory_stats()["peak_bytes_in_use"] / 1e9
+    if tensorflow is not None and tensorflow.config.list_physical_devices("GPU"):
+        return tensorflow.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def measure(script, case, *flags):
+def measure(script, case, *flags, **environment):
     """One case in a process of its own: what `script --case JSON` prints last."""
     line = [sys.executable, script, "--case", json.dumps(case), *map(str, flags)]
-    done = subprocess.run(line, capture_output=True, text=True)
+    done = subprocess.run(line, capture_output=True, text=True, env=os.environ | environment)
     if done.returncode:
         raise SystemExit(f"{case} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -12,30 +12,31 @@ import json
 import statistics
 import time
 
-from full_size import measure, our_booth, peak, their_parts, without_torch
+from full_size import measure, our_booth, peak, their_device, their_parts, without_torch
 
 BATCH = 2
 GUIDANCE = 7.5
 
 
-def ours(size, steps, dtype):
+def ours(size, steps, dtype, batch=BATCH, small=False):
     """Seconds of a call of `generate`."""
     without_torch()
-    booth = our_booth(size, dtype)
+    booth = our_booth(size, dtype, small)
 
     def draw():
-        return booth.generate("a photo of a dog", BATCH, steps=steps, guidance_scale=GUIDANCE, sampler="ddim")
+        return booth.generate("a photo of a dog", batch, steps=steps, guidance_scale=GUIDANCE, sampler="ddim")
 
     return timed(draw)
 
 
-def theirs(size, steps, dtype):
-    """Seconds of a call of diffusers' pipeline."""
+def theirs(size, steps, dtype, batch=BATCH, compiled=False, small=False):
+    """Seconds of a call of diffusers' pipeline; on a GPU where there is one."""
     import diffusers
     import torch
 
     precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
-    unet, vae, text_encoder = (part.to(precision) for part in their_parts(size))
+    device = their_device()
+    unet, vae, text_encoder = (part.to(device, precision) for part in their_parts(size, small))
     scheduler = diffusers.DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -48,7 +49,9 @@ def theirs(size, steps, dtype):
         vae, text_encoder, None, unet, scheduler, None, None, requires_safety_checker=False
     )
     pipeline.set_progress_bar_config(disable=True)
-    tokens = torch.randint(0, 49408, (2, 1, 77))
+    if compiled:
+        pipeline.unet = torch.compile(unet)
+    tokens = torch.randint(0, 49408, (2, 1, 77), device=device)
 
     @torch.inference_mode()
     def draw():
@@ -56,7 +59,7 @@ def theirs(size, steps, dtype):
         return pipeline(
             prompt_embeds=context,
             negative_prompt_embeds=negative,
-            num_images_per_prompt=BATCH,
+            num_images_per_prompt=batch,
             num_inference_steps=steps,
             guidance_scale=GUIDANCE,
             height=size,

@@ -1,6 +1,7 @@
 """Seconds per step and peak memory of DreamBooth on Stable Diffusion 1.x at full size, beside diffusers'.
 
     python benchmarks/train_step.py --size 128 --steps 5
+    python benchmarks/train_step.py --size 512 --steps 3 --trained lora --precisions float32
     python benchmarks/train_step.py --options
 
 Theirs is the loop of diffusers' `train_dreambooth.py` (or `train_dreambooth_lora.py`), written with diffusers' own
@@ -11,14 +12,14 @@ alone is measured, with one option after the other.
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
 from pathlib import Path
 
-from full_size import measure, our_booth, peak, their_parts, without_torch
+from full_size import measure, our_booth, peak, their_device, their_parts, without_torch
 
-CASES = [(what, precision) for what in ("full", "lora") for precision in ("float32", "bfloat16")]
 RANK = 4
 OPTIONS = {
     "everything as above": {},
@@ -32,7 +33,17 @@ OPTIONS = {
 }
 
 
-def ours(size, steps, lora=False, dtype="float32", cached=True, checkpointing=False, optimizer="adamw"):
+def ours(
+    size,
+    steps,
+    lora=False,
+    dtype="float32",
+    cached=True,
+    checkpointing=False,
+    optimizer="adamw",
+    batch=2,
+    small=False,
+):
     """Median seconds of a step, after the first two: one compiles, in the next the memory is still growing."""
     without_torch()
     import keras
@@ -41,7 +52,7 @@ def ours(size, steps, lora=False, dtype="float32", cached=True, checkpointing=Fa
 
     import keras_booth
 
-    booth = our_booth(size, dtype, lora=keras_booth.LoraConfig(RANK) if lora else None)
+    booth = our_booth(size, dtype, small, lora=keras_booth.LoraConfig(RANK) if lora else None)
     times = []
 
     class Clock(keras.callbacks.Callback):
@@ -58,7 +69,7 @@ def ours(size, steps, lora=False, dtype="float32", cached=True, checkpointing=Fa
             pixels = np.random.default_rng(index).integers(0, 256, (size, size, 3), "uint8")
             Image.fromarray(pixels).save(place / "1.png")
         data = keras_booth.data.photo_dataset(
-            *folders, booth, batch_size=2, steps_per_epoch=steps + 2, cache_latents=cached, cache_text=cached
+            *folders, booth, batch_size=batch, steps_per_epoch=steps + 2, cache_latents=cached, cache_text=cached
         )
         if cached:
             booth.park_encoders()
@@ -69,15 +80,16 @@ def ours(size, steps, lora=False, dtype="float32", cached=True, checkpointing=Fa
     return float(np.median(times[2:]))
 
 
-def theirs(what, precision, size, steps):
-    """The same for diffusers, whose loop is written out here."""
+def theirs(what, precision, size, steps, checkpointing=False, batch=2, compiled=False, small=False):
+    """The same for diffusers, whose loop is written out here; on a GPU where there is one."""
     import diffusers
     import numpy as np
     import peft
     import torch
 
     dtype = torch.float32 if precision == "float32" else torch.bfloat16
-    unet, vae, text_encoder = their_parts(size)
+    device = their_device()
+    unet, vae, text_encoder = (part.to(device) for part in their_parts(size, small))
     scheduler = diffusers.DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
     # As the scripts do it: what is frozen is kept in the precision of the run; the full fine-tune's UNet stays float32.
     vae.requires_grad_(False).to(dtype=dtype)
@@ -87,20 +99,23 @@ def theirs(what, precision, size, steps):
         targets = ["to_k", "to_q", "to_v", "to_out.0"]
         unet.add_adapter(peft.LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=targets))
         diffusers.training_utils.cast_training_params(unet, dtype=torch.float32)
+    if checkpointing:
+        unet.enable_gradient_checkpointing()
     trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-6, weight_decay=1e-2)
-    pixels = torch.rand(2, 3, size, size) * 2 - 1
-    tokens = torch.randint(0, 49408, (2, 77))
+    pixels = torch.rand(batch, 3, size, size, device=device) * 2 - 1
+    tokens = torch.randint(0, 49408, (batch, 77), device=device)
+    called = torch.compile(unet) if compiled else unet
     times = []
     for _ in range(steps + 2):
         start = time.perf_counter()
-        with torch.autocast("cpu", dtype=dtype, enabled=precision != "float32"):
+        with torch.autocast(device, dtype=dtype, enabled=precision != "float32"):
             latents = vae.encode(pixels.to(dtype)).latent_dist.sample() * vae.config.scaling_factor
             noise = torch.randn_like(latents)
-            timesteps = torch.randint(0, 1000, (2,))
+            timesteps = torch.randint(0, 1000, (batch,), device=device)
             noisy = scheduler.add_noise(latents, noise, timesteps)
             context = text_encoder(tokens)[0]
-            prediction = unet(noisy, timesteps, context).sample
+            prediction = called(noisy, timesteps, context).sample
             prediction, prior = torch.chunk(prediction, 2, dim=0)
             target, prior_target = torch.chunk(noise, 2, dim=0)
             loss = torch.nn.functional.mse_loss(prediction.float(), target.float())
@@ -109,6 +124,8 @@ def theirs(what, precision, size, steps):
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        if device == "cuda":
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return float(np.median(times[2:]))
 
@@ -122,10 +139,11 @@ def side_by_side(flags):
     """Print the comparison as a table in Markdown."""
     print("| trained | precision | ours, s | theirs, s | ratio | ours, GB | theirs, GB | ratio |")
     print("|---|---|---|---|---|---|---|---|")
-    for what, precision in CASES:
+    for what, precision in itertools.product(flags.trained, flags.precisions):
         dtype = precision if precision == "float32" or what == "lora" else "mixed_bfloat16"
-        mine = measure(__file__, {"ours": {"lora": what == "lora", "dtype": dtype}}, *numbers(flags))
-        other = measure(__file__, {"theirs": [what, precision]}, *numbers(flags))
+        options = {"checkpointing": flags.checkpointing}
+        mine = measure(__file__, {"ours": {"lora": what == "lora", "dtype": dtype, **options}}, *numbers(flags))
+        other = measure(__file__, {"theirs": {"what": what, "precision": precision, **options}}, *numbers(flags))
         cells = [what, precision]
         for key in ("seconds", "gigabytes"):
             cells += [f"{mine[key]:.2f}", f"{other[key]:.2f}", f"{mine[key] / other[key]:.2f}"]
@@ -146,16 +164,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
     parser.add_argument("--steps", type=int, default=5, help="steps of which the median is taken")
+    parser.add_argument("--trained", nargs="+", default=["full", "lora"], choices=["full", "lora"])
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"])
+    parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing on both sides")
     parser.add_argument("--options", action="store_true", help="ours alone, by option")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if not flags.case:
         return by_option(flags) if flags.options else side_by_side(flags)
     ((who, options),) = flags.case.items()
-    if who == "ours":
-        seconds = ours(flags.size, flags.steps, **options)
-    else:
-        seconds = theirs(*options, flags.size, flags.steps)
+    seconds = {"ours": ours, "theirs": theirs}[who](size=flags.size, steps=flags.steps, **options)
     print(json.dumps({"seconds": seconds, "gigabytes": peak()}))
 
 

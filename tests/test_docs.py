@@ -9,7 +9,7 @@ from tests.helpers.places import ROOT
 PACKAGE = ROOT / "keras_booth"
 
 
-@pytest.mark.parametrize("name", ["docs/ARCHITECTURE.md", "docs/SECURITY.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["docs/ARCHITECTURE.md", "docs/SECURITY.md", "docs/PERFORMANCE.md", "CONTRIBUTING.md"])
 def test_files_exist(name):
     found = re.findall(r"(?<![\w/$])[\w/.]*\w\.(?:py|md|toml)\b", (ROOT / name).read_text())
     modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}

@@ -6,6 +6,7 @@ import keras
 
 from keras_booth.bases.base import BaseConfig, StableDiffusionBase
 from keras_booth.bases.formats.names import named_layers
+from keras_booth.bases.networks.attention import WHOLE_TABLE
 
 
 def shape_of(config: BaseConfig) -> StableDiffusionBase:
@@ -44,8 +45,8 @@ def activation_floats(config: BaseConfig, checkpointing: bool = False) -> int:
     """Roughly how many numbers the UNet keeps of one sample until the backward pass.
 
     Counts what each block's operations put out: ten times its channels in a residual block, 33 in a transformer block,
-    and scores and weights of both attentions. With gradient checkpointing it is the blocks' inputs, and all of the
-    largest block.
+    and the weights of attentions whose table is kept whole (`networks/attention.py`). With gradient checkpointing it is
+    the blocks' inputs, and all of the largest block.
 
     Args:
         config: `BaseConfig`.
@@ -82,4 +83,5 @@ def transformer_floats(channels, heads, pixels, length):
     """`activation_floats` of one transformer block; 0 for a level without attention."""
     if not heads:
         return 0
-    return 33 * channels * pixels + 2 * heads * pixels * (pixels + length)
+    tables = [heads * pixels * keys for keys in (pixels, length)]
+    return 33 * channels * pixels + sum(table for table in tables if 4 * table <= WHOLE_TABLE)

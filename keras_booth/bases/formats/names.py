@@ -33,10 +33,10 @@ OPEN_CLIP_PREFIX = "cond_stage_model.model."
 
 RES_BLOCK = (
     ("entry_flow.0", "norm1", "in_layers.0"),
-    ("entry_flow.2", "conv1", "in_layers.2"),
+    ("entry_flow.1", "conv1", "in_layers.2"),
     ("embedding_flow.1", "time_emb_proj", "emb_layers.1"),
     ("exit_flow.0", "norm2", "out_layers.0"),
-    ("exit_flow.2", "conv2", "out_layers.3"),
+    ("exit_flow.1", "conv2", "out_layers.3"),
     ("residual_projection", "conv_shortcut", "skip_connection"),
 )
 SPATIAL_TRANSFORMER = (

@@ -15,6 +15,9 @@ from keras_cv.src.models.stable_diffusion.attention_block import AttentionBlock 
 from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D as KerasCVPaddedConv2D
 from keras_cv.src.models.stable_diffusion.resnet_block import ResnetBlock as KerasCVResnetBlock
 
+from keras_booth.bases.networks import winograd
+from keras_booth.bases.networks.attention import attend
+from keras_booth.bases.networks.lean import gated_gelu, normalize_channels, normalize_groups
 from keras_booth.bases.networks.low_rank import Convolution, Dense
 from keras_booth.bases.networks.token_merging import count_merged, match, merge, unmerge
 from keras_booth.tools.process.machine import has_accelerator
@@ -42,17 +45,23 @@ class GradientCheckpointing:
 
 
 class Conv2D(Convolution):
-    """A convolution that on a CPU is one matrix product, where its kernel is large beside the feature map.
+    """A convolution that on a CPU is computed by matrix products, where that is faster.
 
-    oneDNN and XLA put a kernel in their own order in every call, which there takes longer than the arithmetic; a
-    product takes it as it is and copies the feature map, once for each place of the kernel. On 4 x 4 pixels and 1280
-    channels that is two to five times as fast (`benchmarks/convolution.py`).
+    Where its kernel is large beside the feature map it is one product: oneDNN and XLA put a kernel in their own order
+    in every call, which there takes longer than the arithmetic; a product takes it as it is and copies the feature
+    map, once for each place of the kernel. On 4 x 4 pixels and 1280 channels that is two to five times as fast. On more
+    pixels of many channels TensorFlow computes it in Winograd's form (`winograd`), which is twice as fast
+    (`benchmarks/convolution.py`).
     """
 
     def convolution_op(self, inputs, kernel):
-        if has_accelerator() or kernel.shape[-1] < FILTERS_PER_PIXEL * inputs.shape[1] * inputs.shape[2]:
+        if has_accelerator():
             return super().convolution_op(inputs, kernel)
-        return convolve_by_product(inputs, kernel, self.strides, self.padding)
+        if kernel.shape[-1] >= FILTERS_PER_PIXEL * inputs.shape[1] * inputs.shape[2]:
+            return convolve_by_product(inputs, kernel, self.strides, self.padding)
+        if keras.backend.backend() == "tensorflow" and winograd.pays(inputs, kernel, self.strides, self.padding):
+            return winograd.convolve(inputs, kernel)
+        return super().convolution_op(inputs, kernel)
 
 
 def convolve_by_product(inputs, kernel, strides=(1, 1), padding="valid"):
@@ -105,23 +114,25 @@ class PaddedConv2D(KerasCVPaddedConv2D):
 
 
 class GroupNormalization(keras.layers.GroupNormalization):
-    """Keras's takes moments over three axes of five at once, for which TensorFlow has no good order on a CPU: this one
-    takes them channel by channel first, on large feature maps in a third to a half of the time, and with smaller
-    rounding errors."""
+    """Keras's, which keeps less for the backward pass (`lean`), and may be followed by swish, as it is nearly
+    everywhere."""
+
+    def __init__(self, groups=32, swish=False, **kwargs):
+        super().__init__(groups, **kwargs)
+        self.swish = swish
 
     def call(self, inputs):
-        # In float32 whatever the policy, as the original.
-        x = ops.cast(inputs, "float32")
-        x = x - self._mean_of_groups(x)
-        scale = ops.rsqrt(self._mean_of_groups(ops.square(x)) + self.epsilon) * ops.cast(self.gamma, "float32")
-        return ops.cast(x * scale + ops.cast(self.beta, "float32"), self.compute_dtype)
+        gamma, beta = (ops.cast(variable, "float32") for variable in (self.gamma, self.beta))
+        inputs = ops.cast(inputs, self.compute_dtype)
+        return normalize_groups(inputs, gamma, beta, self.groups, self.epsilon, self.swish)
 
-    def _mean_of_groups(self, x):
-        """float32 `(batch, H, W, channels)` -> `(batch, 1, 1, channels)`."""
-        size = x.shape[-1] // self.groups
-        channels = ops.mean(ops.mean(x, axis=2), axis=1)
-        groups = ops.mean(ops.reshape(channels, (-1, self.groups, size)), axis=-1, keepdims=True)
-        return ops.reshape(ops.tile(groups, (1, 1, size)), (-1, 1, 1, x.shape[-1]))
+
+class LayerNormalization(keras.layers.LayerNormalization):
+    """Keras's, which keeps less for the backward pass (`lean`)."""
+
+    def call(self, inputs):
+        gamma, beta = (ops.cast(variable, "float32") for variable in (self.gamma, self.beta))
+        return normalize_channels(ops.cast(inputs, self.compute_dtype), gamma, beta, self.epsilon)
 
 
 class ResBlock(GradientCheckpointing, kerascv.ResBlock):
@@ -147,11 +158,7 @@ class ResBlock(GradientCheckpointing, kerascv.ResBlock):
 
 def convolve_after_norm(channels, groups):
     """The layers of one half of a residual block of the UNet."""
-    return [
-        GroupNormalization(groups, epsilon=1e-5),
-        keras.layers.Activation("swish"),
-        PaddedConv2D(channels, 3, padding=1),
-    ]
+    return [GroupNormalization(groups, swish=True, epsilon=1e-5), PaddedConv2D(channels, 3, padding=1)]
 
 
 def residual_projection(shape, channels):
@@ -207,8 +214,7 @@ class CrossAttention(kerascv.CrossAttention):
         query = self._split_heads(self.to_q(inputs)) * self.scale
         key = self._split_heads(self.to_k(context))
         value = self._split_heads(self.to_v(context))
-        weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))))
-        attended = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+        attended = ops.transpose(attend(query, key, value), (0, 2, 1, 3))
         return self.out_proj(ops.reshape(attended, (-1, inputs.shape[1], self.num_heads * self.head_size)))
 
     def _split_heads(self, x):
@@ -245,8 +251,7 @@ class GEGLU(kerascv.GEGLU):
         return (*input_shape[:-1], self.output_dim)
 
     def call(self, inputs):
-        x, gate = ops.split(self.dense(inputs), 2, axis=-1)
-        return x * keras.activations.gelu(gate, approximate=False)
+        return gated_gelu(self.dense(inputs))
 
 
 class BasicTransformerBlock(kerascv.BasicTransformerBlock):
@@ -255,11 +260,11 @@ class BasicTransformerBlock(kerascv.BasicTransformerBlock):
     def __init__(self, dim, num_heads, head_size, **kwargs):
         # Not the parent's __init__: layers it makes stay tracked even when they are replaced.
         keras.layers.Layer.__init__(self, **kwargs)
-        self.norm1 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.norm1 = LayerNormalization(epsilon=1e-5)
         self.attn1 = SelfAttention(num_heads, head_size)
-        self.norm2 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.norm2 = LayerNormalization(epsilon=1e-5)
         self.attn2 = CrossAttention(num_heads, head_size)
-        self.norm3 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.norm3 = LayerNormalization(epsilon=1e-5)
         self.geglu = GEGLU(dim * 4)
         self.dense = Dense(dim)
 
@@ -309,14 +314,14 @@ class SpatialTransformer(GradientCheckpointing, kerascv.SpatialTransformer):
 
 class ResnetBlock(KerasCVResnetBlock):
     """The VAE's residual block with the group-norm epsilon it was trained with (1e-6, where KerasCV has 1e-5), as many
-    groups as one likes, and convolutions that pad by themselves; `call` is inherited."""
+    groups as one likes, and convolutions that pad by themselves."""
 
     def __init__(self, output_dim, groups=32, **kwargs):
         keras.layers.Layer.__init__(self, **kwargs)
         self.output_dim = output_dim
-        self.norm1 = GroupNormalization(groups, epsilon=1e-6)
+        self.norm1 = GroupNormalization(groups, swish=True, epsilon=1e-6)
         self.conv1 = PaddedConv2D(output_dim, 3, padding=1)
-        self.norm2 = GroupNormalization(groups, epsilon=1e-6)
+        self.norm2 = GroupNormalization(groups, swish=True, epsilon=1e-6)
         self.conv2 = PaddedConv2D(output_dim, 3, padding=1)
 
     def build(self, input_shape):
@@ -326,10 +331,14 @@ class ResnetBlock(KerasCVResnetBlock):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.output_dim)
 
+    def call(self, inputs):
+        x = self.conv2(self.norm2(self.conv1(self.norm1(inputs))))
+        return x + self.residual_projection(inputs)
+
 
 class AttentionBlock(KerasCVAttentionBlock):
-    """The VAE's attention with the group-norm epsilon it was trained with (1e-6, where KerasCV has 1e-5), and as many
-    groups as one likes."""
+    """The VAE's attention with the group-norm epsilon it was trained with (1e-6, where KerasCV has 1e-5), as many
+    groups as one likes, and in slices where the picture is large."""
 
     def __init__(self, output_dim, groups=32, **kwargs):
         keras.layers.Layer.__init__(self, **kwargs)
@@ -346,6 +355,16 @@ class AttentionBlock(KerasCVAttentionBlock):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def call(self, inputs):
+        x = self.norm(inputs)
+        # One head.
+        query, key, value = (
+            ops.reshape(layer(x), (-1, 1, inputs.shape[1] * inputs.shape[2], self.output_dim))
+            for layer in (self.q, self.k, self.v)
+        )
+        attended = attend(query * self.output_dim**-0.5, key, value)
+        return self.proj_out(ops.reshape(attended, (-1, *inputs.shape[1:3], self.output_dim))) + inputs
 
 
 class CLIPEmbedding(clip.CLIPEmbedding):
@@ -375,9 +394,9 @@ class CLIPEncoderLayer(GradientCheckpointing, clip.CLIPEncoderLayer):
 
     def __init__(self, embed_dim, num_heads, activation=None, **kwargs):
         keras.layers.Layer.__init__(self, **kwargs)
-        self.layer_norm1 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.layer_norm1 = LayerNormalization(epsilon=1e-5)
         self.clip_attn = CLIPAttention(embed_dim, num_heads)
-        self.layer_norm2 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.layer_norm2 = LayerNormalization(epsilon=1e-5)
         self.fc1 = Dense(embed_dim * 4)
         self.fc2 = Dense(embed_dim)
         self.activation = activation

@@ -117,7 +117,7 @@ class Dense(LowRank, keras.layers.Dense):
         if not self.adds:
             return outputs
         a, b = self.matrices(inputs.dtype)
-        return outputs + self.factor * ops.matmul(ops.matmul(inputs, a), b)
+        return outputs + ops.matmul(ops.matmul(inputs, a), self.factor * b)
 
 
 class Convolution(LowRank, keras.layers.Conv2D):
@@ -128,4 +128,4 @@ class Convolution(LowRank, keras.layers.Conv2D):
         if not self.adds:
             return outputs
         a, b = self.matrices(inputs.dtype)
-        return outputs + self.factor * ops.matmul(self.convolution_op(inputs, a), b)
+        return outputs + ops.matmul(self.convolution_op(inputs, a), self.factor * b)
