@@ -236,8 +236,8 @@ class Position:
         self.start = self.next = start
         self.steps = steps
 
-    def epoch(self):
-        yield from range(self.next, self.next + self.steps)
+    def begin(self):
+        return np.int64(self.next)
 
     def delivered(self, step):
         if (step + 1 - self.start) % self.steps == 0:
@@ -258,7 +258,13 @@ def _as_dataset(batches, steps, start_step):
         tf.numpy_function(position.delivered, [step], [])
         return batch
 
-    dataset = tf.data.Dataset.from_generator(position.epoch, output_signature=tf.TensorSpec((), tf.int64))
+    def epoch(_):
+        begin = tf.ensure_shape(tf.numpy_function(position.begin, [], tf.int64), ())
+        return tf.data.Dataset.range(begin, begin + steps)
+
+    # No `from_generator`: TensorFlow calls Python once more when such an iterator goes, and where one is left when the
+    # process ends it complains on stderr, behind our own last words.
+    dataset = tf.data.Dataset.range(1).flat_map(epoch)
     dataset = dataset.map(make).prefetch(tf.data.AUTOTUNE).map(deliver)
     options = tf.data.Options()
     # tf.data would add a prefetch at the end, and batches that nobody took yet would count as delivered.

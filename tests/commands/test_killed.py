@@ -16,7 +16,7 @@ from tests.helpers.processes import eager
 
 pytestmark = [
     pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing"),
-    pytest.mark.huge,  # SIGTERM that meets the reading of data once let TensorFlow have the last word
+    pytest.mark.large,
 ]
 RUN = {
     **{"lora__rank": "2", "prior__count": "4", "prior__steps": "1", "training__steps": "5"},

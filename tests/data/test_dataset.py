@@ -181,6 +181,27 @@ def test_two_processes_see_the_same_bytes(tmp_path, make_booth, noise):
     assert output.split()[-1] == digest.hexdigest()
 
 
+LEAVE_OPEN = """
+import builtins, sys
+from keras_booth.data import photo_dataset
+from tests.helpers.data_booth import Booth
+iterator = iter(photo_dataset(sys.argv[1], sys.argv[2], Booth(), batch_size=2))
+next(iterator)
+# In a cycle, as an exception's frames hold it, so that it is there when the interpreter goes.
+builtins.left = left = [iterator]
+left.append(left)
+print("last words", file=sys.stderr)
+"""
+
+
+def test_an_epoch_left_open_says_nothing_at_the_end(folders):
+    """As where Ctrl-C or SIGTERM ended a run: our sentence is the last one."""
+    command = [sys.executable, "-c", LEAVE_OPEN, *map(str, folders)]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "last words"
+
+
 def test_random_crop_moves_along_the_long_side(tmp_path, make_booth):
     columns = np.broadcast_to(np.arange(16, dtype=np.uint8)[None, :, None] * 10, (8, 16, 3))
     Image.fromarray(np.ascontiguousarray(columns)).save(tmp_path / "wide.png")
