@@ -3,8 +3,9 @@
 Lavin and Gray, arXiv:1509.09308, section 4.3: tiles of 6 x 6 pixels and the kernel are brought into a form in which a
 convolution is 36 products, one for each place of the tile; what they give is brought back to 4 x 4 pixels. The matrices
 are those of the points 0, 1, -1, 2, -2 and infinity. XLA compiles what happens before and after the products, each a
-pass over memory; on two cores the whole takes 0.4 to 0.6 of the time of oneDNN's convolution, which computes all
-products at the machine's peak. Rounding errors are a few millionths of the values' spread instead of a few tenths.
+pass over memory; on two cores the whole takes 0.45 to 0.75 of the time of oneDNN's convolution, which computes all
+products at the machine's peak. Of 320 to 1280 channels, rounding errors are 4 to 6 millionths of the values' spread
+(root mean square) instead of one.
 """
 
 import functools
@@ -14,9 +15,7 @@ import numpy as np
 from keras_booth.tools.annotations import Tensor
 
 STEP, TILE = 4, 6  # pixels that a tile gives, and takes, in each direction
-OF_KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], "float32") / np.float32(
-    24
-)
+OF_KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], "float32") / 24
 SQUARED = np.kron(OF_KERNEL, OF_KERNEL)  # for both directions, `(36, 9)`
 # Below, what is saved is lost again before and after the products.
 FEWEST_CHANNELS, FEWEST_PIXELS = 256, 16
