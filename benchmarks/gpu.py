@@ -25,15 +25,15 @@ from full_size import measure, peak
 BACKENDS = ("jax", "tensorflow")
 
 
-def cases(batches, steps, drawing_steps):
+def cases(wanted, batches, steps, drawing_steps):
     """`(name, unit, per call, our case, their case)` of each row; a case is `[module, arguments]`."""
-    for what in ("full", "lora"):
-        for batch in batches:
+    for what in wanted:
+        for batch in batches if what != "drawing" else ():
             lora = what == "lora"
             mine = {"steps": steps, "lora": lora, "dtype": "bfloat16" if lora else "mixed_bfloat16", "batch": batch}
             other = {"what": what, "precision": "bfloat16", "steps": steps, "batch": batch}
             yield f"{what}, batch {batch}", "steps a second", 1, ["train_step", mine], ["train_step", other]
-    for batch in (1, batches[-1]):
+    for batch in (1, batches[-1]) if "drawing" in wanted else ():
         case = ["sampling", {"steps": drawing_steps, "dtype": "bfloat16", "batch": batch}]
         yield f"drawing, batch {batch}", "pictures a minute", 60 * batch, case, case
 
@@ -72,6 +72,7 @@ def main():
     parser.add_argument("--size", type=int, default=512, help="side of the pictures in pixels")
     parser.add_argument("--steps", type=int, default=20, help="training steps of which the median is taken")
     parser.add_argument("--drawing-steps", type=int, default=25)
+    parser.add_argument("--what", nargs="+", choices=("full", "lora", "drawing"), default=["full", "lora", "drawing"])
     parser.add_argument("--batches", type=int, nargs="+", default=[2, 8])
     parser.add_argument("--small", action="store_true", help="few channels, also without a GPU")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
@@ -89,7 +90,7 @@ def main():
     head += ["diffusers", "compiled", "ratio", "ours, GB", "theirs, GB"] if peers else ["ours, GB"]
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     shape = ["--size", flags.size, *(["--small"] if flags.small else [])]
-    for what, unit, amount, mine, other in cases(flags.batches, flags.steps, flags.drawing_steps):
+    for what, unit, amount, mine, other in cases(flags.what, flags.batches, flags.steps, flags.drawing_steps):
         ours = [measure(__file__, ["ours", mine, False], *shape, KERAS_BACKEND=backend) for backend in backends]
         theirs = [measure(__file__, ["theirs", other, compiled], *shape) for compiled in peers]
         rates = [amount / found["seconds"] for found in (*ours, *theirs)]

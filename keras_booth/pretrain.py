@@ -7,28 +7,27 @@ from keras_booth.tools.process.command import Parser, command, user_path
 from keras_booth.tools.process.quiet import quiet_import
 
 # In this order; the vocabulary file is there already, and written anew on demand alone.
-STAGES = ("corpus", "autoencoder", "whole", "denoiser", "decoder", "judge", "export")
+STAGES = ("corpus", "autoencoder", "denoiser", "decoder", "judge", "export")
 
 
 def make_parser():
     """The parser of this command."""
     parser = Parser(
         prog="python -m keras_booth.pretrain",
-        description="Trains tiny_world from nothing, stage by stage; hours on two CPU cores. Goes on where it was.",
+        description="Trains tiny_world from nothing, stage by stage; minutes on a GPU. Goes on where it was.",
     )
     add = parser.add_argument
     add("--work", type=work_folder, default=Path("build/tiny_world"), help="folder of corpus, checkpoints and figures")
     add("--stages", nargs="+", choices=(*STAGES, "vocabulary"), default=list(STAGES), help="stages to run, in order")
-    add("--scenes", type=int, default=30000, help="renders to train on")
-    add("--autoencoder-steps", type=int, default=15000)
-    add("--autoencoder-rate", type=float, default=2e-3, help="learning rate of the autoencoder")
-    add("--whole-steps", type=int, default=4000, help="steps of the autoencoder on whole pictures")
-    add("--denoiser-steps", type=int, default=40000)
-    add("--decoder-steps", type=int, default=5000)
+    add("--scenes", type=int, default=60000, help="renders to train on")
+    add("--autoencoder-steps", type=int, default=9000)
+    add("--autoencoder-rate", type=float, default=1e-3, help="learning rate of the autoencoder")
+    add("--denoiser-steps", type=int, default=30000)
+    add("--decoder-steps", type=int, default=2000)
     add("--adversarial-weight", type=float, default=0.005, help="weight of the patch discriminator; 0 for none")
     add("--judge-steps", type=int, default=6000)
     add("--learning-rate", type=float, default=1e-3, help="learning rate of the denoiser")
-    add("--batch-size", type=int, default=32, help="batch size of the denoiser")
+    add("--batch-size", type=int, default=128, help="batch size of the denoiser")
     add("--initial", type=work_folder, help="parts.safetensors that the denoiser stage starts from")
     add("--dtype", default="mixed_bfloat16")
     add("--seed", type=int, default=0)

@@ -38,14 +38,14 @@ def make_scenes(count, seed):
     return scenes
 
 
-def render_scenes(path, scenes, size, workers=2):
+def render_scenes(path, scenes, size, workers=None):
     """Pictures of scenes, rendered once and kept on disk; rendering goes on where it was interrupted.
 
     Args:
         path: `Path` of the `.npy` file.
         scenes: list of `Scene`.
         size: int. Side of the pictures in pixels.
-        workers: int. Number of processes.
+        workers: int, the number of processes; as many as there are cores if left out.
 
     Returns:
         uint8 `(count, size, size, 3)`, memory-mapped.

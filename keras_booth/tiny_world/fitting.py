@@ -1,14 +1,20 @@
 """Training that can be killed at any moment and goes on with the same command."""
 
+import concurrent.futures
+import time
+
 import keras
 import numpy as np
+from keras import ops
 from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import load_weights, named_variables
 from keras_booth.tools.files.writing import whole_file
-from keras_booth.tools.process.machine import prefers_jit
+from keras_booth.tools.process.machine import has_accelerator, prefers_jit
 
-EPOCH_STEPS = 50  # between two backups
+EPOCH_STEPS = 50
+BACKUP = 60.0  # seconds between two backups, and at most an epoch more
+CHECK_EPOCHS = 20
 STATE, PARTS = "state.safetensors", "parts.safetensors"
 
 
@@ -31,17 +37,80 @@ class Batches(keras.utils.PyDataset):
         return EPOCH_STEPS
 
     def __getitem__(self, index):
-        rng = np.random.default_rng([self.seed, self.epoch, index])
+        return self.of(self.epoch, index)
+
+    def of(self, epoch, index):
+        """A batch of an epoch."""
+        rng = np.random.default_rng([self.seed, epoch, index])
         count = len(next(iter(self.arrays.values())))
         # In the order of the file, where the arrays are memory-mapped.
         rows = np.sort(rng.integers(count, size=self.batch_size))
         return (self.pick(self.arrays, rows, rng),)
 
 
+class SteadyAdamW(keras.optimizers.AdamW):
+    """AdamW that takes a gradient which is not finite for none: one such step would end a training of hours."""
+
+    def apply(self, grads, trainable_variables=None):
+        norms = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in grads if gradient is not None]
+        finite = ops.isfinite(sum(norms))
+        steady = [None if gradient is None else ops.where(finite, gradient, 0) for gradient in grads]
+        return super().apply(steady, trainable_variables)
+
+
+class Epochs(keras.utils.PyDataset):
+    """One item an epoch: its batches stacked, for `scan_epochs`. The next one is made while the device is at work.
+
+    Args:
+        batches: `Batches`.
+    """
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+        self.pool = concurrent.futures.ThreadPoolExecutor(1)
+        self.coming = {}
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        epoch = self.batches.epoch
+        made = self.coming.pop(epoch, None) or self.pool.submit(self.stacked, epoch)
+        self.coming = {epoch + 1: self.pool.submit(self.stacked, epoch + 1)}
+        return made.result()
+
+    def stacked(self, epoch):
+        """All batches of an epoch, with a leading axis."""
+        return keras.tree.map_structure(
+            lambda *arrays: np.stack(arrays), *(self.batches.of(epoch, index) for index in range(len(self.batches)))
+        )
+
+
+def scan_epochs(model):
+    """Have a compiled model run an item of `Epochs` in one call of the device (JAX).
+
+    A step of a small model takes a GPU less time than Python needs to start it.
+    """
+    import jax
+
+    def all_steps(state, data):
+        def one_step(state, batch):
+            logs, state = model.train_step(state, batch)
+            return state, logs
+
+        state, logs = jax.lax.scan(one_step, state, data)
+        return {name: values[-1] for name, values in logs.items()}, state
+
+    run = jax.jit(all_steps, donate_argnums=0)
+    model._symbolic_build = lambda **_: None  # everything is built, and an item has one axis more than a batch
+    model.train_function = lambda state, iterator: run(state, next(iterator))
+
+
 def fit(model, batches, steps, learning_rate, work, ema, warmup=100, watch=None):
     """Fit with warm-up and cosine decay; afterwards the parts of the model have their averaged weights.
 
-    After every epoch all that training needs to go on is in `work`, and beside it the averaged weights.
+    Every minute all that training needs to go on is written to `work`, and beside it the averaged weights.
 
     Args:
         model: a training model, whose parts (`model_parts`) are trained.
@@ -51,36 +120,48 @@ def fit(model, batches, steps, learning_rate, work, ema, warmup=100, watch=None)
         work: `Path` of a folder.
         ema: float. Momentum of the averaged weights.
         warmup: int. Steps.
-        watch: callable `(epochs done, dict of the epoch's figures)` that is called after every epoch, or `None`.
+        watch: callable `(steps done, dict of the epoch's figures)` that is called after a backup, every `CHECK_EPOCHS`
+            and at the end, or `None`.
     """
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(steps - warmup, 1), warmup_target=learning_rate, warmup_steps=min(warmup, steps), alpha=0.01
     )
     model.compile(
-        optimizer=keras.optimizers.AdamW(
+        optimizer=SteadyAdamW(
             schedule, weight_decay=0.01, beta_2=0.99, global_clipnorm=1.0, use_ema=True, ema_momentum=ema
         ),
         jit_compile="auto" if prefers_jit() else False,
     )
     work.mkdir(parents=True, exist_ok=True)
-    model(batches[0][0])  # makes the variables
+    # Makes the variables, and computes nothing.
+    model(keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype.name), batches[0][0]))
     model.optimizer.build(model.trainable_variables)
     done, epochs = restore(model, work / STATE), -(-steps // EPOCH_STEPS)
 
+    kept = time.monotonic()
+
     def keep(epoch, logs=None):
-        save_averages(model, work / PARTS)
-        save_state(model, epoch + 1, work / STATE)
-        if watch is not None:
-            watch(epoch + 1, logs)
+        nonlocal kept
+        checked = (epoch + 1) % CHECK_EPOCHS == 0 or epoch + 1 == epochs
+        if checked or time.monotonic() - kept > BACKUP:
+            save_averages(model, work / PARTS)
+            save_state(model, epoch + 1, work / STATE)
+            kept = time.monotonic()
+        if checked and watch is not None:
+            watch((epoch + 1) * EPOCH_STEPS, logs)
 
     def follow(epoch, logs=None):
         batches.epoch = epoch
 
+    data = batches
+    if keras.backend.backend() == "jax" and has_accelerator():
+        data = Epochs(batches)
+        scan_epochs(model)
     if done < epochs:
         log = keras.callbacks.CSVLogger(work / "log.csv", append=True)
         callbacks = [log, keras.callbacks.LambdaCallback(on_epoch_begin=follow, on_epoch_end=keep)]
         try:
-            model.fit(batches, initial_epoch=done, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=2)
+            model.fit(data, initial_epoch=done, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=2)
         finally:
             # Keras does so at the end only, and not of a training that is interrupted.
             if log.csv_file:

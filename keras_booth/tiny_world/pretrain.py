@@ -1,9 +1,9 @@
 """Make the weights of `tiny_world` from nothing: `python -m keras_booth.pretrain`.
 
-Seven stages: corpus (captioned renders), autoencoder (on crops), whole (the same on whole pictures), denoiser (text
-encoder and UNet), decoder (refined on the latents as they are, with a patch discriminator), judge, and export. Each
-can be killed at any moment: the same command goes on, and loses some minutes. Figures are appended to `figures.txt` in
-the folder of work. On two CPU cores all takes about a day, on a GPU minutes (`KERAS_BACKEND=jax` works too).
+Six stages: corpus (captioned renders), autoencoder, denoiser (text encoder and UNet), decoder (refined on the latents
+as they are, with a patch discriminator), judge, and export. Each can be killed at any moment: the same command goes on,
+and loses a minute. Figures are appended to `figures.txt` in the folder of work. On a GPU all takes minutes, with
+`KERAS_BACKEND=jax`; on two CPU cores days.
 
 It makes the generation of 128 pixels. The weights of 64 pixels that ship until those are there are of the recipe that
 stood here before.
@@ -32,7 +32,7 @@ from keras_booth.bases import (
     tiny_world_config,
 )
 from keras_booth.tiny_world.corpus import captions_of, labels_of, make_scenes, render_scenes
-from keras_booth.tiny_world.fitting import EPOCH_STEPS, PARTS, Batches, fit
+from keras_booth.tiny_world.fitting import PARTS, Batches, fit
 from keras_booth.tiny_world.judge import JUDGE_PATH, train_judge
 from keras_booth.tiny_world.rows import filled_array
 from keras_booth.tiny_world.training import (
@@ -48,10 +48,9 @@ from keras_booth.tools.images import to_float, to_uint8
 GENERATION = 2
 IMAGE_SIZE = SIDES[GENERATION]
 HELD_OUT = 1080  # scenes at the end of the corpus that no stage trains on
-CROP = 64  # pixels: four crops of four pictures teach an autoencoder more than one picture, at the same cost
-ENCODED = 120  # pictures at a time
+PICTURES = 16  # in a batch of the autoencoder's and the decoder's
+ENCODED = 600  # pictures at a time
 CHECK = 120  # held-out pictures that are looked at while an autoencoder trains
-CHECK_EPOCHS = 20
 NORMALIZED = "autoencoder.safetensors"
 REFINED = "refined.safetensors"
 
@@ -98,30 +97,16 @@ def load_autoencoder(path):
     return encoder, decoder
 
 
-def pick_crops(arrays, rows, rng):
-    """One crop of each picture."""
-    corners = rng.integers(IMAGE_SIZE - CROP + 1, size=(len(rows), 2))
-    pictures = arrays["pictures"]
-    crops = [pictures[row, y : y + CROP, x : x + CROP] for row, (y, x) in zip(rows, corners, strict=True)]
-    return to_float(np.stack(crops))
-
-
 def pick_pictures(arrays, rows, rng):
     """Whole pictures."""
-    return to_float(arrays["pictures"][rows])
+    return arrays["pictures"][rows]
 
 
 def run_autoencoder(work, args):
-    """Train the autoencoder on crops."""
-    train_autoencoder(work, args, "autoencoder", pick_crops, 16, args.autoencoder_steps, args.autoencoder_rate)
-
-
-def run_whole(work, args):
-    """Train the autoencoder on whole pictures, then normalize its latents."""
+    """Train the autoencoder, then normalize its latents."""
     if (work / NORMALIZED).exists():
         return
-    start = work / "autoencoder" / PARTS
-    model = train_autoencoder(work, args, "whole", pick_pictures, 8, args.whole_steps, args.autoencoder_rate / 4, start)
+    model = train_autoencoder(work, args)
     encoder, decoder = new_autoencoder()
     encoder.set_weights(model.image_encoder.get_weights())
     decoder.set_weights(model.decoder.get_weights())
@@ -134,23 +119,21 @@ def run_whole(work, args):
     save_weights({"image_encoder": encoder, "decoder": decoder}, work / NORMALIZED)
 
 
-def train_autoencoder(work, args, stage, pick, batch_size, steps, learning_rate, start=None):
-    """Train both parts from a file or from nothing. Returns the training model."""
+def train_autoencoder(work, args):
+    """Train both parts from nothing. Returns the training model."""
     model = AutoencoderTraining(*new_autoencoder(args.dtype), seed=args.seed)
-    if start is not None:
-        load_weights({"image_encoder": model.image_encoder, "decoder": model.decoder}, start)
     pictures = pictures_of(work, args)
     began = time.time()
     encoder, decoder = new_autoencoder()  # in float32, with the averaged weights
 
-    def watch(epochs, figures):
-        if epochs % CHECK_EPOCHS == 0 or epochs == -(-steps // EPOCH_STEPS):
-            load_weights({"image_encoder": encoder, "decoder": decoder}, work / stage / PARTS)
-            when = f"{stage} after {epochs * EPOCH_STEPS} steps, {(time.time() - began) / 3600:.2f} h of this run"
-            report_reconstruction(work, when, encoder, decoder, pictures[-CHECK:], noises=())
+    def watch(done, figures):
+        load_weights({"image_encoder": encoder, "decoder": decoder}, work / "autoencoder" / PARTS)
+        when = f"autoencoder after {done} steps, {(time.time() - began) / 3600:.2f} h of this run"
+        report_reconstruction(work, when, encoder, decoder, pictures[-CHECK:], noises=())
 
-    batches = Batches({"pictures": pictures[:-HELD_OUT]}, batch_size, args.seed, pick)
-    fit(model, batches, steps, learning_rate, work / stage, ema=0.998, watch=watch)
+    batches = Batches({"pictures": pictures[:-HELD_OUT]}, PICTURES, args.seed, pick_pictures)
+    rate, ema = args.autoencoder_rate, 0.998
+    fit(model, batches, args.autoencoder_steps, rate, work / "autoencoder", ema, watch=watch)
     return model
 
 
@@ -159,10 +142,10 @@ def reconstruct(encoder, decoder, pictures, noise=0.0):
     rng = np.random.default_rng(0)
     parts = []
     for start in range(0, len(pictures), ENCODED):
-        moments = encoder.predict(to_float(pictures[start : start + ENCODED]), batch_size=8, verbose=0)
+        moments = encoder.predict(to_float(pictures[start : start + ENCODED]), batch_size=40, verbose=0)
         means = moments[..., : moments.shape[-1] // 2]
         means = means + noise * rng.standard_normal(means.shape, "float32")
-        parts.append(to_uint8(decoder.predict(means, batch_size=8, verbose=0)))
+        parts.append(to_uint8(decoder.predict(means, batch_size=40, verbose=0)))
     return np.concatenate(parts)
 
 
@@ -201,7 +184,7 @@ def encode_all(encoder, pictures):
 def encode_from(encoder, pictures, start):
     """Moments of the pictures from a row on, chunk by chunk."""
     for first in range(start, len(pictures), ENCODED):
-        yield encoder.predict(to_float(pictures[first : first + ENCODED]), batch_size=8, verbose=0)
+        yield encoder.predict(to_float(pictures[first : first + ENCODED]), batch_size=40, verbose=0)
 
 
 def moments_of(work, args):
@@ -250,18 +233,15 @@ def run_denoiser(work, args):
     arrays = {"moments": moments_of(work, args), "tokens": tokens_of(work, args, base.tokenizer)}
 
     def pick(arrays, rows, rng):
-        mean, log_variance = np.split(arrays["moments"][rows].astype("float32"), 2, axis=-1)
-        noise = rng.standard_normal(mean.shape, "float32")
         choice = rng.integers(arrays["tokens"].shape[1], size=len(rows))
-        return {"latents": mean + np.exp(0.5 * log_variance) * noise, "tokens": arrays["tokens"][rows, choice]}
+        return {"moments": arrays["moments"][rows], "tokens": arrays["tokens"][rows, choice]}
 
-    began, epochs_of_all = time.time(), -(-args.denoiser_steps // EPOCH_STEPS)
+    began = time.time()
 
-    def watch(epochs, figures):
-        if epochs % CHECK_EPOCHS == 0 or epochs == epochs_of_all:
-            hours = (time.time() - began) / 3600
-            said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-            note(work, f"denoiser after {epochs * EPOCH_STEPS} steps, {hours:.2f} h of this run: {said}")
+    def watch(done, figures):
+        hours = (time.time() - began) / 3600
+        said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        note(work, f"denoiser after {done} steps, {hours:.2f} h of this run: {said}")
 
     batches = Batches(arrays, args.batch_size, args.seed + 1, pick)
     model = DenoiserTraining(base, seed=args.seed)
@@ -281,12 +261,12 @@ def run_decoder(work, args):
     model = DecoderTraining(half, adversarial_weight=args.adversarial_weight, seed=args.seed)
 
     def pick(arrays, rows, rng):
-        mean, _ = np.split(arrays["moments"][rows].astype("float32"), 2, axis=-1)
-        return {"latents": mean, "pictures": to_float(arrays["pictures"][rows])}
+        mean, _ = np.split(arrays["moments"][rows], 2, axis=-1)
+        return {"latents": mean, "pictures": arrays["pictures"][rows]}
 
     pictures = pictures_of(work, args)
     arrays = {"moments": moments_of(work, args), "pictures": pictures[:-HELD_OUT]}
-    fit(model, Batches(arrays, 8, args.seed + 2, pick), args.decoder_steps, 3e-4, work / "decoder", ema=0.998)
+    fit(model, Batches(arrays, PICTURES, args.seed + 2, pick), args.decoder_steps, 3e-4, work / "decoder", ema=0.998)
     decoder.set_weights(half.get_weights())
     report_reconstruction(work, "Refined", encoder, decoder, pictures[-HELD_OUT:])
     save_weights({"image_encoder": encoder, "decoder": decoder}, work / REFINED)
@@ -337,7 +317,6 @@ RUNNERS = {
     "vocabulary": run_vocabulary,
     "corpus": run_corpus,
     "autoencoder": run_autoencoder,
-    "whole": run_whole,
     "denoiser": run_denoiser,
     "decoder": run_decoder,
     "judge": run_judge,

@@ -16,11 +16,18 @@ SNR_GAMMA = 5.0
 WORDS_WEIGHT = 0.03
 
 
+def as_float(pictures):
+    """uint8 pictures -> float32 in `[-1, 1]`: here, so that a quarter of the bytes goes to the device."""
+    return ops.cast(pictures, "float32") / 127.5 - 1.0
+
+
 class AutoencoderTraining(keras.Model):
     """Reconstruction plus a light Kullback-Leibler term (LDM, arXiv:2112.10752, section 3.1).
 
     So light a term leaves hardly any noise in the posterior. A little more is added, in proportion to the latents, so
     that neighbors in latent space mean similar pictures, as a denoiser needs it.
+
+    A batch is uint8 pictures.
 
     Args:
         image_encoder: `keras.Model`, pictures -> moments.
@@ -37,7 +44,7 @@ class AutoencoderTraining(keras.Model):
         self.kl = keras.metrics.Mean(name="kl")
 
     def call(self, pictures):
-        moments = ops.cast(self.image_encoder(pictures), "float32")
+        moments = ops.cast(self.image_encoder(as_float(pictures)), "float32")
         mean, log_variance = ops.split(moments, 2, axis=-1)
         log_variance = ops.clip(log_variance, *LOG_VARIANCE)
         noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
@@ -47,10 +54,10 @@ class AutoencoderTraining(keras.Model):
         return {"pictures": ops.cast(self.decoder(latents), "float32"), "kl": divergence}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        kl = ops.mean(y_pred["kl"])
+        kl, truth = ops.mean(y_pred["kl"]), as_float(x)
         self.kl.update_state(kl)
-        self.psnr.update_state(decibels(y_pred["pictures"], x))
-        return reconstruction_loss(y_pred["pictures"], x) + KL_WEIGHT * kl
+        self.psnr.update_state(decibels(y_pred["pictures"], truth))
+        return reconstruction_loss(y_pred["pictures"], truth) + KL_WEIGHT * kl
 
 
 def normalize_latents(image_encoder, decoder, mean, deviation):
@@ -78,6 +85,8 @@ def normalize_latents(image_encoder, decoder, mean, deviation):
 class DecoderTraining(keras.Model):
     """The decoder alone, on latents that stay as they are, so that a trained denoiser keeps its meaning.
 
+    A batch has the means of the `latents` and uint8 `pictures`.
+
     Args:
         decoder: `keras.Model`, latents -> pictures.
         noise: float. Standard deviation of noise added to the latents: the decoder must forgive a denoiser's errors.
@@ -95,12 +104,12 @@ class DecoderTraining(keras.Model):
         self.psnr = keras.metrics.Mean(name="psnr")
 
     def call(self, batch):
-        latents = batch["latents"]
+        latents = ops.cast(batch["latents"], "float32")
         latents = latents + self.noise * keras.random.normal(ops.shape(latents), seed=self.seed_generator)
         return ops.cast(self.decoder(latents), "float32")
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        truth = x["pictures"]
+        truth = as_float(x["pictures"])
         self.psnr.update_state(decibels(y_pred, truth))
         loss = reconstruction_loss(y_pred, truth)
         if self.discriminator is None:
@@ -144,6 +153,8 @@ class DenoiserTraining(keras.Model):
     section 3.4), and not below 1 (arXiv:2202.00512, section 4), because class, colors and setting are decided where
     there is nearly only noise.
 
+    A batch has the `moments` of the latents, means and log variances, and `tokens`.
+
     Args:
         base: `StableDiffusionBase`, whose text encoder and UNet are trained.
         seed: int.
@@ -160,7 +171,9 @@ class DenoiserTraining(keras.Model):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, batch):
-        latents, tokens = batch["latents"], batch["tokens"]
+        mean, log_variance = ops.split(ops.cast(batch["moments"], "float32"), 2, axis=-1)
+        noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
+        latents, tokens = mean + ops.exp(0.5 * log_variance) * noise, batch["tokens"]
         size = ops.shape(latents)[0]
         keep = keras.random.uniform((size, 1), seed=self.seed_generator) >= EMPTY_CAPTION_RATE
         tokens = ops.where(keep, tokens, self.empty_tokens)

@@ -1,6 +1,9 @@
 """The recipe of the base: its losses, its corpus, and that it goes on after a kill as if nothing had been."""
 
 import collections
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -14,10 +17,10 @@ from keras_booth.tiny_world import corpus, fitting, vocabulary
 from keras_booth.tiny_world.discriminator import PatchDiscriminator
 from keras_booth.tiny_world.judge import build_judge_model
 from keras_booth.tiny_world.losses import decibels, detail_weights, edge_error, reconstruction_loss
-from keras_booth.tiny_world.pretrain import pick_crops, to_float
 from keras_booth.tiny_world.rows import filled_array
 from keras_booth.tiny_world.scenes import ATTRIBUTES, labels
 from keras_booth.tiny_world.training import AutoencoderTraining, DecoderTraining, normalize_latents
+from keras_booth.tools.images import to_float, to_uint8
 from tests.helpers.arrays import array
 
 SMALL = AutoencoderConfig(latent_channels=3, widths=(32, 32), encoder_blocks=1, decoder_blocks=1)
@@ -73,7 +76,7 @@ class TestDiscriminator:
         layers = [keras.layers.UpSampling2D(2), keras.layers.Conv2D(3, 3, padding="same")]
         model = DecoderTraining(keras.Sequential([keras.Input((8, 8, 3)), *layers]), adversarial_weight=0.01)
         model.compile(keras.optimizers.Adam(1e-3))
-        batch = {"latents": np.zeros((4, 8, 8, 3), "float32"), "pictures": some_pictures()}
+        batch = {"latents": np.zeros((4, 8, 8, 3), "float16"), "pictures": to_uint8(some_pictures())}
         before = array(model.discriminator.kernels[0])
         losses = [model.train_on_batch(batch, return_dict=True)["loss"] for _ in range(8)]
         assert losses[-1] < losses[0] and np.abs(array(model.discriminator.kernels[0]) - before).max() > 1e-3
@@ -119,13 +122,6 @@ class TestCorpus:
         named = [word for text in captions for word in text.split() if word in vocabulary.identifiers_of(2)]
         assert set(named) == set(vocabulary.identifiers_of(2)) and len(set(named)) >= 30
         assert 0.03 < len(named) / len(captions) < 0.05
-
-    def test_crops_are_parts_of_pictures(self):
-        pictures = np.random.default_rng(0).integers(256, size=(3, 128, 128, 3), dtype="uint8")
-        crops = pick_crops({"pictures": pictures}, np.array([2, 0]), np.random.default_rng(1))
-        (y, x), *_ = np.random.default_rng(1).integers(65, size=(2, 2))
-        assert crops.shape == (2, 64, 64, 3)
-        np.testing.assert_array_equal(crops[0], to_float(pictures[2, y : y + 64, x : x + 64]))
 
 
 def test_more_identifiers_leave_the_other_words_as_they_are(tmp_path):
@@ -184,12 +180,12 @@ class OnePart(keras.Model):
 
 def test_noise_of_the_latents_is_in_proportion_to_them():
     """An encoder that says its input with hardly any variance, and a decoder that says its latents."""
-    pictures = 5.0 * some_pictures(8, 32)
+    pictures = np.random.default_rng(0).integers(256, size=(8, 32, 32, 3), dtype="uint8")
     x, latents = keras.Input((None, None, 3)), keras.Input((None, None, 3))
     encoder = keras.Model(x, keras.ops.concatenate([x, -25.0 + 0.0 * x], axis=-1))
     model = AutoencoderTraining(encoder, keras.Model(latents, 1.0 * latents))
-    error = array(model(pictures)["pictures"]) - pictures
-    np.testing.assert_allclose(error.std((0, 1, 2)), 0.03 * pictures.std((0, 1, 2)), rtol=0.05)
+    error = array(model(pictures)["pictures"]) - to_float(pictures)
+    np.testing.assert_allclose(error.std((0, 1, 2)), 0.03 * to_float(pictures).std((0, 1, 2)), rtol=0.05)
 
 
 class TestFit:
@@ -198,6 +194,7 @@ class TestFit:
     @pytest.fixture(autouse=True)
     def short_epochs(self, monkeypatch):
         monkeypatch.setattr(fitting, "EPOCH_STEPS", 3)
+        monkeypatch.setattr(fitting, "CHECK_EPOCHS", 1)
 
     def train(self, folder, watch=None):
         keras.utils.set_random_seed(0)
@@ -209,24 +206,59 @@ class TestFit:
     def test_a_killed_training_goes_on(self, tmp_path):
         whole = self.train(tmp_path / "whole")
 
-        def kill(epochs, figures):
+        def kill(done, figures):
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             self.train(tmp_path / "killed", kill)
         seen = []
 
-        def watch(epochs, figures):
+        def watch(done, figures):
             assert figures["loss"] > 0
-            seen.append(epochs)
+            seen.append(done)
 
         resumed = self.train(tmp_path / "killed", watch)
-        assert seen == [2]
+        assert seen == [6]
         for one, other in zip(whole, resumed, strict=True):
             np.testing.assert_array_equal(one, other)
         finished = self.train(tmp_path / "killed", watch)
-        assert seen == [2]
+        assert seen == [6]
         for one, other in zip(resumed, finished, strict=True):
             np.testing.assert_array_equal(one, other)
         rows = (tmp_path / "killed" / "log.csv").read_text().splitlines()
         assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1"]
+
+    def test_a_gradient_that_is_not_finite_is_left_out(self):
+        optimizer = fitting.SteadyAdamW(0.1, weight_decay=0.0)
+        variable = keras.Variable([1.0, 2.0])
+        optimizer.build([variable])
+        for bad in (np.nan, np.inf):
+            optimizer.apply([keras.ops.convert_to_tensor([bad, 1.0])])
+        np.testing.assert_array_equal(array(variable), [1.0, 2.0])
+        optimizer.apply([keras.ops.convert_to_tensor([1.0, -1.0])])
+        assert (np.sign(array(variable) - [1.0, 2.0]) == [-1, 1]).all()
+
+
+SCANNED = """
+import sys
+from pathlib import Path
+import numpy as np
+from keras_booth.tiny_world import fitting
+from tests.tiny_world.test_pretraining import TestFit
+fitting.EPOCH_STEPS, fitting.CHECK_EPOCHS = 3, 1
+step_by_step = TestFit().train(Path(sys.argv[1], "steps"))
+fitting.has_accelerator = lambda: True
+scanned = TestFit().train(Path(sys.argv[1], "scanned"))
+for one, other in zip(step_by_step, scanned, strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+"""
+
+
+def test_an_epoch_in_one_call_of_the_device_computes_the_same(tmp_path):
+    """As on a GPU, with JAX."""
+    line = [sys.executable, "-c", SCANNED, str(tmp_path)]
+    done = subprocess.run(line, env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("steps", "scanned")]
+    figures = [[float(row.split(",")[1]) for row in some[1:]] for some in rows]
+    np.testing.assert_allclose(figures[0], figures[1], rtol=1e-5)

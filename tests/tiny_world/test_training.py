@@ -42,7 +42,8 @@ def test_the_text_encoder_learns_to_tell_words_apart():
     model = DenoiserTraining(base)
     model.compile(keras.optimizers.Adam(3e-3))
     tokens = base.tokenizer(["a photo of a dog", "a photo of sks dog", "a photo of zwx dog", "a photo of a cat"])
-    batch = {"latents": np.zeros((4, *base.latent_shape), "float32"), "tokens": tokens}
+    moments = np.zeros((4, *base.latent_shape[:2], 2 * base.latent_shape[2]), "float16")
+    batch = {"moments": moments, "tokens": tokens}
     losses = [model.train_on_batch(batch, return_dict=True)["words"] for _ in range(40)]
     bag = np.log(6.0)  # of the last and most frequent position, six words in equal shares
     assert losses[0] > 6.5

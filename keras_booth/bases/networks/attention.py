@@ -32,7 +32,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     Returns:
         float `(batch, heads, n, size)` in the dtype of `query`.
     """
-    if _is_fused(query) and mask is None:
+    if _is_fused(query, key) and mask is None:
         parts = (ops.transpose(part, (0, 2, 1, 3)) for part in (query, key, value))
         return ops.transpose(ops.dot_product_attention(*parts, scale=1.0), (0, 2, 1, 3))
     heads, places, table = query.shape[1], query.shape[2], _bytes(query, key)
@@ -50,10 +50,14 @@ def _bytes(query, key):
     return query.shape[2] * key.shape[2] * size
 
 
-def _is_fused(query):
-    """Whether the backend has a kernel of its own for this."""
+def _is_fused(query, key):
+    """Whether the backend has a kernel of its own for this: cuDNN's, where its gradient takes the shape too.
+
+    For another shape Keras would log an error and make the whole table. The 77 tokens of a prompt are such a one.
+    """
     half = keras.backend.standardize_dtype(query.dtype) != "float32"
-    return half and keras.backend.backend() == "jax" and has_accelerator()
+    fits = query.shape[3] % 8 == 0 and query.shape[3] <= 128 and query.shape[2] % 2 == key.shape[2] % 2 == 0
+    return half and fits and keras.backend.backend() == "jax" and has_accelerator()
 
 
 def _weights(query, key, mask):
