@@ -17,6 +17,7 @@ from keras_booth.tools.process.command import Parser, option_names, user_path
 from keras_booth.tools.process.shell import command_line
 from keras_booth.tools.wording import shown
 from keras_booth.workflow.config import RunConfig, SubjectOptions
+from keras_booth.workflow.settings.hardware import with_hardware
 from keras_booth.workflow.settings.kinds import describe
 from keras_booth.workflow.settings.shipped import with_shipped
 from keras_booth.workflow.settings.texts import config_files, keep_texts, named_values
@@ -24,7 +25,7 @@ from keras_booth.workflow.settings.yaml_text import check_size, load_yaml, read_
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
 MORE = "more_subjects"
-FLAGS_ALONE = ("config", "resume", "help", "print_config")
+FLAGS_ALONE = ("config", "hardware", "resume", "help", "print_config")
 MOST_BITS = 1000  # of a whole number
 FIELDS = {f"{group}.{field.name}": field.type for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
 # What other programs call it.
@@ -59,6 +60,13 @@ def make_parser():
         action="config",
         help="YAML file with any of these fields, or the name of one that comes along: quickstart. Later flags win.",
     )
+    # Replaced before the flags come here (`with_hardware`).
+    parser.add_argument(
+        "--hardware",
+        metavar="CARD",
+        help="Settings that fit a graphics card or its memory, t4 or 24gb, for Stable Diffusion 1.x at 512 pixels: "
+        "precision, LoRA or not, batch size, optimizer. Estimated, not tried on each card. Later flags win.",
+    )
     for group, kind in GROUPS.items():
         parser.add_class_arguments(kind, group)
     parser.add_argument(
@@ -80,7 +88,7 @@ def parse_config(flags):
         InputError: With one sentence, for an unknown field, a value of the wrong kind or an unreadable file.
     """
     parser = make_parser()
-    flags, shipped = with_shipped(option_names(flags, "-", "_"))
+    flags, shipped = with_shipped(with_hardware(option_names(flags, "-", "_")))
     for path in config_files(flags):
         check_file(path)
     check_flags(flags)
@@ -280,7 +288,7 @@ def suggestions(name):
         return sorted(last, key=lambda field: not field.startswith("training."))
     if name in ALIASES:
         return [ALIASES[name]]
-    close = difflib.get_close_matches(name, [*FIELDS, *GROUPS, "config", "resume"], n=1, cutoff=0.7)
+    close = difflib.get_close_matches(name, [*FIELDS, *GROUPS, "config", "hardware", "resume"], n=1, cutoff=0.7)
     if close or "." in name:
         return close
     ends = {field.rpartition(".")[2]: field for field in reversed(FIELDS)}

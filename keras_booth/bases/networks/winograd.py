@@ -19,8 +19,7 @@ OF_KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4
 SQUARED = np.kron(OF_KERNEL, OF_KERNEL)  # for both directions, `(36, 9)`
 # Below, what is saved is lost again before and after the products.
 FEWEST_CHANNELS, FEWEST_PIXELS = 256, 16
-# Bytes of all tiles of one picture's feature map, few enough to stay in the cache; of a larger one they are made in strips
-# of rows.
+# Bytes of all tiles of one picture's feature map, few enough to stay in the cache; of a larger one in strips of rows.
 MOST_TILES = 8 * 2**20
 # Of what comes out for one picture: from there on the strips' copies cost more memory than the time is worth.
 MOST_OUTPUT = 256 * 2**20
