@@ -177,6 +177,25 @@ def test_gradients_in_half_precision(name, dtype):
     assert max(distances(found, truth)) < (1e-2 if dtype == "bfloat16" else 2e-3)
 
 
+@pytest.mark.parametrize(
+    "places, keys, size, dtype, fused",
+    [
+        (4096, 4096, 40, "bfloat16", True),
+        (4096, 77, 40, "bfloat16", False),
+        (256, 256, 160, "float16", False),
+        (64, 64, 20, "bfloat16", False),
+        (4096, 4096, 40, "float32", False),
+    ],
+)
+def test_a_kernel_of_the_backend_is_for_shapes_that_it_takes(monkeypatch, places, keys, size, dtype, fused):
+    """What cuDNN's gradient took on an H200, and what Keras would log an error for. (256, 256, 160) it takes on newer
+    cards alone."""
+    monkeypatch.setattr(attention, "has_accelerator", lambda: True)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    query, key = (keras.KerasTensor((2, 8, count, size), dtype) for count in (places, keys))
+    assert attention._is_fused(query, key) == fused
+
+
 @pytest.mark.large
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is JAX")
 def test_on_jax():
