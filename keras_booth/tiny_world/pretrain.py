@@ -49,7 +49,8 @@ GENERATION = 2
 IMAGE_SIZE = SIDES[GENERATION]
 HELD_OUT = 1080  # scenes at the end of the corpus that no stage trains on
 PICTURES = 16  # in a batch of the autoencoder's and the decoder's
-ENCODED = 600  # pictures at a time
+ENCODED = 600  # pictures of a chunk that is written
+AT_ONCE = 40  # pictures that an encoder or decoder takes outside of training
 CHECK = 120  # held-out pictures that are looked at while an autoencoder trains
 NORMALIZED = "autoencoder.safetensors"
 REFINED = "refined.safetensors"
@@ -142,10 +143,10 @@ def reconstruct(encoder, decoder, pictures, noise=0.0):
     rng = np.random.default_rng(0)
     parts = []
     for start in range(0, len(pictures), ENCODED):
-        moments = encoder.predict(to_float(pictures[start : start + ENCODED]), batch_size=40, verbose=0)
+        moments = encoder.predict(to_float(pictures[start : start + ENCODED]), batch_size=AT_ONCE, verbose=0)
         means = moments[..., : moments.shape[-1] // 2]
         means = means + noise * rng.standard_normal(means.shape, "float32")
-        parts.append(to_uint8(decoder.predict(means, batch_size=40, verbose=0)))
+        parts.append(to_uint8(decoder.predict(means, batch_size=AT_ONCE, verbose=0)))
     return np.concatenate(parts)
 
 
@@ -184,7 +185,7 @@ def encode_all(encoder, pictures):
 def encode_from(encoder, pictures, start):
     """Moments of the pictures from a row on, chunk by chunk."""
     for first in range(start, len(pictures), ENCODED):
-        yield encoder.predict(to_float(pictures[first : first + ENCODED]), batch_size=40, verbose=0)
+        yield encoder.predict(to_float(pictures[first : first + ENCODED]), batch_size=AT_ONCE, verbose=0)
 
 
 def moments_of(work, args):

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Sequence
 
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.wording import shown
 
 # What fits so many GB: how much trains, and with which optimizer.
 SETTINGS = {
@@ -66,7 +67,7 @@ def settings_of(card: str) -> dict[str, int | float | bool | str]:
     if name not in CARDS:
         close = difflib.get_close_matches(name, CARDS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(CARDS)}."
-        raise InputError(f"--hardware must be a graphics card or its memory: {hint} Received: --hardware={card}")
+        raise InputError(f"--hardware must be a graphics card or its memory: {hint} Received: --hardware={shown(card)}")
     gigabytes, bfloat = CARDS[name]
     half, chosen = "bfloat16" if bfloat else "float16", SETTINGS[gigabytes]
     if "lora.rank" in chosen:

@@ -52,9 +52,9 @@ def test_it_takes_its_place_among_the_flags(tmp_path):
 
 def test_a_mistake(tmp_path):
     for flags, said in (
-        (["--hardware", "rtx4091"], "did you mean rtx4090? Received: --hardware=rtx4091"),
+        (["--hardware", "rtx4091"], "did you mean rtx4090? Received: --hardware='rtx4091'"),
         (["--hardware", "abacus"], "one of 8gb, 12gb"),
-        (["--hardware", "--training.steps", "3"], "Received: --hardware="),
+        (["--hardware", "--training.steps", "3"], "Received: --hardware=''"),
         (["--hardwear", "t4"], "did you mean hardware?"),
     ):
         with pytest.raises(InputError, match=re.escape(said)):
