@@ -14,7 +14,7 @@ import statistics
 import time
 
 import numpy as np
-from full_size import without_torch
+from full_size import as_a_command
 
 # (side of the feature map, channels, filters)
 SHAPES = (
@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--large", action="store_true", help="large feature maps, and Winograd's form")
     flags = parser.parse_args()
-    without_torch()
+    as_a_command()
     import keras
 
     from keras_booth.bases.networks.corrections import convolve_by_product

@@ -21,18 +21,19 @@ AUTOENCODER = {False: (128, 256, 512, 512), True: (32, 32, 32, 32)}
 LAYERS = {False: 12, True: 2}
 
 
-def without_torch():
-    """To be called first in our cases: KerasCV would load PyTorch where it is installed, for nothing."""
-    sys.modules["torch"] = None
+def as_a_command():
+    """To be called first in our cases: Keras and its settings as our commands have them, without PyTorch."""
+    from keras_booth.tools.process.quiet import quiet_import
+
+    with quiet_import():
+        import keras_booth.dreambooth  # noqa: F401
 
 
 def our_booth(size, dtype="float32", small=False, **options):
-    """A `DreamBooth` for pictures of so many pixels, in a process that keeps freed memory as the commands' do."""
+    """A `DreamBooth` for pictures of so many pixels."""
     import keras_booth
     from keras_booth.bases import StableDiffusionBase, describe_base
-    from keras_booth.tools.process.machine import keep_freed_memory
 
-    keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         request = {"weights": None, "image_size": size, "vocabulary": write_vocabulary(folder)}
         if not small:

@@ -12,7 +12,7 @@ import json
 import statistics
 import time
 
-from full_size import measure, our_booth, peak, their_device, their_parts, without_torch
+from full_size import as_a_command, measure, our_booth, peak, their_device, their_parts
 
 BATCH = 2
 GUIDANCE = 7.5
@@ -20,7 +20,7 @@ GUIDANCE = 7.5
 
 def ours(size, steps, dtype, batch=BATCH, small=False):
     """Seconds of a call of `generate`."""
-    without_torch()
+    as_a_command()
     booth = our_booth(size, dtype, small)
 
     def draw():
@@ -72,7 +72,7 @@ def theirs(size, steps, dtype, batch=BATCH, compiled=False, small=False):
 
 def tiny_world(count=64):
     """Pictures per second of the base of the package with its own settings."""
-    without_torch()
+    as_a_command()
     import keras_booth
 
     booth = keras_booth.DreamBooth.from_preset("tiny_world")

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from full_size import measure, our_booth, peak, their_device, their_parts, without_torch
+from full_size import as_a_command, measure, our_booth, peak, their_device, their_parts
 
 RANK = 4
 OPTIONS = {
@@ -45,7 +45,7 @@ def ours(
     small=False,
 ):
     """Median seconds of a step, after the first two: one compiles, in the next the memory is still growing."""
-    without_torch()
+    as_a_command()
     import keras
     import numpy as np
     from PIL import Image

@@ -155,8 +155,9 @@ class StableDiffusionBase:
     Args:
         config: `BaseConfig`.
         tokenizer: `Tokenizer`, or `None` for a base that gets it later (a model being loaded).
-        dtype: dtype policy of the text encoder and the UNet; `None` for `default_policy`. The autoencoder is always
-            float32: in half precision Stable Diffusion's overflows.
+        dtype: dtype policy of the text encoder and the UNet; `None` for `default_policy`. The autoencoder's weights
+            are always float32, and so are its computations: in float16 Stable Diffusion's overflow. With bfloat16,
+            whose range is float32's, the decoder computes in that.
 
     Attributes:
         away: tuple of str, the components that are parked.
@@ -178,6 +179,8 @@ class StableDiffusionBase:
             self.unet = build_unet(config.unet, config.latent_size, config.text_encoder.max_length)
         with channels_last(), global_policy("float32"):
             self.image_encoder = build_image_encoder(config.autoencoder)
+        half = keras.dtype_policies.get(dtype or default_policy()).compute_dtype == "bfloat16"
+        with channels_last(), global_policy("mixed_bfloat16" if half else "float32"):
             self.decoder = build_decoder(config.autoencoder)
 
     @property
@@ -320,4 +323,5 @@ class StableDiffusionBase:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents -> float32 pictures `(batch, H, W, 3)` in `[-1, 1]`."""
-        return ops.clip(self.decoder(latents / self.config.latent_scale, training=False), -1.0, 1.0)
+        pictures = self.decoder(latents / self.config.latent_scale, training=False)
+        return ops.clip(ops.cast(pictures, "float32"), -1.0, 1.0)

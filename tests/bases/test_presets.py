@@ -72,9 +72,21 @@ class TestTinyWorld:
             "text_encoder": "mixed_bfloat16",
             "unet": "mixed_bfloat16",
             "image_encoder": "float32",
-            "decoder": "float32",
+            "decoder": "mixed_bfloat16",
         }
         assert keras.config.dtype_policy().name == "float32"
+
+    @pytest.mark.skipif(not WEIGHTS.exists(), reason="the package's weights have not been trained yet")
+    @pytest.mark.parametrize("dtype, most", [("float16", 0), ("mixed_bfloat16", 0.8), ("bfloat16", 0.8)])
+    def test_pictures_of_the_decoder_in_half_precision(self, dtype, most):
+        """In levels of 255 on average. Its weights are as they were."""
+        wide, half = load_base("tiny_world"), load_base("tiny_world", dtype=dtype)
+        assert {weight.dtype for weight in half.decoder.weights} == {"float32"}
+        rng = np.random.default_rng(12345)
+        pictures = np.stack([render(random_scene(rng), 64) for _ in range(8)]) / np.float32(127.5) - 1
+        latents = wide.encode(pictures)
+        found, expected = (127.5 * keras.ops.convert_to_numpy(base.decode(latents)) for base in (half, wide))
+        assert found.dtype == "float32" and np.abs(found - expected).mean() <= most
 
     def test_a_vocabulary_of_ones_own(self, other):
         assert other.tokenizer.vocabulary_size == other.config.text_encoder.vocabulary_size == 516

@@ -36,7 +36,7 @@ def test_threads():
     finally:
         keras.config.set_image_data_format(before)
     for dtype, (base, weights), (other, same) in zip(DTYPES, together, alone, strict=True):
-        assert base.unet.dtype_policy.name == dtype and base.decoder.dtype_policy.name == "float32"
+        assert base.unet.dtype_policy.name == dtype and base.image_encoder.dtype_policy.name == "float32"
         assert [w.dtype for w in base.unet.weights] == [w.dtype for w in other.unet.weights]
         for ours, theirs in zip(weights, same, strict=True):
             np.testing.assert_array_equal(ours, theirs)

@@ -6,9 +6,24 @@ with swish. Here those are computed again in the backward pass, which costs less
 
 import math
 
+import keras
 from keras import ops
 
 from keras_booth.tools.annotations import Tensor
+from keras_booth.tools.process.machine import prefers_jit
+from keras_booth.tools.process.passes import one_pass
+
+# Bytes of one picture's array. Smaller ones are in the cache, and XLA's compiling takes longer than it saves.
+LARGE = 8 * 2**20
+
+
+def _pass(function, sizes, *arrays):
+    """`function(*sizes, *arrays)`, as one pass over memory where that is not done anyway, and pays."""
+    first = arrays[0]
+    size = math.prod(first.shape[1:]) * (4 if keras.backend.standardize_dtype(first.dtype) == "float32" else 2)
+    if prefers_jit() or first.shape[0] is None or size < LARGE:
+        return function(*sizes, *arrays)
+    return one_pass(function, sizes, *arrays)
 
 
 @ops.custom_gradient
@@ -21,14 +36,20 @@ def gated_gelu(inputs: Tensor) -> Tensor:
     Returns:
         float `(…, channels)`.
     """
+    return _pass(_gated_gelu, (), inputs), lambda upstream: _pass(_to_gated_gelu, (), inputs, upstream)
+
+
+def _gated_gelu(inputs):
     x, gate = ops.split(inputs, 2, axis=-1)
+    return x * ops.gelu(gate, approximate=False)
 
-    def gradient(upstream):
-        below = 0.5 * (1 + ops.erf(gate * math.sqrt(0.5)))
-        slope = below + gate * ops.exp(-0.5 * ops.square(gate)) / math.sqrt(2 * math.pi)
-        return ops.concatenate([upstream * gate * below, upstream * x * slope], axis=-1)
 
-    return x * ops.gelu(gate, approximate=False), gradient
+def _to_gated_gelu(inputs, upstream):
+    """Its gradient."""
+    x, gate = ops.split(inputs, 2, axis=-1)
+    below = 0.5 * (1 + ops.erf(gate * math.sqrt(0.5)))
+    slope = below + gate * ops.exp(-0.5 * ops.square(gate)) / math.sqrt(2 * math.pi)
+    return ops.concatenate([upstream * gate * below, upstream * x * slope], axis=-1)
 
 
 def normalize_groups(
@@ -50,14 +71,7 @@ def normalize_groups(
     Returns:
         float of the shape and dtype of `x`.
     """
-
-    def mean(x):
-        size = x.shape[-1] // groups
-        channels = ops.mean(ops.mean(x, axis=2), axis=1)
-        means = ops.mean(ops.reshape(channels, (-1, groups, size)), axis=-1, keepdims=True)
-        return ops.reshape(ops.tile(means, (1, 1, size)), (-1, 1, 1, x.shape[-1]))
-
-    return _normalize(x, gamma, beta, mean, epsilon, swish)
+    return _normalize(x, gamma, beta, groups, epsilon, swish)
 
 
 def normalize_channels(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
@@ -71,33 +85,52 @@ def normalize_channels(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -
     Returns:
         float of the shape and dtype of `x`.
     """
-    return _normalize(x, gamma, beta, lambda x: ops.mean(x, axis=-1, keepdims=True), epsilon, swish=False)
+    return _normalize(x, gamma, beta, None, epsilon, swish=False)
 
 
-def _normalize(x, gamma, beta, mean, epsilon, swish):
-    """Of what shares a mean, which broadcasts against `x`."""
-    dtype = x.dtype
-
+def _normalize(x, gamma, beta, groups, epsilon, swish):
     @ops.custom_gradient
     def normalized(x, gamma, beta):
-        wide = ops.cast(x, "float32")
-        average = mean(wide)
-        scale = ops.rsqrt(mean(ops.square(wide - average)) + epsilon)
+        y, average, scale = _pass(_normalized, (groups, epsilon, swish), x, gamma, beta)
 
         def gradient(upstream):
-            upstream = ops.cast(upstream, "float32")
-            standard = (ops.cast(x, "float32") - average) * scale
-            if swish:
-                y = standard * gamma + beta
-                open_ = ops.sigmoid(y)
-                upstream = upstream * open_ * (1 + y * (1 - open_))
-            axes = tuple(range(len(x.shape) - 1))
-            to_gamma, to_beta = ops.sum(upstream * standard, axis=axes), ops.sum(upstream, axis=axes)
-            upstream = upstream * gamma
-            to_x = scale * (upstream - mean(upstream) - standard * mean(upstream * standard))
-            return ops.cast(to_x, dtype), to_gamma, to_beta
+            # Not by XLA, whose sums over pixels take up to three times as long.
+            return _to_normalized(groups, swish, x, gamma, beta, average, scale, upstream)
 
-        y = (wide - average) * (scale * gamma) + beta
-        return ops.cast(ops.silu(y) if swish else y, dtype), gradient
+        return y, gradient
 
     return normalized(x, gamma, beta)
+
+
+def _normalized(groups, epsilon, swish, x, gamma, beta):
+    """`(outcome, mean, 1 / standard deviation)`."""
+    wide = ops.cast(x, "float32")
+    average = _mean(groups, wide)
+    scale = ops.rsqrt(_mean(groups, ops.square(wide - average)) + epsilon)
+    y = (wide - average) * (scale * gamma) + beta
+    return ops.cast(ops.silu(y) if swish else y, x.dtype), average, scale
+
+
+def _to_normalized(groups, swish, x, gamma, beta, average, scale, upstream):
+    """The gradients of `x`, gamma and beta."""
+    upstream = ops.cast(upstream, "float32")
+    standard = (ops.cast(x, "float32") - average) * scale
+    if swish:
+        y = standard * gamma + beta
+        open_ = ops.sigmoid(y)
+        upstream = upstream * open_ * (1 + y * (1 - open_))
+    axes = tuple(range(len(x.shape) - 1))
+    to_gamma, to_beta = ops.sum(upstream * standard, axis=axes), ops.sum(upstream, axis=axes)
+    upstream = upstream * gamma
+    to_x = scale * (upstream - _mean(groups, upstream) - standard * _mean(groups, upstream * standard))
+    return ops.cast(to_x, x.dtype), to_gamma, to_beta
+
+
+def _mean(groups, x):
+    """Of what shares one, broadcasting against `x`: a place's channels, or a picture's group of channels."""
+    if groups is None:
+        return ops.mean(x, axis=-1, keepdims=True)
+    size = x.shape[-1] // groups
+    channels = ops.mean(ops.mean(x, axis=2), axis=1)
+    means = ops.mean(ops.reshape(channels, (-1, groups, size)), axis=-1, keepdims=True)
+    return ops.reshape(ops.tile(means, (1, 1, size)), (-1, 1, 1, x.shape[-1]))

@@ -8,11 +8,10 @@ products at the machine's peak. Of 320 to 1280 channels, rounding errors are 4 t
 (root mean square) instead of one.
 """
 
-import functools
-
 import numpy as np
 
 from keras_booth.tools.annotations import Tensor
+from keras_booth.tools.process.passes import one_pass
 
 STEP, TILE = 4, 6  # pixels that a tile gives, and takes, in each direction
 OF_KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], "float32") / 24
@@ -60,8 +59,8 @@ def convolve(inputs: Tensor, kernel: Tensor) -> Tensor:
         def gradient(upstream):
             # Left out by TensorFlow where the kernel is frozen.
             places = tf.matmul(
-                compiled(_tiles, width, channels)(_rows(inputs, height)),
-                compiled(_spread, width, filters)(upstream),
+                _tiles(width, channels, _rows(inputs, height)),
+                _spread(width, filters, upstream),
                 transpose_a=True,
             )
             to_kernel = tf.matmul(SQUARED.T, tf.reshape(places, (TILE**2, -1)))
@@ -85,8 +84,8 @@ def _forward(inputs, kernel, turned=False):
     kernel = tf.reshape(flat, (TILE**2, *kernel.shape[2:]))
 
     def rows(x, count):
-        products = tf.matmul(compiled(_tiles, width, channels)(x), kernel, transpose_b=turned)
-        return compiled(_pixels, width, filters, count)(products)
+        products = tf.matmul(_tiles(width, channels, x), kernel, transpose_b=turned)
+        return _pixels(width, filters, count, products)
 
     size = 4 * TILE**2 * _tiles_of(height) * _tiles_of(width) * max(channels, filters)
     strip = STEP * -(-_tiles_of(height) // -(-size // MOST_TILES))
@@ -111,20 +110,6 @@ def _rows(x, count, above=1):
     return tf.pad(x, ((0, 0), (above, below), (0, 0), (0, 0)))
 
 
-@functools.cache
-def compiled(function, *sizes):
-    """One of the passes below, which XLA compiles once for each shape."""
-    import tensorflow as tf
-
-    return tf.function(functools.partial(function, *sizes), jit_compile=True, autograph=False)
-
-
-def _both_ways(half, squares):
-    """One of the transforms below in both directions of a list of lists of arrays."""
-    columns = [half(*column) for column in zip(*[half(*row) for row in squares], strict=True)]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
 def _to_tile(a, b, c, d, e, f):
     x, y, z = e - 4 * c, d - 4 * b, 2 * (d - b)
     return 4 * a - 5 * c + e, x + y, x - y, (e - c) + z, (e - c) - z, 4 * b - 5 * d + f
@@ -141,41 +126,84 @@ def _from_pixels(a, b, c, d):
     return a, even + odd, even - odd, wide + far, wide - far, d
 
 
+# Each in two passes, first down and then across: XLA unrolls a pass over all 36 places into so much code that it takes
+# a second and 15 MB for each shape, and is no faster.
+
+
 def _tiles(width, channels, x):
     """Pixels with a row around -> tiles: `(batch, 4 h + 2, width, channels)` -> `(36, batch h w, channels)`."""
+    return one_pass(_tiles_across, (width, channels), one_pass(_tiles_down, (), x))
+
+
+def _tiles_down(x):
+    """`(batch, 4 h + 2, width, channels)` -> `(6, batch, h, width, channels)`."""
+    return _stacked(_to_tile, _starts(x, 1))
+
+
+def _tiles_across(width, channels, x):
+    """`(6, batch, h, width, channels)` -> `(36, batch h w, channels)`."""
     import tensorflow as tf
 
-    across = _tiles_of(width)
-    x = tf.pad(x, ((0, 0), (0, 0), (1, 1 + STEP * across - width), (0, 0)))
-    down = (x.shape[1] - 2) // STEP
-    ends = STEP * (down - 1) + 1, STEP * (across - 1) + 1
-    squares = [[x[:, i : i + ends[0] : STEP, j : j + ends[1] : STEP] for j in range(TILE)] for i in range(TILE)]
-    return _stacked(_both_ways(_to_tile, squares), channels)
+    fill = 1 + STEP * _tiles_of(width) - width
+    x = tf.pad(x, ((0, 0), (0, 0), (0, 0), (1, fill), (0, 0)))
+    return tf.reshape(_stacked(_to_tile, _starts(x, 3), axis=1), (TILE**2, -1, channels))
+
+
+def _starts(x, axis):
+    """The first pixels of all tiles along an axis, their second ones, and so on."""
+    end = x.shape[axis] - TILE + 1
+    before = (slice(None),) * axis
+    return [x[(*before, slice(i, i + end, STEP))] for i in range(TILE)]
 
 
 def _pixels(width, channels, height, products):
     """What the products give -> pixels: `(36, batch h w, channels)` -> `(batch, height, width, channels)`."""
+    down = one_pass(_pixels_down, (_tiles_of(height), _tiles_of(width), channels), products)
+    return one_pass(_pixels_across, (height, width, channels), down)
+
+
+def _pixels_down(down, across, channels, products):
+    """`(36, batch h w, channels)` -> `(batch, h, 4, 6, w, channels)`."""
     import tensorflow as tf
 
-    down, across = _tiles_of(height), _tiles_of(width)
     products = tf.reshape(products, (TILE, TILE, -1, down, across, channels))
-    squares = _both_ways(_to_pixels, [[products[i, j] for j in range(TILE)] for i in range(TILE)])
-    x = tf.stack([tf.stack(row, axis=3) for row in squares], axis=2)
-    return tf.reshape(x, (-1, STEP * down, STEP * across, channels))[:, :height, :width]
+    return tf.transpose(_stacked(_to_pixels, tf.unstack(products)), (2, 3, 0, 1, 4, 5))
+
+
+def _pixels_across(height, width, channels, x):
+    """`(batch, h, 4, 6, w, channels)` -> `(batch, height, width, channels)`."""
+    import tensorflow as tf
+
+    x = _stacked(_to_pixels, [x[:, :, :, j] for j in range(TILE)], axis=4)
+    x = tf.reshape(x, (-1, x.shape[1] * STEP, STEP * _tiles_of(width), channels))
+    return x[:, :height, :width]
 
 
 def _spread(width, channels, x):
     """The transpose of `_pixels`: `(batch, height, width, channels)` -> `(36, batch h w, channels)`."""
+    return one_pass(_spread_across, (width, channels), one_pass(_spread_down, (), x))
+
+
+def _spread_down(x):
+    """`(batch, height, width, channels)` -> `(6, batch, h, width, channels)`."""
     import tensorflow as tf
 
     height = x.shape[1]
-    down, across = _tiles_of(height), _tiles_of(width)
-    x = tf.pad(x, ((0, 0), (0, STEP * down - height), (0, STEP * across - width), (0, 0)))
-    squares = [[x[:, i::STEP, j::STEP] for j in range(STEP)] for i in range(STEP)]
-    return _stacked(_both_ways(_from_pixels, squares), channels)
+    x = tf.pad(x, ((0, 0), (0, STEP * _tiles_of(height) - height), (0, 0), (0, 0)))
+    return _stacked(_from_pixels, [x[:, i::STEP] for i in range(STEP)])
 
 
-def _stacked(squares, channels):
+def _spread_across(width, channels, x):
+    """`(6, batch, h, width, channels)` -> `(36, batch h w, channels)`."""
     import tensorflow as tf
 
-    return tf.reshape(tf.stack(sum(squares, [])), (TILE**2, -1, channels))
+    x = tf.pad(x, ((0, 0), (0, 0), (0, 0), (0, STEP * _tiles_of(width) - width), (0, 0)))
+    parts = [x[:, :, :, j::STEP] for j in range(STEP)]
+    return tf.reshape(_stacked(_from_pixels, parts, axis=1), (TILE**2, -1, channels))
+
+
+def _stacked(half, parts, axis=0):
+    """One of the transforms above, along one direction."""
+    import tensorflow as tf
+
+    return tf.stack(half(*parts), axis=axis)

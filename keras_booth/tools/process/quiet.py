@@ -5,10 +5,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from keras_booth.tools.errors import InputError, sentence
-from keras_booth.tools.process.backend import keras_json, require_backend
+from keras_booth.tools.process.backend import find_backend, keras_json, require_backend
 
 QUIET = ("2", "3")  # of `TF_CPP_MIN_LOG_LEVEL`: errors alone, and not even those
 
@@ -25,16 +25,40 @@ def quiet_import() -> Iterator[None]:
         InputError: for a backend or a `keras.json` that Keras or keras_booth cannot do with.
     """
     require_backend()
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET[0]) not in QUIET:
-        import_keras()
+    with not_loaded({"jax", "torch"} - {find_backend()[0]}):
+        if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET[0]) not in QUIET:
+            import_keras()
+            yield
+        else:
+            with _held_back():
+                import_keras()
+                yield
+
+
+@contextlib.contextmanager
+def not_loaded(names: Iterable[str]) -> Iterator[None]:
+    """Has the imports of the block not find some packages, which what they import would load without need.
+
+    TensorFlow loads JAX and KerasCV loads PyTorch where they are installed, for the sake of what no command uses: JAX
+    is half a second and 0.1 GB.
+    """
+    kept_out = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(kept_out))
+    try:
         yield
-        return
+    finally:
+        for name in kept_out:
+            del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _held_back():
+    """What the block writes to stderr is shown if it fails, and not otherwise."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile("w+", errors="replace") as held:
         os.dup2(held.fileno(), 2)
         try:
-            import_keras()
             yield
             if "tensorflow" in sys.modules:
                 # The first look for a GPU complains where there is none, whatever the log level.

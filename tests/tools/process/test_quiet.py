@@ -1,6 +1,8 @@
 """Commands make no noise, and have settings of their own."""
 
 import os
+import subprocess
+import sys
 
 import keras
 import pytest
@@ -30,3 +32,23 @@ def test_noise_of_an_import(monkeypatch, capfd, level, shown):
     with quiet_import():
         os.write(2, b"chatter\n")
     assert ("chatter" in capfd.readouterr().err) == shown
+
+
+def test_what_no_command_uses_is_not_loaded():
+    """TensorFlow would load JAX, and KerasCV PyTorch. Who wants them afterwards has them."""
+    script = """
+import sys
+from keras_booth.tools.process.quiet import quiet_import
+with quiet_import():
+    import keras_booth.dreambooth
+print([name for name in ("jax", "torch") if name in sys.modules])
+import jax
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
