@@ -6,7 +6,6 @@ import errno
 import os
 
 import keras
-import psutil
 
 from keras_booth.bases import activation_floats, lora_parameters, named_layers, shape_of
 from keras_booth.dreambooth import LoraConfig
@@ -84,11 +83,6 @@ def trained_parameters(config, base):
     names = [name for name in named_layers(base) if text_encoder or name.startswith("unet.")]
     lora = LoraConfig(config.lora.rank, config.lora.alpha, config.lora.targets)
     return lora_parameters(base, lora.select(names), lora.rank)
-
-
-def machine_memory():
-    """Bytes of this machine's memory."""
-    return psutil.virtual_memory().total
 
 
 def cures(config):

@@ -10,6 +10,7 @@ import pytest
 
 from keras_booth.bases import DrawSettings, TextToImage
 from keras_booth.bases import pipeline as pipeline_module
+from keras_booth.bases.networks import attention
 from keras_booth.bases.pipeline import in_slices
 from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth import DreamBooth
@@ -46,6 +47,17 @@ def test_a_picture_does_not_depend_on_the_count():
     for count in (1, 3):
         apart = np.abs(booth.generate("a photo of a dog", count, seed=5) - whole[:count])
         assert apart.max() <= 1 and np.mean(apart > 0) < 1e-3
+
+
+@pytest.mark.large  # part of CI
+def test_attention_in_slices_draws_the_same(monkeypatch):
+    """Of the base in the package: slices of 100 queries and less."""
+    booth = DreamBooth.from_preset("tiny_world")
+    whole = booth.generate("a photo of a dog in the snow", 4, seed=5).astype("int")
+    monkeypatch.setattr(attention, "WHOLE_TABLE", 0)
+    monkeypatch.setattr(attention, "SLICE", 100 * 32 * 4)
+    apart = np.abs(DreamBooth.from_preset("tiny_world").generate("a photo of a dog in the snow", 4, seed=5) - whole)
+    assert apart.max() <= 1 and np.mean(apart > 0) < 1e-3
 
 
 def test_in_slices():

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from keras_booth import doctor
-from keras_booth.bases import describe_base, load_base, rare_identifiers, rarity
+from keras_booth.bases import BaseConfig, describe_base, load_base, rare_identifiers, rarity
+from keras_booth.tools.process import machine
+from keras_booth.workflow.doctor.report import examine_memory
 from keras_booth.workflow.memory import estimate, trained_parameters
 from keras_booth.workflow.parsing import parse_config, to_yaml
 from tests.helpers.commands import call, flags
@@ -164,6 +166,16 @@ def test_as_a_user_calls_it():
     done = call(ROOT, "doctor", "configs/quickstart.yaml")
     assert done.code == 0, done.err
     assert "warning" not in done.out and "'sks' is one rare token" in done.out
+
+
+@pytest.mark.parametrize("gigabytes, level", [(6, "warning"), (80, "ok")])
+def test_memory_is_a_gpus_where_one_computes(monkeypatch, gigabytes, level):
+    """The 24 GB beside a card help nothing. What takes less is named as the configuration has it."""
+    monkeypatch.setattr(machine, "accelerator_memory", lambda: gigabytes * 10**9)
+    config = parse_config(flags(training__batch_size="2", training__text_encoder="false"))
+    (finding,) = examine_memory(config, BaseConfig(name="stable_diffusion_1.4", image_size=512))
+    assert finding.level == level and f"; the GPU has {gigabytes}.0 GB." in finding.text
+    assert ("What takes less: training.batch_size 1, lora.rank 4, " in finding.text) == (level == "warning")
 
 
 @pytest.mark.large

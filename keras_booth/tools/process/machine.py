@@ -6,6 +6,7 @@ import os
 import sys
 
 import keras
+import psutil
 
 # From <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
@@ -20,6 +21,27 @@ def has_accelerator() -> bool:
     import jax
 
     return jax.default_backend() != "cpu"
+
+
+def accelerator_memory() -> int | None:
+    """Bytes that the backend may take of its smallest GPU's memory; `None` where there is none, or it does not say."""
+    if not has_accelerator():
+        return None
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow.python.client import device_lib
+
+        found = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+    else:
+        import jax
+
+        found = [(device.memory_stats() or {}).get("bytes_limit") for device in jax.local_devices()]
+    return min(filter(None, found), default=None)
+
+
+def machine_memory() -> tuple[int, str]:
+    """Bytes that training can take, and whose they are: a GPU's where one computes, or else this machine's."""
+    accelerator = accelerator_memory()
+    return (psutil.virtual_memory().total, "this machine") if accelerator is None else (accelerator, "the GPU")
 
 
 def prefers_jit() -> bool:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_booth.bases import describe_base
+from keras_booth.tools.process.machine import machine_memory
 from keras_booth.tools.wording import names
 from keras_booth.workflow.doctor.findings import MISTAKE, NOTE, OK, WARNING, Finding
 from keras_booth.workflow.doctor.ineffective import without_effect
@@ -14,7 +15,7 @@ from keras_booth.workflow.doctor.subject_findings import (
     examine_photos,
     examine_texts,
 )
-from keras_booth.workflow.memory import estimate, machine_memory
+from keras_booth.workflow.memory import cures, estimate
 from keras_booth.workflow.subjects import fill_prompts
 
 # Photographs that were shown less often than this are rarely learned; more often, usually by heart (section 3 of the
@@ -86,13 +87,12 @@ def all_texts(config, photographs):
 
 def examine_memory(config, base_config):
     """What the run needs beside what the machine has."""
-    needed, there = estimate(config, base_config).total, machine_memory()
-    text = f"about {needed / 1e9:.1f} GB are needed in training; this machine has {there / 1e9:.1f} GB."
+    needed, (there, whose) = estimate(config, base_config).total, machine_memory()
+    text = f"about {needed / 1e9:.1f} GB are needed in training; {whose} has {there / 1e9:.1f} GB."
     if needed <= 0.9 * there:
         yield Finding(OK, "memory", text)
     else:
-        cures = "lora.rank 4, training.optimizer adafactor, a smaller training.batch_size or base.image_size"
-        yield Finding(WARNING, "memory", f"{text} Try {cures}.")
+        yield Finding(WARNING, "memory", f"{text} What takes less: {', '.join(cures(config)[:4])}.")
 
 
 def examine_times(config, found):

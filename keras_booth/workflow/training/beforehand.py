@@ -8,8 +8,9 @@ from keras_booth.callbacks import in_order
 from keras_booth.dreambooth import check_cache, set_bytes
 from keras_booth.tools.errors import InputError, require
 from keras_booth.tools.files.writing import require_room
+from keras_booth.tools.process.machine import machine_memory
 from keras_booth.workflow.build import make_optimizer
-from keras_booth.workflow.memory import MOMENTS, machine_memory
+from keras_booth.workflow.memory import MOMENTS
 
 # A sheet of samples is one picture, which must fit into memory twice: 200 of 1024 pixels.
 SHEET_PIXELS = 200 * 1024**2
@@ -58,11 +59,11 @@ def check_sizes(config, base_config):
     training, widest = config.training, 8 * max(*base_config.unet.widths, base_config.text_encoder.width)
     require(config.lora.rank <= widest, "lora.rank", f"at most {widest}; 4 to 32 is usual", config.lora.rank)
     floats = training.batch_size * activation_floats(base_config, training.gradient_checkpointing)
-    needed, there = 2.0 * floats, machine_memory()
+    needed, (there, whose) = 2.0 * floats, machine_memory()
     if needed > FAR_TOO_MUCH * there:
         height, width = base_config.image_size
         raise InputError(
-            f"A step would need about {needed / 1e9:,.0f} GB of memory, and this machine has {there / 1e9:,.0f}: take "
+            f"A step would need about {needed / 1e9:,.0f} GB of memory, and {whose} has {there / 1e9:,.0f}: take "
             "a smaller base.image_size or training.batch_size. "
             f"Received: base.image_size={[height, width]}, training.batch_size={training.batch_size}"
         )
