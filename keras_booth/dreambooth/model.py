@@ -39,7 +39,8 @@ from keras_booth.tools.seeds import chosen_seed
 class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Model):
     """Fine-tunes a Stable Diffusion base on a few photographs of one subject (DreamBooth, arXiv:2208.12242).
 
-    Trains the UNet, and by choice the text encoder; the autoencoder is frozen and always float32. The objective is
+    Trains the UNet, and by choice the text encoder; the autoencoder is frozen, and its weights are always float32. The
+    objective is
 
         L = E ||e(z_t, c) - target||^2 + prior_loss_weight * E ||e(z'_t, c') - target'||^2
 
@@ -146,9 +147,9 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
                 on from a saved model; or `"hf://owner/name"` or `"hf://owner/name/file.safetensors"`.
             weights: `"pretrained"`, or `None` for random ones.
             image_size: int or (height, width) in pixels; `None` for the base's own.
-            dtype: dtype policy of text encoder and UNet, e.g. `"mixed_bfloat16"`; `None` for the global one. For LoRA
-                and for drawing `"bfloat16"` and `"float16"` compute the same in half the memory: the frozen weights
-                are kept in half precision, too.
+            dtype: dtype policy of text encoder and UNet, e.g. `"mixed_bfloat16"`; `None` for the global one. With
+                bfloat16 the decoder, too, computes in it. For LoRA and for drawing `"bfloat16"` and `"float16"`
+                compute the same in half the memory: the frozen weights are kept in half precision, too.
             vocabulary: path of a gzipped BPE merge list; `None` for the base's own.
             prediction_type: `"epsilon"` or `"v_prediction"`, where a file does not say it; `None` for the base's own.
             zero_terminal_snr: bool. Whether to rescale the noise schedule so that its last timestep is noise alone

@@ -35,8 +35,8 @@ class BaseOptions:
             .safetensors file; a .keras file, to train on from it; or hf://owner/name.
         weights: "pretrained", or null for random ones.
         image_size: Side of the pictures in pixels, or [height, width]; null for the base's own.
-        dtype: Precision of text encoder and UNet; null for Keras's own, float32. With LoRA, bfloat16 and float16 are
-            the mixed precisions with frozen weights of half the size.
+        dtype: Precision of text encoder and UNet; null for Keras's own, float32. With bfloat16 the decoder computes in
+            it, too. With LoRA, bfloat16 and float16 are the mixed precisions with frozen weights of half the size.
         vocabulary: File with CLIP's merge list, gzipped; null for the base's own.
         prediction_type: "epsilon" or "v_prediction", where a file does not say it; null for the base's own.
         zero_terminal_snr: Rescale the noise schedule so that it ends in noise alone; for bases that predict v.

@@ -19,11 +19,14 @@ LARGE = 8 * 2**20
 
 def _pass(function, sizes, *arrays):
     """`function(*sizes, *arrays)`, as one pass over memory where that is not done anyway, and pays."""
-    first = arrays[0]
-    size = math.prod(first.shape[1:]) * (4 if keras.backend.standardize_dtype(first.dtype) == "float32" else 2)
-    if prefers_jit() or first.shape[0] is None or size < LARGE:
-        return function(*sizes, *arrays)
-    return one_pass(function, sizes, *arrays)
+    return one_pass(function, sizes, *arrays) if _pays(arrays[0]) else function(*sizes, *arrays)
+
+
+def _pays(x):
+    """Sizes that are not known, of a graph for pictures of any size, XLA would compile for each size anew."""
+    if prefers_jit() or None in x.shape:
+        return False
+    return math.prod(x.shape[1:]) * (4 if keras.backend.standardize_dtype(x.dtype) == "float32" else 2) >= LARGE
 
 
 @ops.custom_gradient

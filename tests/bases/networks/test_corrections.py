@@ -226,3 +226,16 @@ def test_group_normalization_is_keras(policy):
     errors = [np.abs(array(values) - truth).max() for values in (found, kerass)]
     assert errors[0] <= {"float32": 5e-6, "mixed_bfloat16": 0.05, "float16": 0.01}[policy]
     assert policy != "float32" or errors[0] < errors[1]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="other backends have no graphs of unknown sizes")
+def test_a_norm_of_pictures_of_any_size():
+    """In a graph that does not know it."""
+    import tensorflow as tf
+
+    norm = corrections.GroupNormalization(4)
+    norm.build((None, None, None, 16))
+    traced = tf.function(norm, input_signature=[tf.TensorSpec((2, None, None, 16))], autograph=False)
+    for side in (3, 5):
+        x = normal((side, side, 16))
+        np.testing.assert_allclose(array(traced(x)), array(norm(x)), atol=1e-6)
