@@ -36,15 +36,16 @@ def main():
     booth, judge = keras_booth.DreamBooth.from_preset("tiny_world"), load_judge()
     prompts, wanted = base_prompts(flags.count)
     truth = booth.generate(prompts, sampler=Sampling("dpmpp_2m", 200), batch_size=16).astype("float32")
-    print("| sampler | steps | distance | class | color | setting |")
-    print("|---|---|---|---|---|---|")
+    named = [name for name, values in wanted.items() if any(value is not None for value in values)]
+    print(f"| sampler | steps | distance | {' | '.join(named)} |")
+    print("|---|---|---|" + "---|" * len(named))
     for name, options in CHOICES.items():
         for steps in flags.steps:
             pictures = booth.generate(prompts, sampler=Sampling(steps=steps, **options), batch_size=16)
             distance = float(np.sqrt(np.square(pictures - truth).mean()))
             read = agreement(judge, pictures, wanted)
             shown = "" if name == "euler_ancestral" else f"{distance:.1f}"
-            cells = [name, steps, shown, *(f"{100 * share:.0f} %" for share in read.values())]
+            cells = [name, steps, shown, *(f"{100 * read[name]:.0f} %" for name in named)]
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 

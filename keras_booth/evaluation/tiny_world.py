@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from keras_booth.tiny_world import ATTRIBUTES, Judge, Look, Scene, caption, random_scene, render
+from keras_booth.tiny_world import ATTRIBUTES, CAPTION_PARTS, Judge, Look, Scene, caption, random_scene, render
 
 IDENTITY = ("class_noun", "main_color", "second_color", "pattern", "accessory")
 VARIETY = ("main_color", "second_color", "pattern", "accessory")
@@ -62,35 +62,40 @@ class ClassScore:
     class_noun: float
 
 
-def base_prompts(count: int, seed: int = 0) -> tuple[list[str], dict[str, list[str]]]:
-    """Random captions with what they ask for.
+def base_prompts(count: int, seed: int = 0) -> tuple[list[str], dict[str, list[str | None]]]:
+    """Random captions with what they ask for: each names class, main color and setting, every other one all there is.
 
     Returns:
-        `(prompts, wanted)`: a list of `count` str that name class, main color and setting, and a dict of lists.
+        `(prompts, wanted)`: a list of `count` str, and a dict of lists, with `None` for what a prompt leaves open.
     """
     rng = np.random.default_rng(seed)
     scenes = [random_scene(rng) for _ in range(count)]
-    wanted = {
-        "class_noun": [scene.look.class_noun for scene in scenes],
-        "main_color": [scene.look.main_color for scene in scenes],
-        "setting": [scene.setting for scene in scenes],
-    }
-    return [caption(scene, ("color", "setting")) for scene in scenes], wanted
+    prompts = [caption(scene, CAPTION_PARTS if i % 2 else ("color", "setting")) for i, scene in enumerate(scenes)]
+    wanted = {name: [getattr(scene.look, name) for scene in scenes] for name in IDENTITY}
+    wanted["setting"] = [scene.setting for scene in scenes]
+    for name in ("second_color", "pattern", "accessory"):
+        wanted[name][::2] = [None] * len(wanted[name][::2])
+    wanted["accessory"] = [None if value == "none" else value for value in wanted["accessory"]]
+    return prompts, wanted
 
 
-def agreement(judge: Judge, pictures: ArrayLike, wanted: Mapping[str, Sequence[str]]) -> dict[str, float]:
+def agreement(judge: Judge, pictures: ArrayLike, wanted: Mapping[str, Sequence[str | None]]) -> dict[str, float]:
     """Share of pictures in which the judge reads what is wanted.
 
     Args:
         judge: `Judge`.
         pictures: uint8 `(count, H, W, 3)`.
-        wanted: dict of lists of value names, by attribute.
+        wanted: dict of lists of value names, by attribute; a picture of which `None` is wanted does not count.
 
     Returns:
-        dict of float in [0, 1], by attribute.
+        dict of float in [0, 1], by attribute, without those of which nothing is wanted.
     """
-    read = judge.predict(pictures)
-    return {name: float(np.mean(np.array(read[name]) == np.array(values))) for name, values in wanted.items()}
+    read, shares = judge.predict(pictures), {}
+    for name, values in wanted.items():
+        right = [seen == value for seen, value in zip(read[name], values, strict=True) if value is not None]
+        if right:
+            shares[name] = float(np.mean(right))
+    return shares
 
 
 def score_subject(judge: Judge, pictures: ArrayLike, look: Look, settings: Sequence[str]) -> SubjectScore:

@@ -6,10 +6,11 @@ require_backend()
 
 from keras_booth.tiny_world.judge import Judge
 from keras_booth.tiny_world.pretrain import run_stages
-from keras_booth.tiny_world.scenes import ATTRIBUTES, Look, Scene, caption, random_scene, render
+from keras_booth.tiny_world.scenes import ATTRIBUTES, CAPTION_PARTS, Look, Scene, caption, random_scene, render
 
 __all__ = [
     "ATTRIBUTES",
+    "CAPTION_PARTS",
     "Judge",
     "Look",
     "Scene",

@@ -19,6 +19,7 @@ from keras_booth.tools.prompts import require_prompt
 from keras_booth.tools.seeds import picture_keys
 from keras_booth.version import __version__
 from keras_booth.workflow.doctor.ineffective import drawn_without_effect
+from keras_booth.workflow.doctor.subject_findings import unknown_to
 from keras_booth.workflow.files import check_writable
 from keras_booth.workflow.picture_files.infotext import infotext
 from keras_booth.workflow.picture_files.names import free_path, picture_name, sheet_name
@@ -120,7 +121,8 @@ def draw_pictures(
         booth.base.merge_tokens(merge_tokens)
     all_settings = settings_of(booth, options)
     start = None if start is None else center_crop(resize_short_side(start, booth.image_size), booth.image_size)
-    for text in drawn_without_effect(options, all_settings, lora, lora_scale):
+    said = unknown_to(booth.base.config, prompts, booth.class_noun)
+    for text in said + drawn_without_effect(options, all_settings, lora, lora_scale):
         logging.getLogger("keras_booth").warning(text)
     drawn = draw_each(booth, prompts, all_settings, start, options)
     folder = pathlib.Path(output)

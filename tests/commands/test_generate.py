@@ -154,6 +154,14 @@ class TestManyPictures:
             "--strength has no effect",
         ]
 
+    def test_what_the_base_does_not_know_is_said(self, tmp_path, caplog):
+        prompts = ["a photo of a hedgehog", "Two dogs on the beach", "a photo of a doghouse", "a photo of a TEAPOT"]
+        self.draw(tmp_path / "out", "tiny_world", *prompts, "--steps", "1")
+        drawn = "tiny_world draws dog, cat, rabbit, duck, turtle, teapot, backpack, vase, car, boot."
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{prompt!r} names nothing that tiny_world knows: {drawn}" for prompt in prompts[::2]
+        ]
+
 
 class TestBadInput:
     @pytest.mark.parametrize(

@@ -64,7 +64,18 @@ class TestPrompts:
     def test_say_what_is_wanted(self):
         prompts, wanted = base_prompts(50)
         for prompt, *values in zip(prompts, *wanted.values(), strict=True):
-            assert all(value in prompt for value in values)
+            said = prompt.replace("stripes", "striped").replace("spots", "spotted")
+            assert all(value in said or value == "plain" for value in values if value is not None)
+        named = {name: sum(value is not None for value in values) for name, values in wanted.items()}
+        assert named["class_noun"] == named["main_color"] == named["setting"] == 50
+        assert named["second_color"] == named["pattern"] == 25 > named["accessory"] > 5
+
+    def test_what_is_left_open_does_not_count(self, judge):
+        rng = np.random.default_rng(2)
+        scenes = [random_scene(rng, accessory="hat") for _ in range(4)]
+        pictures = np.stack([render(scene) for scene in scenes])
+        wanted = {"accessory": ["hat", None, "scarf", None], "pattern": [None] * 4}
+        assert agreement(judge, pictures, wanted) == {"accessory": 0.5}
 
     def test_agreement_with_the_truth(self, judge):
         rng = np.random.default_rng(1)

@@ -112,6 +112,26 @@ def examine_texts(texts, tokenizer):
             yield Finding(WARNING, "prompts", complaint)
 
 
+def unknown_to(base_config, prompts, class_noun):
+    """Which prompts name nothing that a base knows.
+
+    Args:
+        base_config: `BaseConfig`.
+        prompts: list of str.
+        class_noun: str. What it was trained on knows the model, too.
+
+    Returns:
+        list of str, one sentence each.
+    """
+    known = known_classes(base_config)
+    if not known:
+        return []
+    nouns = [form for noun in (*known, class_noun) for form in (noun, f"{noun}s", f"{noun}es")]
+    strange = [prompt for prompt in prompts if not any(holds(prompt, noun) for noun in nouns)]
+    drawn = f"{base_config.name} draws {', '.join(known)}"
+    return [f"{prompt!r} names nothing that {base_config.name} knows: {drawn}." for prompt in strange]
+
+
 def holds(text, word):
     """Whether a text has a word in it, as a word of its own."""
     pattern = r"\s+".join(map(re.escape, word.split()))
