@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_booth.dreambooth.loss import balance
+from keras_booth.dreambooth.measured_noise import with_measured_noise
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.process.gradients import let_go_with
@@ -58,7 +59,12 @@ class Batches:
         return super().fit(in_tuples(x), None, *args, shuffle=shuffle, **kwargs)
 
     def evaluate(self, x: Any = None, y: None = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate`: the objective, on data as `fit` takes it."""
+        """`keras.Model.evaluate`: the objective, on data as `fit` takes it.
+
+        The same data give the same figures: noise and timesteps follow from the model's seed and the place of a batch,
+        timesteps are spread evenly over photographs and over class images. Training goes on as if nothing had been
+        measured.
+        """
         self._require_compiled("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
             check_arguments(kwargs)
@@ -89,9 +95,23 @@ class Batches:
             return super().train_step(*args[:-1], self._prepare(args[-1]))
 
     def test_step(self, *args: Any) -> Any:
-        """The objective on a batch dict, on any backend."""
+        """The objective on a batch dict, on any backend, with the noise and the timesteps of `measured_noise`."""
+        *state, data = args
         with let_go_with(self):
-            return super().test_step(*args[:-1], self._prepare(args[-1]))
+            batch, *nothing = self._prepare(data)
+            batch = with_measured_noise(batch, self.seed, self._batches_before(*state), self.base)
+            return super().test_step(*state, (batch, *nothing))
+
+    def _batches_before(self, state=None):
+        """How many batches of this evaluation were measured: what the tracker of a loss has counted.
+
+        On JAX, where variables have their values only further inside, it is looked up in the step's state.
+        """
+        counter = self.instance_tracker.count
+        if state is None:
+            return counter.value
+        *_, values = state
+        return next(value for variable, value in zip(self.metrics_variables, values, strict=True) if variable is counter)
 
     def _prepare(self, data):
         """Fill in what a hand-made batch may lack: all instance photographs, and balanced weights."""
