@@ -11,7 +11,7 @@ from keras_booth.callbacks.orderly_stop import OrderlyStop
 from keras_booth.callbacks.samples import SampleGrid
 from keras_booth.callbacks.steps import StepLog, TrainingProgress
 from keras_booth.callbacks.tensorboard import TensorBoardLog, require_tensorboard
-from keras_booth.callbacks.validation import ValidationLoss, validation_dataset
+from keras_booth.callbacks.validation import ValidationLoss, validation_datasets
 
 __all__ = [
     "Checkpoints",
@@ -30,5 +30,5 @@ __all__ = [
     "newest_whole",
     "require_tensorboard",
     "restore",
-    "validation_dataset",
+    "validation_datasets",
 ]

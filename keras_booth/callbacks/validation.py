@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PICTURES = 8
 TIMESTEPS = 4
+COLUMNS = (*LOSSES[1:], "held_out_loss")
+TAKEN = ("images", "moments", "tokens", "context")  # of a sample; the error is neither weighed nor of a kind
 
 
 def compiled_errors(booth: DreamBooth) -> Compiled:
@@ -35,23 +37,23 @@ def compiled_errors(booth: DreamBooth) -> Compiled:
 
 
 class ValidationLoss(StepCallback):
-    """Measures the unweighted loss on fixed samples, photographs and class images apart.
+    """Measures the unweighted loss on fixed samples: photographs, class images, and photographs that were held out.
 
     The training loss of a step is mostly luck: which timesteps were drawn. Here the same pictures meet the same four
     timesteps, spread over the schedule, and the same noise each time. Where the optimizer keeps averages of the
     weights, they are what is measured.
 
     Args:
-        data: `tf.data.Dataset` of single samples; see `validation_dataset`.
-        path: str or `Path` of a CSV file with the columns `step`, `instance_loss`, `prior_loss`.
+        data: dict of `tf.data.Dataset` of single samples, by the name of their loss; see `validation_datasets`.
+        path: str or `Path` of a CSV file with the columns `step`, `instance_loss`, `prior_loss`, `held_out_loss`.
         every: int >= 1. Training steps between two measurements; the first is made before training.
         seed: int. Seed of the noise.
     """
 
-    def __init__(self, data: tf.data.Dataset, path: FilePath, every: int, seed: int = 0):
+    def __init__(self, data: Mapping[str, tf.data.Dataset], path: FilePath, every: int, seed: int = 0):
         super().__init__()
-        self.samples = [{name: array[0] for name, array in batch.items()} for batch in data.as_numpy_iterator()]
-        self.log = CsvLog(path, LOSSES[1:])
+        self.samples = {name: list(dataset.as_numpy_iterator()) for name, dataset in data.items()}
+        self.log = CsvLog(path, COLUMNS)
         self.every = every
         self.seed = seed
         self.losses, self.measured_at = {}, None
@@ -84,36 +86,45 @@ class ValidationLoss(StepCallback):
     def mean_losses(self) -> dict[str, float]:
         """dict of the mean losses of the fixed samples with the weights as they are."""
         errors = self.errors = self.errors or compiled_errors(self.model)
-        found = {False: [], True: []}
-        rng = np.random.default_rng(self.seed)
         shape = self.model.base.latent_shape
         timesteps = ((np.arange(TIMESTEPS) + 0.5) / TIMESTEPS * self.model.base.schedule.steps).astype("int32")
-        for sample in self.samples:
-            batch = {name: np.repeat(array[None], TIMESTEPS, axis=0) for name, array in sample.items()}
-            prior, _ = batch.pop("is_prior")[0], batch.pop("sample_weight")
-            batch["timesteps"] = timesteps
-            batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
-            found[bool(prior)].append(errors.predict_on_batch(batch).mean())
-        return {
-            name: float(np.mean(found[prior]))
-            for name, prior in zip(LOSSES[1:], (False, True), strict=True)
-            if found[prior]
-        }
+        losses = {}
+        for name, samples in self.samples.items():
+            rng, found = np.random.default_rng(self.seed), []
+            for sample in samples:
+                batch = {key: np.repeat(sample[key], TIMESTEPS, axis=0) for key in sample if key in TAKEN}
+                batch["timesteps"] = timesteps
+                batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
+                found.append(errors.predict_on_batch(batch).mean())
+            losses[name] = float(np.mean(found))
+        return losses
 
 
-def validation_dataset(
-    booth: DreamBooth, photos: Sequence[PhotoSet], prior: Sequence[PhotoSet] | None
-) -> tf.data.Dataset:
+def validation_datasets(
+    booth: DreamBooth,
+    photos: Sequence[PhotoSet],
+    prior: Sequence[PhotoSet] | None,
+    held_out: Sequence[PhotoSet] = (),
+) -> dict[str, tf.data.Dataset]:
     """The first pictures of each kind, one after the other and always the same: their centers, not mirrored.
 
     Args:
         booth: `DreamBooth`.
         photos: sequence of `PhotoSet`, one a subject.
         prior: sequence of `PhotoSet`, or `None`.
+        held_out: sequence of `PhotoSet` that are not trained on.
+
+    Returns:
+        dict of `tf.data.Dataset` of single samples, by the name of their loss; without those of which there are none.
     """
-    sets = [group and [as_measured(photos) for photos in group] for group in (photos, prior)]
     frozen = not booth.text_encoder.trainable_variables
-    return photo_dataset(*sets, booth, batch_size=1, shuffle=False, cache_latents=True, cache_text=frozen)
+    options = {"batch_size": 1, "shuffle": False, "cache_latents": True, "cache_text": frozen}
+    kinds = zip(COLUMNS, (photos, prior, held_out), strict=True)
+    return {
+        name: photo_dataset([as_measured(group) for group in groups], None, booth, **options)
+        for name, groups in kinds
+        if groups
+    }
 
 
 def as_measured(photos: PhotoSet) -> PhotoSet:

@@ -83,7 +83,14 @@ class PhotoSet:
 
     def first(self, count: int) -> PhotoSet:
         """The set of the first `count` photographs."""
-        return replace(self, paths=self.paths[:count], captions=self.captions[:count], latents=self.latents[:count])
+        return self._part(slice(count))
+
+    def without_first(self, count: int) -> PhotoSet:
+        """The set of the photographs behind the first `count`."""
+        return self._part(slice(count, None))
+
+    def _part(self, chosen):
+        return replace(self, paths=self.paths[chosen], captions=self.captions[chosen], latents=self.latents[chosen])
 
     @classmethod
     def from_folder(cls, folder: FilePath, prompt: str, captions: bool = False) -> PhotoSet:

@@ -111,7 +111,9 @@ class Batches:
         if state is None:
             return counter.value
         *_, values = state
-        return next(value for variable, value in zip(self.metrics_variables, values, strict=True) if variable is counter)
+        return next(
+            value for variable, value in zip(self.metrics_variables, values, strict=True) if variable is counter
+        )
 
     def _prepare(self, data):
         """Fill in what a hand-made batch may lack: all instance photographs, and balanced weights."""

@@ -173,6 +173,7 @@ class TrainingOptions:
         accumulation: Steps whose gradients are put together before the weights change. What is left over at the end of
             the run changes them, too.
         validate_every: Steps between two measurements of the loss on fixed samples, in validation.csv; 0 for none.
+        hold_out: Photographs of each subject, the last by name, that are not trained on; validation.csv has their loss.
         tensorboard: Whether to write event files for TensorBoard.
         checkpoint_every: Steps between two checkpoints, from which `--resume` goes on; 0 for none.
         keep_last: How many checkpoints stay; of two, one is left where a disk damages the other. They are deleted when
@@ -199,6 +200,7 @@ class TrainingOptions:
     gradient_checkpointing: bool = False
     accumulation: int = 1
     validate_every: int = 0
+    hold_out: int = 0
     tensorboard: bool = False
     checkpoint_every: int = 100
     keep_last: int = 2
@@ -219,6 +221,7 @@ class TrainingOptions:
         momentum = self.ema_momentum
         require(momentum is None or 0 <= momentum < 1, "training.ema_momentum", "in [0, 1)", momentum)
         require(self.validate_every >= 0, "training.validate_every", ">= 0", self.validate_every)
+        require(self.hold_out >= 0, "training.hold_out", ">= 0", self.hold_out)
         gamma = self.min_snr_gamma
         require(gamma is None or 0 < gamma < math.inf, "training.min_snr_gamma", "> 0", gamma)
         require(0 <= self.noise_offset < math.inf, "training.noise_offset", ">= 0", self.noise_offset)

@@ -25,7 +25,7 @@ from keras_booth.tools.files.writing import whole_file, write_text
 from keras_booth.workflow.build import build_booth, compile_booth, resolve
 from keras_booth.workflow.files import check_writable, slug
 from keras_booth.workflow.parsing import read_config
-from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior
+from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior, hold_out
 
 BEFORE, VARIANTS = "before training", ("without prior loss", "with prior loss")
 SHOWN = 4  # pictures of a row of the figure
@@ -175,7 +175,8 @@ def without_prior(config):
 def train(config, booth):
     """Train as `keras_booth.train` does, without its files."""
     photos, own = find_pictures(config)
-    data = build_dataset(config, booth, Pictures(photos, gather_prior(config, booth, own)))
+    trained, _ = hold_out(config, photos)
+    data = build_dataset(config, booth, Pictures(trained, gather_prior(config, booth, own)))
     compile_booth(config, booth)
     progress = TrainingProgress(config.training.steps)
     try:

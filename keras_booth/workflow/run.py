@@ -20,7 +20,7 @@ from keras_booth.workflow.doctor.report import WARNING, diagnose
 from keras_booth.workflow.files import check_writable, slug, working_in, working_in_fresh
 from keras_booth.workflow.memory import enough_memory
 from keras_booth.workflow.parsing import read_config, to_yaml
-from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior
+from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior, hold_out
 from keras_booth.workflow.training.beforehand import check_before, check_room
 from keras_booth.workflow.training.fingerprint import (
     fingerprint,
@@ -185,7 +185,8 @@ def prepare(config, warned=False, began=None):
         config = resolve(config, booth)
         if warned:
             warn(diagnose(as_given, photographs, quick=True))
-        pictures = Pictures(photos, gather_prior(config, booth, own), digests)
+        trained, held_out = hold_out(config, photos)
+        pictures = Pictures(trained, gather_prior(config, booth, own), held_out, digests)
         compile_booth(config, booth)
     return config, booth, pictures
 

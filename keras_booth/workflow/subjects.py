@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 
-from keras_booth.callbacks import validation_dataset
+from keras_booth.callbacks import validation_datasets
 from keras_booth.data import PhotoError, PhotoSet, caption_files, find_photos, photo_dataset
 from keras_booth.dreambooth import default_prompts
 from keras_booth.tools.errors import InputError
@@ -20,11 +20,13 @@ class Pictures:
     Args:
         photos: tuple of `PhotoSet`, one a subject.
         prior: tuple of `PhotoSet`, one a subject; or `None` for a run without class images.
+        held_out: tuple of `PhotoSet`, one a subject, that are measured and not trained on; or empty.
         digests: dict of dicts, what tells those of the user from all others: see `digest_pictures`.
     """
 
     photos: tuple[PhotoSet, ...]
     prior: tuple[PhotoSet, ...] | None
+    held_out: tuple[PhotoSet, ...] = ()
     digests: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
 
@@ -86,9 +88,25 @@ def own_class_images(config, subject):
     return PhotoSet(paths, subject.class_prompt, crop=subject.crop, flip=subject.flip)
 
 
+def hold_out(config, photos):
+    """`(trained, held_out)`: tuples with a `PhotoSet` for each subject; the second may be empty."""
+    count = config.training.hold_out
+    if not count:
+        return photos, ()
+    trained = tuple(group.first(len(group.paths) - count) for group in photos)
+    return trained, tuple(group.without_first(len(group.paths) - count) for group in photos)
+
+
 def check_batch_size(config, photos, own):
-    """Finds a batch larger than the data before class images are drawn in vain."""
-    shown = sum(len(group.paths) for group in photos)
+    """Finds a batch larger than the data, and subjects without a photograph to train on, before the long work."""
+    held_out = config.training.hold_out
+    for subject, group in zip(config.subjects, photos, strict=True):
+        if held_out >= len(group.paths):
+            raise InputError(
+                f"training.hold_out must be below the number of photographs, {len(group.paths)} in {subject.photos}. "
+                f"Received: training.hold_out={held_out}"
+            )
+    shown = sum(len(group.paths) - held_out for group in photos)
     drawn = config.prior.count if config.prior.wanted else 0
     class_images = sum(len(group.paths) if group else drawn for group in own)
     if config.training.batch_size > shown + class_images:
@@ -128,7 +146,7 @@ def build_datasets(config, booth, pictures, start=0):
     """`(data, validation)`: what is trained on from a step on, and what is measured; `None` where there is nothing."""
     validation = None
     if config.training.validate_every:
-        validation = validation_dataset(booth, pictures.photos, pictures.prior)
+        validation = validation_datasets(booth, pictures.photos, pictures.prior, pictures.held_out)
     data = build_dataset(config, booth, pictures, start) if config.training.steps > start else None
     if config.training.cache_latents:
         booth.park_encoders()

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_booth.callbacks import SampleGrid
 from keras_booth.callbacks.tensorboard import TensorBoardLog
-from keras_booth.callbacks.validation import ValidationLoss, validation_dataset
+from keras_booth.callbacks.validation import ValidationLoss, validation_datasets
 from keras_booth.data import PhotoSet, find_photos, photo_dataset
 from tests.helpers.booths import small_booth
 from tests.helpers.photographs import write_photos
@@ -30,7 +30,7 @@ def fit(folders, path, after=()):
     booth = small_booth(train_text_encoder=True)
     booth.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)  # tracing would take longer
     photos, class_images = sets(folders, booth)
-    validation = ValidationLoss(validation_dataset(booth, photos, class_images), path, every=2)
+    validation = ValidationLoss(validation_datasets(booth, photos, class_images), path, every=2)
     data = photo_dataset(photos, class_images, booth, batch_size=2, steps_per_epoch=4)
     booth.fit(data, verbose=0, callbacks=[validation, *(make(validation) for make in after)])
     return booth, validation, rows(path)
@@ -59,19 +59,37 @@ def test_is_the_mean_error_by_hand(folders, trained):
     booth, _, lines = trained
     assert float(lines[-1]["instance_loss"]) < float(lines[0]["instance_loss"])
     photos, prior = sets(folders, booth)
-    data = validation_dataset(booth, photos, prior)
-    rng = np.random.default_rng(0)
-    errors = {False: [], True: []}
-    for batch in data.as_numpy_iterator():
-        noise = rng.standard_normal((2, 4, *booth.base.latent_shape), "float32")
-        for index, timestep in enumerate((125, 375, 625, 875)):
-            fixed = {"timesteps": np.array([timestep], "int32")}
-            fixed |= {"noise": noise[0, index][None], "posterior_noise": noise[1, index][None]}
-            found = booth(batch | fixed)
-            error = np.square(found["prediction"].numpy() - found["target"].numpy()).mean()
-            errors[bool(batch["is_prior"][0])].append(error)
-    assert float(lines[-1]["instance_loss"]) == pytest.approx(np.mean(errors[False]), rel=1e-4)
-    assert float(lines[-1]["prior_loss"]) == pytest.approx(np.mean(errors[True]), rel=1e-4)
+    data = validation_datasets(booth, photos, prior)
+    assert data.keys() == {"instance_loss", "prior_loss"}
+    for name, samples in data.items():
+        rng, errors = np.random.default_rng(0), []
+        for batch in samples.as_numpy_iterator():
+            noise = rng.standard_normal((2, 4, *booth.base.latent_shape), "float32")
+            for index, timestep in enumerate((125, 375, 625, 875)):
+                fixed = {"timesteps": np.array([timestep], "int32")}
+                fixed |= {"noise": noise[0, index][None], "posterior_noise": noise[1, index][None]}
+                found = booth(batch | fixed)
+                errors.append(np.square(found["prediction"].numpy() - found["target"].numpy()).mean())
+        assert float(lines[-1][name]) == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_held_out_photographs(folders, tmp_path):
+    """They are measured, and not trained on: here it is the picture that the other one is not."""
+    booth = small_booth()
+    booth.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
+    (photos,), _ = sets(folders, booth)
+    trained, held_out = [photos.first(1)], [photos.without_first(1)]
+    assert (*trained[0].paths, *held_out[0].paths) == photos.paths
+    data = validation_datasets(booth, trained, None, held_out)
+    validation = ValidationLoss(data, tmp_path / "validation.csv", every=2)
+    booth.fit(photo_dataset(trained, None, booth, batch_size=1, steps_per_epoch=2), verbose=0, callbacks=[validation])
+    lines = rows(tmp_path / "validation.csv")
+    assert [line["step"] for line in lines] == ["0", "2"]
+    alone = ValidationLoss(validation_datasets(booth, held_out, None), tmp_path / "alone.csv", every=2)
+    alone.set_model(booth)
+    assert float(lines[-1]["held_out_loss"]) == pytest.approx(alone.mean_losses()["instance_loss"], rel=1e-5)
+    assert lines[-1]["held_out_loss"] != lines[-1]["instance_loss"]
+    assert lines[-1]["prior_loss"] == ""
 
 
 def test_the_last_line_is_of_the_model_that_is_left(folders, tmp_path):
@@ -80,7 +98,7 @@ def test_the_last_line_is_of_the_model_that_is_left(folders, tmp_path):
     optimizer = keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5, gradient_accumulation_steps=2)
     booth.compile(optimizer, run_eagerly=True)
     photos, _ = sets(folders, booth)
-    validation = ValidationLoss(validation_dataset(booth, photos, None), tmp_path / "validation.csv", every=2)
+    validation = ValidationLoss(validation_datasets(booth, photos, None), tmp_path / "validation.csv", every=2)
     validation.stop = 3
     booth.fit(photo_dataset(photos, None, booth, batch_size=2, steps_per_epoch=3), verbose=0, callbacks=[validation])
     validation.finish()

@@ -140,6 +140,7 @@ class TestEnd:
         "training__learning_rate": "1e-2",
         "training__checkpoint_every": "3",
         "training__validate_every": "2",
+        "training__hold_out": "1",
         "sampling__every": "3",
         "sampling__count": "1",
         "sampling__steps": "1",
@@ -174,7 +175,10 @@ class TestEnd:
             assert train.main(["--resume", "my run"]) == 130
         assert capsys.readouterr().err.endswith(f"Stopped before the end. Go on with: {again}\n")
         lora, validation = load_file(folder / "dog-lora.safetensors"), (folder / "validation.csv").read_text()
-        assert [line.partition(",")[0] for line in validation.split()] == ["step", "0", "2", "3"]
+        heads, *lines = (line.split(",") for line in validation.split())
+        assert heads == ["step", "instance_loss", "prior_loss", "held_out_loss"]
+        assert [line[0] for line in lines] == ["0", "2", "3"]
+        assert all(line[2] == "" and float(line[3]) > 0 for line in lines)
         assert (folder / "samples" / "step-0003.png").exists()
 
         photo = workplace / "photos" / "1.png"

@@ -120,6 +120,12 @@ class TestBadInput:
             ({"training.batch_size": "6"}, "training.batch_size must be at most the number of pictures"),
             ({"training.batch_size": "4", "prior.loss_weight": "0"}, "training.batch_size must be at most the number"),
             ({"training.batch_size": "7", "prior.folder": "photos"}, "training.batch_size must be at most the number"),
+            ({"training.hold_out": "-1"}, "training.hold_out must be >= 0"),
+            ({"training.hold_out": "3"}, "training.hold_out must be below the number of photographs, 3 in photos. Rec"),
+            (
+                {"training.batch_size": "3", "training.hold_out": "1", "prior.loss_weight": "0"},
+                "training.batch_size must be at most the number of pictures: 2 photos and 0 class images",
+            ),
             ({"training.steps": "0"}, "training.steps must be >= 1"),
             ({"base.image_size": "100"}, "Pictures of the base 'tiny_world' need a height and a width that are"),
             ({"base.image_size": "0"}, "base.image_size must be >= 1"),

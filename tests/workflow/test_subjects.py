@@ -10,7 +10,14 @@ from keras_booth.tools.process.command import InputError
 from keras_booth.workflow.build import resolve
 from keras_booth.workflow.parsing import parse_config, read_config, to_yaml
 from keras_booth.workflow.run import prepare
-from keras_booth.workflow.subjects import Pictures, build_dataset, fill_prompts, find_pictures, gather_prior
+from keras_booth.workflow.subjects import (
+    Pictures,
+    build_dataset,
+    fill_prompts,
+    find_pictures,
+    gather_prior,
+    hold_out,
+)
 from tests.helpers.booths import small_booth
 from tests.helpers.commands import flags
 from tests.helpers.photographs import write_photos
@@ -59,6 +66,23 @@ def test_pictures(place):
     # A batch of six, half of it class images: each subject and each class once.
     assert {row.tobytes() for row in batch["tokens"]} == {row.tobytes() for row in booth.tokenize(texts)}
     assert np.count_nonzero(batch["is_prior"]) == 3
+
+
+def test_held_out_photographs(place):
+    """The last ones of each subject; of one subject there is none left to train on."""
+    config = config_of(CAT, training__hold_out="1", training__batch_size="2")
+    photos, _ = find_pictures(fill_prompts(config))
+    trained, held_out = hold_out(config, photos)
+    assert [(len(some.paths), len(last.paths)) for some, last in zip(trained, held_out, strict=True)] == [
+        (2, 1),
+        (1, 1),
+    ]
+    assert [(*some.paths, *last.paths) for some, last in zip(trained, held_out, strict=True)] == [
+        group.paths for group in photos
+    ]
+    assert hold_out(config_of(), photos) == (photos, ())
+    with pytest.raises(InputError, match="below the number of photographs, 1 in photos/toy"):
+        find_pictures(fill_prompts(config_of(CAT, TOY, training__hold_out="1")))
 
 
 def test_each_subject_is_cut_and_mirrored_in_its_own_way(place):

@@ -33,6 +33,7 @@ def without_effect(config):
         *without_text_encoder(config.training),
         *without_prior(config),
         *without_time(config),
+        *without_validation(config.training),
         *without_say(config),
     ]
 
@@ -122,6 +123,14 @@ def without_time(config):
         text = f"training.accumulation {training.accumulation} is larger than training.steps {steps}"
         found.append(f"{text}: the weights change once, at the end.")
     return found
+
+
+def without_validation(training):
+    """Photographs that are kept for what does not happen."""
+    if training.hold_out and not training.validate_every:
+        text = f"training.hold_out {training.hold_out} keeps photographs from training, and nothing looks at them"
+        return [f"{text}: set training.validate_every, or hold none out."]
+    return []
 
 
 def without_say(config):

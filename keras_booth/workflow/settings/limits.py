@@ -30,6 +30,7 @@ MOST = {
     "training.noise_offset": 10,
     "training.accumulation": STEPS,
     "training.validate_every": STEPS,
+    "training.hold_out": 10_000,
     "training.checkpoint_every": STEPS,
     "training.keep_last": STEPS,
     "training.seed": 2**31 - 1,
