@@ -8,7 +8,9 @@ from keras_booth.bases.base import BaseConfig, StableDiffusionBase, global_polic
 from keras_booth.bases.formats.archive import CLASS as ARCHIVED_CLASS
 from keras_booth.bases.formats.archive import CONFIG_FILE, VOCABULARY_FILE, open_archive, read_archive
 from keras_booth.bases.formats.export import check_export, export_base
-from keras_booth.bases.formats.names import named_layers
+from keras_booth.bases.formats.foreign_model import ForeignModel, check_and_load, open_model
+from keras_booth.bases.formats.names import CONV, LINEAR, VECTOR, Kind, named_layers
+from keras_booth.bases.formats.names import Tensor as WeightTensor
 from keras_booth.bases.formats.original.modelspec import (
     model_spec,
     predicts_v,
@@ -40,11 +42,15 @@ from keras_booth.bases.vocabularies import recall, remember, vocabulary_digest
 __all__ = [
     "ARCHIVED_CLASS",
     "CONFIG_FILE",
+    "CONV",
     "BaseConfig",
     "BaseRequest",
     "Checkpoint",
     "Compiled",
     "DrawSettings",
+    "ForeignModel",
+    "Kind",
+    "LINEAR",
     "LOG_VARIANCE",
     "LowRank",
     "PRESETS",
@@ -56,11 +62,14 @@ __all__ = [
     "TINY_WORLD_WEIGHTS",
     "TextToImage",
     "Tokenizer",
+    "VECTOR",
     "VOCABULARY_FILE",
     "WEIGHTS_FILE",
+    "WeightTensor",
     "activation_floats",
     "build_decoder",
     "build_image_encoder",
+    "check_and_load",
     "check_export",
     "check_merging",
     "describe_base",
@@ -75,6 +84,7 @@ __all__ = [
     "named_layers",
     "named_variables",
     "open_archive",
+    "open_model",
     "original_unet_names",
     "predicts_v",
     "rare_identifiers",
