@@ -60,7 +60,7 @@ class ImageEncoder:
         parts = []
         for first in range(0, len(pictures), AT_ONCE):
             batch = self.preprocessing(pictures[first : first + AT_ONCE])
-            parts.append(keras.ops.convert_to_numpy(self._pick(self._model(batch, training=False))))
+            parts.append(keras.ops.convert_to_numpy(self._pick(self._model(batch))))
         return unit_length(np.concatenate(parts), self.name)
 
 
