@@ -24,7 +24,10 @@ def random_weights(shapes, seed=0):
     def spread(shape):
         return 1.5 / np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 0.3
 
-    return {name: np.asarray(spread(shape) * rng.standard_normal(shape), "float32") for name, shape in sorted(shapes.items())}
+    return {
+        name: np.asarray(spread(shape) * rng.standard_normal(shape), "float32")
+        for name, shape in sorted(shapes.items())
+    }
 
 
 def random_pictures(count=3, size=(90, 120), seed=1):

@@ -1,0 +1,17 @@
+"""What is asked of pictures."""
+
+from keras_booth.evaluation.metrics.diversity import Diversity
+from keras_booth.evaluation.metrics.metric import CLASS, SUBJECT, Metric
+from keras_booth.evaluation.metrics.paper import metrics_of, paper_metrics
+from keras_booth.evaluation.metrics.similarity import ImageSimilarity, PromptSimilarity
+
+__all__ = [
+    "CLASS",
+    "Diversity",
+    "ImageSimilarity",
+    "Metric",
+    "PromptSimilarity",
+    "SUBJECT",
+    "metrics_of",
+    "paper_metrics",
+]
