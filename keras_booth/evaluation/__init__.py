@@ -4,6 +4,9 @@ from keras_booth.tools.process.backend import require_backend
 
 require_backend()
 
+from keras_booth.evaluation.encoders import ImageEncoder, Lpips, TextEncoder, load_clip, load_dino, load_lpips
+from keras_booth.evaluation.intervals import Estimate
+from keras_booth.evaluation.metrics import Metric, metrics_of, paper_metrics
 from keras_booth.evaluation.tiny_world import (
     PHOTO_SETTINGS,
     PROMPT_SETTINGS,
@@ -20,13 +23,23 @@ from keras_booth.evaluation.tiny_world import (
 
 __all__ = [
     "ClassScore",
+    "Estimate",
+    "ImageEncoder",
+    "Lpips",
+    "Metric",
     "PHOTO_SETTINGS",
     "PROMPT_SETTINGS",
     "SUBJECTS",
     "SubjectScore",
+    "TextEncoder",
     "agreement",
     "base_prompts",
+    "load_clip",
+    "load_dino",
     "load_judge",
+    "load_lpips",
+    "metrics_of",
+    "paper_metrics",
     "render_photos",
     "score_class",
     "score_subject",

@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import re
 import typing
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -115,8 +116,8 @@ OPEN_CLIP_TABLES = TABLES | {CLIPEmbedding: OPEN_CLIP_EMBEDDING, CLIPEncoderLaye
 class Kind(typing.NamedTuple):
     """How one kind of tensor is laid out: `export` turns our array into theirs, `read` theirs into ours."""
 
-    export: typing.Callable
-    read: typing.Callable
+    export: Callable[[np.ndarray], np.ndarray]
+    read: Callable[[np.ndarray], np.ndarray]
 
 
 VECTOR = Kind(lambda ours: ours, lambda theirs: theirs)
@@ -143,19 +144,19 @@ class Tensor:
     third: int | None = None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Shape of the whole tensor in the file."""
         shape = self.kind.export(np.broadcast_to(np.float32(0), self.variable.shape)).shape
         return shape if self.third is None else (3 * shape[0], *shape[1:])
 
-    def export(self, added=None):
+    def export(self, added: Callable[[keras.Variable], np.ndarray] | None = None) -> np.ndarray:
         """The weight as the file has it, with what a function from the variable adds."""
         array = np.asarray(self.variable)
         if added is not None:
             array = array.astype("float32") + added(self.variable)
         return self.kind.export(array)
 
-    def assign(self, theirs):
+    def assign(self, theirs: np.ndarray) -> None:
         """Take the weight from the file's array."""
         theirs = theirs.reshape(self.shape)
         if self.third is not None:
