@@ -29,6 +29,7 @@ class Diversity:
     source: str
     of: str = CLASS
     higher_is_better: bool = True
+    needs_prompts = True
 
     def prepare(self) -> None:
         self.distance = getattr(self, "distance", None) or self.load()

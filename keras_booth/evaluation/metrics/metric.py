@@ -21,12 +21,14 @@ class Metric(Protocol):
         name: str, as in the paper's tables.
         source: str, the paper and its section.
         of: `"subject"` or `"class"`: whether it looks at pictures of the subject or of its class.
+        needs_prompts: bool, whether it asks for what a picture shall show.
         higher_is_better: bool.
     """
 
     name: str
     source: str
     of: str
+    needs_prompts: bool
     higher_is_better: bool
 
     def prepare(self) -> None:

@@ -32,6 +32,7 @@ class ImageSimilarity:
     source: str
     of: str = SUBJECT
     higher_is_better: bool = True
+    needs_prompts = False
 
     def prepare(self) -> None:
         self.encoder = getattr(self, "encoder", None) or self.load()
@@ -62,6 +63,7 @@ class PromptSimilarity:
     source: str
     of: str = SUBJECT
     higher_is_better: bool = True
+    needs_prompts = True
 
     def prepare(self) -> None:
         self.encoders = getattr(self, "encoders", None) or self.load()

@@ -1,0 +1,97 @@
+"""What a subject is drawn as when it is measured: the prompts of the DreamBooth dataset, and the tiny world's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from keras_booth.bases import known_classes
+from keras_booth.dreambooth import DreamBooth
+from keras_booth.tiny_world import ATTRIBUTES
+from keras_booth.tools.errors import InputError
+
+# github.com/google/dreambooth, dataset/prompts_and_classes.txt (CC BY 4.0).
+PLACES = (
+    *("{} in the jungle", "{} in the snow", "{} on the beach", "{} on a cobblestone street"),
+    *("{} on top of pink fabric", "{} on top of a wooden floor", "{} with a city in the background"),
+    *("{} with a mountain in the background", "{} with a blue house in the background"),
+    "{} on top of a purple rug in a forest",
+)
+LOOKS = ("a red {}", "a purple {}", "a shiny {}", "a wet {}", "a cube shaped {}")
+OBJECT_PROMPTS = (
+    *(f"a {place}" for place in PLACES),
+    *("a {} with a wheat field in the background", "a {} with a tree and autumn leaves in the background"),
+    *("a {} with the Eiffel Tower in the background", "a {} floating on top of water"),
+    *("a {} floating in an ocean of milk", "a {} on top of green grass with sunflowers around it"),
+    *("a {} on top of a mirror", "a {} on top of the sidewalk in a crowded street", "a {} on top of a dirt road"),
+    "a {} on top of a white rug",
+    *LOOKS,
+)
+LIVE_PROMPTS = (
+    *(f"a {place}" for place in PLACES),
+    *("a {} wearing a red hat", "a {} wearing a santa hat", "a {} wearing a rainbow scarf"),
+    *("a {} wearing a black top hat and a monocle", "a {} in a chef outfit", "a {} in a firefighter outfit"),
+    *("a {} in a police outfit", "a {} wearing pink glasses", "a {} wearing a yellow shirt"),
+    "a {} in a purple wizard outfit",
+    *LOOKS,
+)
+# What the tiny world knows: its settings, alone and with something to wear.
+SETTINGS = ATTRIBUTES["setting"]
+TINY_WORLD_PROMPTS = (
+    *(f"a photo of a {{}} {setting}" for setting in SETTINGS),
+    "a photo of a {}",
+    *(
+        f"a photo of a {{}} wearing {wear} {setting}"
+        for wear, settings in (("a hat", SETTINGS[:4]), ("a scarf", SETTINGS[4:8]), ("glasses", SETTINGS[8:]))
+        for setting in settings
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptSet:
+    """Prompts with a gap, written twice: with the subject in it, and with its class alone.
+
+    Args:
+        templates: tuple of str, each with one `{}`.
+
+    Raises:
+        InputError: for none, or one without a gap.
+    """
+
+    templates: tuple[str, ...]
+
+    def __post_init__(self):
+        if not self.templates:
+            raise InputError("There must be at least one prompt. Received: 0 prompts")
+        for template in self.templates:
+            if template.count("{}") != 1:
+                raise InputError(f"A prompt must have one {{}}, where the subject goes. Received: {template!r}")
+
+    def of(self, identifier: str, class_noun: str) -> tuple[list[str], list[str]]:
+        """`(with the subject, with its class alone)`: lists of str; "a sks dog in the snow", "a dog in the snow"."""
+        return (
+            [template.replace("{}", f"{identifier} {class_noun}") for template in self.templates],
+            [template.replace("{}", class_noun) for template in self.templates],
+        )
+
+
+def default_prompts_of(booth: DreamBooth, live: bool | None = None) -> PromptSet:
+    """The 25 prompts that a model is measured with.
+
+    Args:
+        booth: `DreamBooth`.
+        live: bool. Whether the subject is an animal, which can wear things; `None` to tell by its class.
+    """
+    if known_classes(booth.base.config) is not None:
+        return PromptSet(TINY_WORLD_PROMPTS)
+    if live is None:
+        live = booth.class_noun.lower().split()[-1] in LIVE_CLASSES
+    return PromptSet(LIVE_PROMPTS if live else OBJECT_PROMPTS)
+
+
+# As the dataset has them, and those that are near.
+LIVE_CLASSES: Sequence[str] = (
+    *("dog", "cat", "puppy", "kitten", "bird", "horse", "rabbit", "person", "man", "woman", "boy", "girl", "child"),
+    *("baby", "hamster", "parrot", "cow", "pig", "sheep", "goat", "duck", "turtle", "lizard", "guinea pig"),
+)

@@ -1,0 +1,151 @@
+"""One model measured as the paper measures it, beside the photographs and the base."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_booth.data import PhotoSet, find_photos, read_photo
+from keras_booth.dreambooth import DreamBooth
+from keras_booth.evaluation.intervals import Estimate
+from keras_booth.evaluation.metrics import CLASS, SUBJECT, Metric
+from keras_booth.evaluation.prompts import PromptSet, default_prompts_of
+from keras_booth.tools.annotations import FilePath
+from keras_booth.tools.errors import InputError, require
+
+PHOTOGRAPHS, BASE, MODEL = "real photographs", "the base, untouched", "the model"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What was measured of one set of pictures.
+
+    Args:
+        name: str.
+        scores: dict of `Estimate` by the metric's name; what cannot be asked of them is missing.
+    """
+
+    name: str
+    scores: dict[str, Estimate]
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """What a model draws to be measured.
+
+    Args:
+        subject: uint8 `(prompts * count, H, W, 3)`, the pictures of a prompt one after the other.
+        prompts: list of str, one a picture, without the identifier.
+        of_class: uint8 `(class_count, H, W, 3)`, all of the class prompt.
+    """
+
+    subject: np.ndarray
+    prompts: list[str]
+    of_class: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """What is drawn, the same for every model.
+
+    Args:
+        prompts: `PromptSet`.
+        count: int >= 1. Pictures of each prompt.
+        class_count: int >= 2. Pictures of the class.
+        seed: int >= 0. Of all pictures.
+        sampling: dict, further arguments of `DreamBooth.generate`: `steps`, `guidance_scale`, `sampler`, `batch_size`.
+    """
+
+    prompts: PromptSet
+    count: int = 4
+    class_count: int = 32
+    seed: int = 0
+    sampling: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        require(self.count >= 1, "count", ">= 1", self.count)
+        require(self.class_count >= 2, "class_count", ">= 2", self.class_count)
+        require(self.seed >= 0, "seed", ">= 0", self.seed)
+
+    def draw(self, booth: DreamBooth) -> Drawn:
+        """Draws the subject and its class with a model as it is."""
+        with_subject, alone = self.prompts.of(booth.identifier, booth.class_noun)
+        options = {"seed": self.seed, **self.sampling}
+        return Drawn(
+            booth.generate(with_subject, self.count, **options),
+            [prompt for prompt in alone for _ in range(self.count)],
+            booth.generate(booth.class_prompt, self.class_count, **options),
+        )
+
+
+def evaluate(
+    booth: DreamBooth,
+    photos: FilePath | PhotoSet,
+    metrics: Sequence[Metric],
+    *,
+    base: DreamBooth | None = None,
+    protocol: Protocol | None = None,
+) -> list[Row]:
+    """Measures what became of a model (arXiv:2208.12242, section 4.1).
+
+    Args:
+        booth: `DreamBooth`, which is not changed.
+        photos: folder of the subject's photographs, or a `PhotoSet`.
+        metrics: sequence of `Metric`.
+        base: the model before training, to be measured beside it; `None` to leave it out.
+        protocol: what is drawn; `None` for 25 prompts, four pictures of each, and 32 of the class.
+
+    Returns:
+        list of `Row`: the photographs, the base, the model.
+
+    Raises:
+        InputError: for photographs or encoders that cannot be used; before anything is drawn.
+    """
+    require_metrics(metrics)
+    protocol = protocol or Protocol(default_prompts_of(booth))
+    for metric in metrics:
+        metric.prepare()
+    references = read_references(photos)
+    rows = [Row(PHOTOGRAPHS, score_photographs(metrics, references))] if len(references) > 1 else []
+    models = {BASE: base, MODEL: booth} if base is not None else {MODEL: booth}
+    return rows + [Row(name, score(metrics, protocol.draw(model), references)) for name, model in models.items()]
+
+
+def read_references(photos: FilePath | PhotoSet) -> list[np.ndarray]:
+    """uint8 arrays `(H, W, 3)`, each of its own size.
+
+    Raises:
+        InputError: if there is none, or one cannot be read.
+    """
+    paths = photos.paths if isinstance(photos, PhotoSet) else find_photos(photos)
+    return [read_photo(path) for path in paths]
+
+
+def score(metrics: Sequence[Metric], drawn: Drawn, references: Sequence[np.ndarray]) -> dict[str, Estimate]:
+    """All that the metrics say of what a model drew."""
+    pictures = {SUBJECT: drawn.subject, CLASS: drawn.of_class}
+    prompts = {SUBJECT: drawn.prompts, CLASS: ["the class"] * len(drawn.of_class)}
+    found = {}
+    for metric in metrics:
+        found |= metric.score(pictures[metric.of], references, prompts[metric.of])
+    return found
+
+
+def score_photographs(metrics: Sequence[Metric], references: Sequence[np.ndarray]) -> dict[str, Estimate]:
+    """What the metrics say of the photographs themselves: only those that compare pictures with them can."""
+    found = {}
+    for metric in metrics:
+        if metric.of == SUBJECT and not metric.needs_prompts:
+            found |= metric.score(references, references, [""] * len(references))
+    return found
+
+
+def require_metrics(metrics: Sequence[Metric]) -> None:
+    """Refuses two metrics of one name, of which one would be lost."""
+    names = [metric.name for metric in metrics]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"Each metric needs a name of its own. Received: {twice!r} twice")
