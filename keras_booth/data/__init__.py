@@ -7,6 +7,8 @@ require_backend()
 from keras_booth.data.captions import Captions, caption_files, find_captions, read_captions
 from keras_booth.data.dataset import photo_dataset
 from keras_booth.data.digests import photo_digests
+from keras_booth.data.dreambooth_dataset import LIVE_PROMPTS, OBJECT_PROMPTS, DatasetSubject, dreambooth_builder
+from keras_booth.data.dreambooth_dataset import SUBJECTS as DATASET_SUBJECTS
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import center_crop, resize_short_side
 from keras_booth.data.inspection import Inspection, inspect_photos
@@ -15,11 +17,16 @@ from keras_booth.data.reading.photographs import find_photos, read_photo
 
 __all__ = [
     "Captions",
+    "DATASET_SUBJECTS",
+    "DatasetSubject",
     "Inspection",
+    "LIVE_PROMPTS",
+    "OBJECT_PROMPTS",
     "PhotoError",
     "PhotoSet",
     "caption_files",
     "center_crop",
+    "dreambooth_builder",
     "find_captions",
     "find_photos",
     "inspect_photos",

@@ -21,7 +21,7 @@ import math
 import operator
 import os
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -32,11 +32,12 @@ from keras_booth.data.geometry import as_pair, flip_left_right, random_crop
 from keras_booth.data.order import AUGMENT, INSTANCE, PRIOR, SampleOrder
 from keras_booth.data.photo_set import PhotoSet, check_crop
 from keras_booth.data.prepared import PreparedPhotos
+from keras_booth.data.tfds_photos import is_builder
 from keras_booth.tools.images import to_float
 from keras_booth.tools.seeds import chosen_seed
 
 STREAMS = INSTANCE, PRIOR
-Source: TypeAlias = str | os.PathLike[str] | PhotoSet
+Source: TypeAlias = str | os.PathLike[str] | PhotoSet | Any  # or a builder of TensorFlow Datasets
 
 
 class Trainee(Protocol):
@@ -80,7 +81,8 @@ def photo_dataset(
 
     Args:
         instance: folder (str or `Path`) of photographs of the subject, which get `booth.instance_prompt`; or a
-            `PhotoSet`, which brings its own prompt; or a list of these, one for each of several subjects.
+            `PhotoSet`, which brings its own prompt; or a builder of TensorFlow Datasets, see `PhotoSet.from_tfds`; or
+            a list of these, one for each of several subjects.
         prior: the class images for prior preservation: a folder, which gets `booth.class_prompt`, or a `PhotoSet`; or
             a list of these; or `None`.
         booth: what is to be trained: any object with `instance_prompt`, `class_prompt`, `image_size` (int or
@@ -299,8 +301,13 @@ def _prior_set(prior, booth):
 def _photo_set(field, source, prompt):
     if isinstance(source, PhotoSet):
         return source
+    if is_builder(source):
+        return PhotoSet.from_tfds(source, prompt or "")
     if not isinstance(source, (str, os.PathLike)):
-        raise PhotoError(f"`{field}` must be a folder or a PhotoSet. Received: {field}={_show(source)}")
+        raise PhotoError(
+            f"`{field}` must be a folder, a PhotoSet or a builder of TensorFlow Datasets. "
+            f"Received: {field}={_show(source)}"
+        )
     return PhotoSet.from_folder(source, prompt or "")
 
 

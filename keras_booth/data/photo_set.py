@@ -7,10 +7,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from keras_booth.data.captions import caption_files, read_captions
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.reading.photographs import find_photos
+from keras_booth.data.tfds_photos import builder_photos
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.prompts import require_prompt
 from keras_booth.tools.wording import names, shown
@@ -80,6 +82,20 @@ class PhotoSet:
     def prompts(self) -> tuple[str, ...]:
         """Tuple of strings, the text of each photograph."""
         return tuple(self.captions) or (self.prompt,) * len(self.paths)
+
+    @classmethod
+    def from_tfds(cls, builder: Any, prompt: str, folder: FilePath | None = None) -> PhotoSet:
+        """Makes the set of the photographs of a TensorFlow Datasets builder, such as `dreambooth_builder("dog6")`.
+
+        They are downloaded and prepared if they were not yet, and written as files, whose bytes are the dataset's.
+
+        Args:
+            builder: `tfds.core.DatasetBuilder` with the features `image`, in JPEG or PNG, and `filename`.
+            prompt: String.
+            folder: String or `Path` of the folder for the files; `None` for one in `$KERAS_BOOTH_CACHE`, or
+                `~/.cache/keras_booth`.
+        """
+        return cls(tuple(builder_photos(builder, folder)), prompt)
 
     def first(self, count: int) -> PhotoSet:
         """The set of the first `count` photographs."""

@@ -6,35 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from keras_booth.bases import known_classes
+from keras_booth.data import LIVE_PROMPTS, OBJECT_PROMPTS
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.tiny_world import ATTRIBUTES
 from keras_booth.tools.errors import InputError
 
-# github.com/google/dreambooth, dataset/prompts_and_classes.txt (CC BY 4.0).
-PLACES = (
-    *("{} in the jungle", "{} in the snow", "{} on the beach", "{} on a cobblestone street"),
-    *("{} on top of pink fabric", "{} on top of a wooden floor", "{} with a city in the background"),
-    *("{} with a mountain in the background", "{} with a blue house in the background"),
-    "{} on top of a purple rug in a forest",
-)
-LOOKS = ("a red {}", "a purple {}", "a shiny {}", "a wet {}", "a cube shaped {}")
-OBJECT_PROMPTS = (
-    *(f"a {place}" for place in PLACES),
-    *("a {} with a wheat field in the background", "a {} with a tree and autumn leaves in the background"),
-    *("a {} with the Eiffel Tower in the background", "a {} floating on top of water"),
-    *("a {} floating in an ocean of milk", "a {} on top of green grass with sunflowers around it"),
-    *("a {} on top of a mirror", "a {} on top of the sidewalk in a crowded street", "a {} on top of a dirt road"),
-    "a {} on top of a white rug",
-    *LOOKS,
-)
-LIVE_PROMPTS = (
-    *(f"a {place}" for place in PLACES),
-    *("a {} wearing a red hat", "a {} wearing a santa hat", "a {} wearing a rainbow scarf"),
-    *("a {} wearing a black top hat and a monocle", "a {} in a chef outfit", "a {} in a firefighter outfit"),
-    *("a {} in a police outfit", "a {} wearing pink glasses", "a {} wearing a yellow shirt"),
-    "a {} in a purple wizard outfit",
-    *LOOKS,
-)
 # What the tiny world knows: its settings, alone and with something to wear.
 SETTINGS = ATTRIBUTES["setting"]
 TINY_WORLD_PROMPTS = (

@@ -2,31 +2,23 @@
 
 import csv
 import io
-import re
 
 import numpy as np
 import pytest
 
+from keras_booth.data import LIVE_PROMPTS, OBJECT_PROMPTS
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.evaluation.intervals import Estimate
-from keras_booth.evaluation.metrics import metrics_of
-from keras_booth.evaluation.prompts import (
-    LIVE_PROMPTS,
-    OBJECT_PROMPTS,
-    TINY_WORLD_PROMPTS,
-    PromptSet,
-    default_prompts_of,
-)
+from keras_booth.evaluation.prompts import TINY_WORLD_PROMPTS, PromptSet, default_prompts_of
 from keras_booth.evaluation.protocol import Protocol, Row, evaluate
 from keras_booth.evaluation.tables import table
 from keras_booth.tools.errors import InputError
-from tests.evaluation.metrics.test_metrics import Distance, colors, words
 from tests.helpers.booths import changed_weights, small_booth
+from tests.helpers.color_metrics import Distance, color_metrics, colors, words
 from tests.helpers.photographs import write_photos
-from tests.helpers.places import SHARED
 
 TEMPLATES = ("a {} in red", "a green {}")
-METRICS = metrics_of(lambda: colors, lambda: (colors, words), Distance)
+METRICS = color_metrics()
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +46,6 @@ class TestPrompts:
     def test_are_25(self, prompts):
         assert len(set(prompts)) == 25
         PromptSet(prompts)
-
-    @pytest.mark.skipif(not (SHARED / "data" / "dreambooth").exists(), reason="needs the dataset's file in ../shared")
-    def test_are_the_datasets(self):
-        text = (SHARED / "data" / "dreambooth" / "prompts_and_classes.txt").read_text()
-        found = [line.replace("{0} {1}", "{}") for line in re.findall(r"'([^']*)'\.format", text)]
-        assert found[:25] == list(OBJECT_PROMPTS)
-        assert found[25:] == list(LIVE_PROMPTS)
 
     @pytest.mark.parametrize(
         "noun, prompts", [("dog", LIVE_PROMPTS), ("Corgi dog", LIVE_PROMPTS), ("backpack", OBJECT_PROMPTS)]

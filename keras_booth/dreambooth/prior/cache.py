@@ -18,7 +18,7 @@ from PIL import Image
 
 from keras_booth.data import PhotoSet
 from keras_booth.tools.errors import InputError, sentence
-from keras_booth.tools.files.paths import expand_home
+from keras_booth.tools.files.paths import OWN_CACHE, cache_folder
 from keras_booth.tools.files.reading import read_ordinary
 from keras_booth.tools.files.writing import require_room, room, writing
 from keras_booth.version import __version__
@@ -27,17 +27,11 @@ if TYPE_CHECKING:
     from keras_booth.dreambooth.model import DreamBooth
 
 MANIFEST_FILE, PART = "manifest.jsonl", ".part"
-OWN_CACHE, SETS = "KERAS_BOOTH_CACHE", "class_images"
+SETS = "class_images"
 MOST_MANIFEST = 2**28  # bytes: a million images
 MOST_FILE = 2**28  # bytes of a picture, or of its latents
 # Bytes of what a folder's name says of its prompt: with the digest the name has 253, of the 255 that disks allow.
 MOST_WORDS = 240
-
-
-def cache_folder():
-    """Folder of all class images: `$KERAS_BOOTH_CACHE`, or `~/.cache/keras_booth`."""
-    own = os.environ.get(OWN_CACHE)
-    return pathlib.Path(expand_home(own) if own else pathlib.Path.home() / ".cache" / "keras_booth")
 
 
 def digest(content):

@@ -1,6 +1,7 @@
 """Paths as a user writes them."""
 
 import os
+import pathlib
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
@@ -8,6 +9,13 @@ from keras_booth.tools.wording import shown
 
 # What Linux, and nearly every disk, takes; the system itself would say it where a file is opened, not of which field.
 MOST_PATH, MOST_NAME = 4096, 255
+OWN_CACHE = "KERAS_BOOTH_CACHE"
+
+
+def cache_folder() -> pathlib.Path:
+    """Folder of what can be made or fetched again: `$KERAS_BOOTH_CACHE`, or `~/.cache/keras_booth`."""
+    own = os.environ.get(OWN_CACHE)
+    return pathlib.Path(expand_home(own) if own else pathlib.Path.home() / ".cache" / "keras_booth")
 
 
 def expand_home(path: str | None, field: str = "path") -> str | None:

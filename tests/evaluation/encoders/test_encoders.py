@@ -12,7 +12,7 @@ from PIL import Image
 
 from keras_booth.evaluation.encoders import Preprocessing, load_clip, load_dino, load_lpips
 from keras_booth.tools.errors import InputError
-from tests.evaluation.encoders.models import (
+from tests.helpers.encoders.models import (
     GOLDENS,
     LAYOUTS,
     TEXTS,

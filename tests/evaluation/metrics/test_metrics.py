@@ -3,44 +3,15 @@
 import numpy as np
 import pytest
 
-from keras_booth.evaluation.encoders.image_encoder import unit_length
 from keras_booth.evaluation.metrics import CLASS, SUBJECT, metrics_of, paper_metrics
 from keras_booth.tools.errors import InputError
-from tests.evaluation.encoders.models import random_pictures, write_lpips, write_model
-
-
-def plain(red, green, blue):
-    """A picture of one color."""
-    return np.full((8, 8, 3), (red, green, blue), "uint8")
-
-
-RED, GREEN, BLUE = plain(200, 0, 0), plain(0, 200, 0), plain(0, 0, 200)
-MIXED = plain(100, 100, 0)
-
-
-def colors(pictures):
-    """Encodes pictures by their mean color."""
-    return unit_length(np.stack([np.asarray(picture, "float64").mean((0, 1)) for picture in pictures]), "colors")
-
-
-def words(texts):
-    """Encodes texts by the colors that they name."""
-    return unit_length(
-        np.array([[float(color in text) for color in ("red", "green", "blue")] for text in texts]), "words"
-    )
-
-
-class Distance:
-    """Half of the mean difference, in [0, 1]."""
-
-    def pairwise(self, pictures):
-        values = np.stack(pictures).astype("float64")
-        return np.abs(values[:, None] - values).mean((2, 3, 4)) / 255
+from tests.helpers.color_metrics import BLUE, GREEN, MIXED, RED, Distance, color_metrics, colors, words
+from tests.helpers.encoders.models import random_pictures, write_lpips, write_model
 
 
 @pytest.fixture(scope="module")
 def metrics():
-    return {metric.name: metric for metric in metrics_of(lambda: colors, lambda: (colors, words), Distance)}
+    return {metric.name: metric for metric in color_metrics()}
 
 
 def value(metric, pictures, references=(), prompts=()):

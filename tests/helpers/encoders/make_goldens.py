@@ -1,4 +1,4 @@
-"""What transformers and lpips say of the same weights and pictures: `python -m tests.evaluation.encoders.make_goldens`.
+"""What transformers and lpips say of the same weights and pictures: `python -m tests.helpers.encoders.make_goldens`.
 
 Needs torch, transformers and lpips. LPIPS needs of torchvision only its AlexNet; where it is not installed, a file of
 its sources does: `TORCHVISION=…/torchvision/models/alexnet.py`.
@@ -25,7 +25,7 @@ VISION = SMALL | {"image_size": 48, "patch_size": 16}
 
 def models(vocabulary_size):
     """The transformers models with their image processors, by name."""
-    from tests.evaluation.encoders.models import LENGTH
+    from tests.helpers.encoders.models import LENGTH
 
     text = SMALL | {"vocab_size": vocabulary_size, "max_position_embeddings": LENGTH}
     text |= {"bos_token_id": vocabulary_size - 2, "eos_token_id": vocabulary_size - 1}
@@ -76,7 +76,7 @@ def channels_first(array):
 
 
 def main():
-    from tests.evaluation.encoders import models as ours
+    from tests.helpers.encoders import models as ours
     from tests.helpers.tokenizer_files import SIZE
 
     found = models(SIZE)

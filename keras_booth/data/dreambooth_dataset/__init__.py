@@ -1,0 +1,6 @@
+"""The photographs and prompts of the DreamBooth dataset."""
+
+from keras_booth.data.dreambooth_dataset.opening import dreambooth_builder
+from keras_booth.data.dreambooth_dataset.subjects import LIVE_PROMPTS, OBJECT_PROMPTS, SUBJECTS, DatasetSubject
+
+__all__ = ["DatasetSubject", "LIVE_PROMPTS", "OBJECT_PROMPTS", "SUBJECTS", "dreambooth_builder"]
