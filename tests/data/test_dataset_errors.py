@@ -37,7 +37,8 @@ def test_folder(make, tmp_path, field):
     for name in ("a.txt", "b.txt"):
         (tmp_path / "captions" / name).write_text("a dog")
     assert make(**{field: tmp_path / "captions"}).endswith("which holds only a.txt, b.txt")
-    assert make(**{field: 3}) == f"`{field}` must be a folder or a PhotoSet. Received: {field}=3"
+    known = "a folder, a PhotoSet or a builder of TensorFlow Datasets"
+    assert make(**{field: 3}) == f"`{field}` must be {known}. Received: {field}=3"
 
 
 @pytest.mark.parametrize("field", ["instance", "prior"])

@@ -117,6 +117,7 @@ class TestValidation:
         history = booth.fit(data, epochs=epochs, verbose=0, **options).history
         return booth, history
 
+    @pytest.mark.large
     def test_follows_the_weights_alone(self):
         """So that `EarlyStopping` and `ReduceLROnPlateau` follow no noise."""
         _, history = self.fit(rate=1e-12, validation_data=True)
