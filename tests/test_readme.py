@@ -56,7 +56,7 @@ def test_python_code(tmp_path, monkeypatch):
 # As small as a run can be; what is trained is of no interest here.
 SMALL = {
     "train": [
-        *("--training.steps", "2", "--prior.count", "4", "--prior.steps", "1", "--sampling.count", "1"),
+        *("--training.steps", "2", "--prior.count", "5", "--prior.steps", "1", "--sampling.count", "1"),
         *("--sampling.steps", "1", "--sampling.prompts", '["a photo of sks dog"]'),
     ],
     "generate": ["--count", "1", "--steps", "1"],
