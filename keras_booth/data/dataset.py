@@ -21,7 +21,7 @@ import math
 import operator
 import os
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -32,12 +32,12 @@ from keras_booth.data.geometry import as_pair, flip_left_right, random_crop
 from keras_booth.data.order import AUGMENT, INSTANCE, PRIOR, SampleOrder
 from keras_booth.data.photo_set import PhotoSet, check_crop
 from keras_booth.data.prepared import PreparedPhotos
-from keras_booth.data.tfds_photos import is_builder
+from keras_booth.data.tfds_photos import Builder
 from keras_booth.tools.images import to_float
 from keras_booth.tools.seeds import chosen_seed
 
 STREAMS = INSTANCE, PRIOR
-Source: TypeAlias = str | os.PathLike[str] | PhotoSet | Any  # or a builder of TensorFlow Datasets
+Source: TypeAlias = str | os.PathLike[str] | PhotoSet | Builder
 
 
 class Trainee(Protocol):
@@ -301,7 +301,7 @@ def _prior_set(prior, booth):
 def _photo_set(field, source, prompt):
     if isinstance(source, PhotoSet):
         return source
-    if is_builder(source):
+    if isinstance(source, Builder):
         return PhotoSet.from_tfds(source, prompt or "")
     if not isinstance(source, (str, os.PathLike)):
         raise PhotoError(

@@ -7,12 +7,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from keras_booth.data.captions import caption_files, read_captions
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.reading.photographs import find_photos
-from keras_booth.data.tfds_photos import builder_photos
+from keras_booth.data.tfds_photos import Builder, builder_photos
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.prompts import require_prompt
 from keras_booth.tools.wording import names, shown
@@ -84,7 +83,7 @@ class PhotoSet:
         return tuple(self.captions) or (self.prompt,) * len(self.paths)
 
     @classmethod
-    def from_tfds(cls, builder: Any, prompt: str, folder: FilePath | None = None) -> PhotoSet:
+    def from_tfds(cls, builder: Builder, prompt: str, folder: FilePath | None = None) -> PhotoSet:
         """Makes the set of the photographs of a TensorFlow Datasets builder, such as `dreambooth_builder("dog6")`.
 
         They are downloaded and prepared if they were not yet, and written as files, whose bytes are the dataset's.

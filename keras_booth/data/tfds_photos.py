@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from keras_booth.data.errors import PhotoError
 from keras_booth.tools.annotations import FilePath
@@ -11,12 +11,22 @@ from keras_booth.tools.files.paths import cache_folder
 from keras_booth.tools.files.writing import whole_file
 
 
-def is_builder(source: Any) -> bool:
-    """Whether something is a `tfds.core.DatasetBuilder`; said without importing TensorFlow Datasets."""
-    return all(hasattr(source, name) for name in ("as_dataset", "download_and_prepare", "info"))
+@runtime_checkable
+class Builder(Protocol):
+    """What is asked of a `tfds.core.DatasetBuilder`, without importing TensorFlow Datasets."""
+
+    @property
+    def info(self) -> Any:
+        """`tfds.core.DatasetInfo`."""
+
+    def download_and_prepare(self, **options: Any) -> None:
+        """Has the data ready on disk; nothing where they are."""
+
+    def as_dataset(self, **options: Any) -> Any:
+        """`tf.data.Dataset` of examples."""
 
 
-def builder_photos(builder: Any, folder: FilePath | None = None) -> list[pathlib.Path]:
+def builder_photos(builder: Builder, folder: FilePath | None = None) -> list[pathlib.Path]:
     """Writes the photographs of a builder as files, in the order of their names; see `PhotoSet.from_tfds`.
 
     Raises:

@@ -62,8 +62,8 @@ class Batches:
         """`keras.Model.evaluate`: the objective, on data as `fit` takes it.
 
         The same data give the same figures: noise and timesteps follow from the model's seed and the place of a batch,
-        timesteps are spread evenly over photographs and over class images. Training goes on as if nothing had been
-        measured.
+        timesteps are spread evenly over photographs and over class images. `noise_offset` is for training alone.
+        Training goes on as if nothing had been measured.
         """
         self._require_compiled("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):

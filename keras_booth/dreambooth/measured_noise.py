@@ -21,11 +21,11 @@ class CountedSeed(keras.random.SeedGenerator):
 
     def __init__(self, seed: int, count: Tensor, stream: int):
         # Without `SeedGenerator`'s own, which makes a variable: Keras asks for nothing but `next`.
-        self._pair = seed, count, stream
+        self._numbers = seed, count, stream
 
     def next(self, ordered: bool = True) -> Tensor:
         """The seed."""
-        seed, count, stream = self._pair
+        seed, count, stream = self._numbers
         dtype = "uint32" if keras.backend.backend() == "jax" else "int64"
         return ops.stack([ops.convert_to_tensor(seed, dtype), 16 * ops.cast(count, dtype) + stream])
 

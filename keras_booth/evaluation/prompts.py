@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 from keras_booth.bases import known_classes
 from keras_booth.data import LIVE_PROMPTS, OBJECT_PROMPTS
@@ -11,6 +10,11 @@ from keras_booth.dreambooth import DreamBooth
 from keras_booth.tiny_world import ATTRIBUTES
 from keras_booth.tools.errors import InputError
 
+# As the dataset has them, and those that are near.
+LIVE_CLASSES = (
+    *("dog", "cat", "puppy", "kitten", "bird", "horse", "rabbit", "person", "man", "woman", "boy", "girl", "child"),
+    *("baby", "hamster", "parrot", "cow", "pig", "sheep", "goat", "duck", "turtle", "lizard"),
+)
 # What the tiny world knows: its settings, alone and with something to wear.
 SETTINGS = ATTRIBUTES["setting"]
 TINY_WORLD_PROMPTS = (
@@ -64,10 +68,3 @@ def default_prompts_of(booth: DreamBooth, live: bool | None = None) -> PromptSet
     if live is None:
         live = booth.class_noun.lower().split()[-1] in LIVE_CLASSES
     return PromptSet(LIVE_PROMPTS if live else OBJECT_PROMPTS)
-
-
-# As the dataset has them, and those that are near.
-LIVE_CLASSES: Sequence[str] = (
-    *("dog", "cat", "puppy", "kitten", "bird", "horse", "rabbit", "person", "man", "woman", "boy", "girl", "child"),
-    *("baby", "hamster", "parrot", "cow", "pig", "sheep", "goat", "duck", "turtle", "lizard", "guinea pig"),
-)

@@ -40,11 +40,13 @@ class Drawn:
         subject: uint8 `(prompts * count, H, W, 3)`, the pictures of a prompt one after the other.
         prompts: list of str, one a picture, without the identifier.
         of_class: uint8 `(class_count, H, W, 3)`, all of the class prompt.
+        class_prompt: str.
     """
 
     subject: np.ndarray
     prompts: list[str]
     of_class: np.ndarray
+    class_prompt: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Protocol:
             booth.generate(with_subject, self.count, **options),
             [prompt for prompt in alone for _ in range(self.count)],
             booth.generate(booth.class_prompt, self.class_count, **options),
+            booth.class_prompt,
         )
 
 
@@ -127,7 +130,7 @@ def read_references(photos: FilePath | PhotoSet) -> list[np.ndarray]:
 def score(metrics: Sequence[Metric], drawn: Drawn, references: Sequence[np.ndarray]) -> dict[str, Estimate]:
     """All that the metrics say of what a model drew."""
     pictures = {SUBJECT: drawn.subject, CLASS: drawn.of_class}
-    prompts = {SUBJECT: drawn.prompts, CLASS: ["the class"] * len(drawn.of_class)}
+    prompts = {SUBJECT: drawn.prompts, CLASS: [drawn.class_prompt] * len(drawn.of_class)}
     found = {}
     for metric in metrics:
         found |= metric.score(pictures[metric.of], references, prompts[metric.of])

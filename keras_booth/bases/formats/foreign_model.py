@@ -1,21 +1,24 @@
 """Models in transformers' format that are no bases, such as the encoders of an evaluation."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from keras_booth.bases.formats import hub
-from keras_booth.bases.formats.diffusers.tokenizer import read_tokenizer
+from keras_booth.bases.formats.diffusers.tokenizer import ADDED, NAMES, read_tokenizer
+from keras_booth.bases.formats.diffusers.tokenizer import CONFIG as TOKENIZER_CONFIG
 from keras_booth.bases.formats.names import Tensor
 from keras_booth.bases.formats.tensors import Checkpoint, check, find_weights, load, read_json
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
+from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.wording import shown
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
+TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", TOKENIZER_CONFIG, NAMES, ADDED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +51,17 @@ class ForeignModel:
             )
         return value
 
-    def preprocessor(self) -> dict[str, Any]:
-        """How its pictures are prepared, of `preprocessor_config.json`."""
-        return read_json(self.folder / PREPROCESSOR)
+    def preprocessor(self) -> tuple[dict[str, Any], pathlib.Path]:
+        """How its pictures are prepared, and the file that says it."""
+        path = self.folder / PREPROCESSOR
+        return read_json(path), path
+
+    def building(self) -> contextlib.AbstractContextManager[None]:
+        """Has whatever a network's constructor says of the sizes in the config end in one sentence."""
+        place = self.folder / CONFIG
+        return parsing(
+            lambda reason: CheckpointError(f"The config describes no such model ({reason}). Received: {place}")
+        )
 
     def tokenizer(self, max_length: int) -> Tokenizer:
         """Its tokenizer, which must be CLIP's."""

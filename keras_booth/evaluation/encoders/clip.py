@@ -61,15 +61,16 @@ def load_clip(place: FilePath = CLIP) -> tuple[ImageEncoder, TextEncoder]:
         InputError: without KerasHub.
     """
     found = open_model(place, "clip")
-    preprocessing = Preprocessing.of(found.preprocessor(), found.folder / "preprocessor_config.json")
-    model, side, length = build_clip(found)
+    preprocessing, models = Preprocessing.of(*found.preprocessor()), keras_hub_models()
+    with found.building():
+        model, side, length = build_clip(found, models)
     found.load(clip_tensors(model), ignored=(r"logit_scale$", r".*\.position_ids$"))
     images = ImageEncoder("CLIP", model.get_vision_embeddings, lambda output: output, preprocessing, (side, side))
     return images, TextEncoder("CLIP", model.get_text_embeddings, found.tokenizer(length))
 
 
-def build_clip(found: ForeignModel) -> tuple[keras.Model, int, int]:
-    """`(CLIPBackbone, side of its pictures, length of its texts)` as a config describes it."""
+def build_clip(found: ForeignModel, models: Any) -> tuple[keras.Model, int, int]:
+    """`(CLIPBackbone, side of its pictures, length of its texts)` as a config describes it, of `keras_hub.models`."""
 
     def sizes(tower):
         return {
@@ -81,7 +82,6 @@ def build_clip(found: ForeignModel) -> tuple[keras.Model, int, int]:
             "dtype": "float32",
         }
 
-    models = keras_hub_models()
     side, length = found.number("vision_config", "image_size"), found.number("text_config", "max_position_embeddings")
     vision = models.CLIPVisionEncoder(
         patch_size=found.number("vision_config", "patch_size"),
@@ -100,7 +100,7 @@ def build_clip(found: ForeignModel) -> tuple[keras.Model, int, int]:
     # A weight that KerasHub's own converters fill; it begins as zeros.
     vision.embedding.position_ids.assign(np.arange(vision.embedding.num_positions)[None])
     # KerasHub writes 1e-6, transformers 1e-5.
-    text.layer_norm.epsilon = found.config["text_config"].get("layer_norm_eps", 1e-5)
+    text.layer_norm.epsilon = float(found.config["text_config"].get("layer_norm_eps", 1e-5))
     model = models.CLIPBackbone(vision, text, found.number("projection_dim"), dtype="float32")
     return model, side, length
 

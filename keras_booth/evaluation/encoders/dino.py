@@ -30,20 +30,21 @@ def load_dino(place: FilePath = DINO) -> ImageEncoder:
         InputError: without KerasHub.
     """
     found = open_model(place, "vit")
-    preprocessing = Preprocessing.of(found.preprocessor(), found.folder / "preprocessor_config.json")
-    side = found.number("image_size")
-    model = keras_hub_models().ViTBackbone(
-        image_shape=(side, side, 3),
-        patch_size=found.number("patch_size"),
-        num_layers=found.number("num_hidden_layers"),
-        num_heads=found.number("num_attention_heads"),
-        hidden_dim=found.number("hidden_size"),
-        mlp_dim=found.number("intermediate_size"),
-        layer_norm_epsilon=found.config.get("layer_norm_eps", 1e-12),
-        use_mha_bias=found.config.get("qkv_bias", True),
-        data_format="channels_last",
-        dtype="float32",
-    )
+    preprocessing = Preprocessing.of(*found.preprocessor())
+    side, models = found.number("image_size"), keras_hub_models()
+    with found.building():
+        model = models.ViTBackbone(
+            image_shape=(side, side, 3),
+            patch_size=found.number("patch_size"),
+            num_layers=found.number("num_hidden_layers"),
+            num_heads=found.number("num_attention_heads"),
+            hidden_dim=found.number("hidden_size"),
+            mlp_dim=found.number("intermediate_size"),
+            layer_norm_epsilon=found.config.get("layer_norm_eps", 1e-12),
+            use_mha_bias=found.config.get("qkv_bias", True),
+            data_format="channels_last",
+            dtype="float32",
+        )
     found.load(vit_tensors(model), ignored=(r"pooler\.",))
     return ImageEncoder("DINO", model, lambda output: output[:, 0], preprocessing, (side, side))
 

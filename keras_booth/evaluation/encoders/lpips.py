@@ -23,7 +23,7 @@ SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 LEAST = 63  # pixels of a side, below which nothing is left of a picture in the deepest layer
 AT_ONCE = 16
-# What `lpips` calls the same weights: parts of AlexNet, and the layers behind it.
+# There is no official file in a safe format.
 TO_MAKE = (
     "with torch: `import lpips, safetensors.torch as s; s.save_file({k: v.contiguous() for k, v in "
     "lpips.LPIPS(net='alex').state_dict().items() if not k.startswith('lins.')}, 'lpips.safetensors')`"
@@ -33,12 +33,13 @@ TO_MAKE = (
 def build_features() -> keras.Model:
     """AlexNet's five levels of features, each behind its activation, of pictures in `[-1, 1]`."""
     images = keras.Input((None, None, 3), dtype="float32", name="images")
-    x = layers.Rescaling([1 / scale for scale in SCALE], [-s / d for s, d in zip(SHIFT, SCALE, strict=True)])(images)
+    scale, offset = [1 / scale for scale in SCALE], [-s / d for s, d in zip(SHIFT, SCALE, strict=True)]
+    x = layers.Rescaling(scale, offset, dtype="float32")(images)
     outputs = []
     for index, (width, size, stride) in enumerate(CONVOLUTIONS):
         if index in POOLED:
-            x = layers.MaxPooling2D(3, 2)(x)
-        x = layers.ZeroPadding2D(2 if size > 3 else 1)(x)
+            x = layers.MaxPooling2D(3, 2, dtype="float32")(x)
+        x = layers.ZeroPadding2D(2 if size > 3 else 1, dtype="float32")(x)
         x = layers.Conv2D(width, size, stride, activation="relu", dtype="float32", name=f"convolution_{index}")(x)
         outputs.append(x)
     return keras.Model(images, outputs, name="alexnet")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from keras_booth.evaluation.encoders import Lpips
 from keras_booth.evaluation.intervals import Estimate, estimate_pairs
 from keras_booth.evaluation.metrics.metric import CLASS
-from keras_booth.evaluation.metrics.similarity import require_pairs
+from keras_booth.evaluation.metrics.similarity import require_pairs, require_prompts
 
 
 @dataclasses.dataclass
@@ -30,14 +30,16 @@ class Diversity:
     of: str = CLASS
     higher_is_better: bool = True
     needs_prompts = True
+    distance: Lpips | None = dataclasses.field(default=None, init=False)
 
     def prepare(self) -> None:
-        self.distance = getattr(self, "distance", None) or self.load()
+        self.distance = self.distance or self.load()
 
     def score(
         self, pictures: Sequence[ArrayLike], references: Sequence[ArrayLike], prompts: Sequence[str]
     ) -> dict[str, Estimate]:
         self.prepare()
+        require_prompts(self.name, pictures, prompts)
         prompts = np.array(prompts)
         distances = np.full((len(pictures), len(pictures)), np.nan)
         for prompt in dict.fromkeys(prompts):

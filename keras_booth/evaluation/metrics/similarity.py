@@ -33,9 +33,10 @@ class ImageSimilarity:
     of: str = SUBJECT
     higher_is_better: bool = True
     needs_prompts = False
+    encoder: ImageEncoder | None = dataclasses.field(default=None, init=False)
 
     def prepare(self) -> None:
-        self.encoder = getattr(self, "encoder", None) or self.load()
+        self.encoder = self.encoder or self.load()
 
     def score(
         self, pictures: Sequence[ArrayLike], references: Sequence[ArrayLike], prompts: Sequence[str]
@@ -64,19 +65,16 @@ class PromptSimilarity:
     of: str = SUBJECT
     higher_is_better: bool = True
     needs_prompts = True
+    encoders: tuple[ImageEncoder, TextEncoder] | None = dataclasses.field(default=None, init=False)
 
     def prepare(self) -> None:
-        self.encoders = getattr(self, "encoders", None) or self.load()
+        self.encoders = self.encoders or self.load()
 
     def score(
         self, pictures: Sequence[ArrayLike], references: Sequence[ArrayLike], prompts: Sequence[str]
     ) -> dict[str, Estimate]:
         self.prepare()
-        if len(prompts) != len(pictures):
-            raise InputError(
-                f"{self.name} needs a prompt for each picture. "
-                f"Received: {len(pictures)} pictures, {len(prompts)} prompts"
-            )
+        require_prompts(self.name, pictures, prompts)
         images, texts = self.encoders
         return {self.name: estimate_mean((images(pictures) * self._texts(texts, prompts)).sum(axis=1))}
 
@@ -85,6 +83,14 @@ class PromptSimilarity:
         different = list(dict.fromkeys(prompts))
         embedded = dict(zip(different, encode(different), strict=True))
         return np.stack([embedded[prompt] for prompt in prompts])
+
+
+def require_prompts(name: str, pictures: Sequence[Any], prompts: Sequence[str]) -> None:
+    """Refuses pictures of which it is not known what they shall show."""
+    if len(prompts) != len(pictures):
+        raise InputError(
+            f"{name} needs a prompt for each picture. Received: {len(pictures)} pictures, {len(prompts)} prompts"
+        )
 
 
 def require_pairs(name: str, pictures: Sequence[Any]) -> None:

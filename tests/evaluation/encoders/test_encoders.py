@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from keras_booth.evaluation.encoders import Preprocessing, load_clip, load_dino, load_lpips
 from keras_booth.tools.errors import InputError
@@ -79,6 +81,16 @@ def test_lpips(folder, goldens):
     assert not np.diag(distances).any()
 
 
+def test_lpips_under_half_precision(folder, goldens):
+    """Whatever the policy of the model that is measured."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        close(load_lpips(folder / "lpips.safetensors").pairwise(random_pictures()), goldens["lpips"])
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
 class TestPreprocessing:
     @pytest.mark.parametrize("name", ["dino", "clip"])
     def test_as_transformers(self, name, goldens):
@@ -138,6 +150,8 @@ class TestMistakes:
             ({"intermediate_size": 90}, r"has the shape \[96, 48\]|has the shape \(96, 48\)"),
             ({"hidden_size": "many"}, "hidden_size must be a whole number above 0. Received: hidden_size='many'"),
             ({"patch_size": 0}, "patch_size must be a whole number above 0"),
+            ({"patch_size": 7}, "The config describes no such model .*divisible by patch size 7"),
+            ({"layer_norm_eps": "small"}, "The config describes no such model"),
             ({"image_size": 64}, "'embeddings.position_embeddings' has the shape"),
         ],
     )
@@ -151,6 +165,19 @@ class TestMistakes:
         (folder / "preprocessor_config.json").write_text(json.dumps(fields))
         with pytest.raises(InputError, match="The pictures of DINO must come out as it takes them"):
             load_dino(folder)
+
+    @pytest.mark.parametrize("change", [{"num_attention_heads": 5}, {"hidden_act": "swiglu"}])
+    def test_another_tower(self, tmp_path, change):
+        text = LAYOUTS["clip"]["config"]["text_config"]
+        with pytest.raises(InputError, match="The config describes no such model .* Received: .*config.json"):
+            load_clip(write_model(tmp_path / "clip", "clip", text_config=text | change))
+
+    def test_places_that_older_files_number(self, folder, tmp_path):
+        place = write_model(tmp_path / "clip", "clip")
+        weights = load_file(place / "model.safetensors")
+        weights |= {f"{tower}_model.embeddings.position_ids": np.arange(9)[None] for tower in ("text", "vision")}
+        save_file(weights, place / "model.safetensors")
+        close(load_clip(place)[1](TEXTS), load_clip(folder / "clip")[1](TEXTS))
 
     def test_no_numbers(self, tmp_path):
         folder = write_model(tmp_path / "dino", "dino")

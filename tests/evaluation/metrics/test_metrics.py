@@ -63,6 +63,12 @@ def test_diversity_is_of_pictures_of_one_prompt(metrics):
         metrics["DIV"].score([RED, BLUE], [], ["a dog", "a cat"])
 
 
+@pytest.mark.parametrize("name", ["CLIP-T", "DIV"])
+def test_a_prompt_for_each_picture(metrics, name):
+    with pytest.raises(InputError, match=f"{name} needs a prompt for each picture. Received: 2 pictures, 3 prompts"):
+        metrics[name].score([RED, BLUE], [], ["red"] * 3)
+
+
 def test_intervals(metrics):
     (found,) = metrics["DINO"].score([RED] * 5 + [BLUE] * 5, [RED], ["red"] * 10).values()
     assert found.value == 0.5 and found.count == 10
