@@ -49,7 +49,7 @@ def test_python_code(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_BOOTH_CACHE", str(tmp_path / "cache"))
     scope = {}
     exec(compile(code, "README.md", "exec"), scope)
-    assert scope["booth"].generate("a photo of sks dog").shape == (1, 64, 64, 3)
+    assert scope["booth"].generate("a photo of sks dog").shape == (1, 128, 128, 3)
     assert (tmp_path / "dog.keras").exists()
 
 

@@ -31,8 +31,6 @@ from keras_booth.bases.presets import PRESETS, describe_base, load_base
 from keras_booth.bases.request import BaseRequest
 from keras_booth.bases.sizes import activation_floats, lora_parameters, shape_of
 from keras_booth.bases.tiny_world import IMAGE_SIZE as TINY_WORLD_IMAGE_SIZE
-from keras_booth.bases.tiny_world import SHIPPED as TINY_WORLD_SHIPPED
-from keras_booth.bases.tiny_world import SIDES as TINY_WORLD_SIDES
 from keras_booth.bases.tiny_world import VOCABULARY as TINY_WORLD_VOCABULARY
 from keras_booth.bases.tiny_world import WEIGHTS as TINY_WORLD_WEIGHTS
 from keras_booth.bases.tiny_world import tiny_world_config
@@ -56,8 +54,6 @@ __all__ = [
     "PRESETS",
     "StableDiffusionBase",
     "TINY_WORLD_IMAGE_SIZE",
-    "TINY_WORLD_SHIPPED",
-    "TINY_WORLD_SIDES",
     "TINY_WORLD_VOCABULARY",
     "TINY_WORLD_WEIGHTS",
     "TextToImage",

@@ -24,57 +24,23 @@ CLASSES = (
     "car",
     "boot",
 )
-# The side of the pictures of each generation of the base, in pixels.
-SIDES = {1: 64, 2: 128}
-SHIPPED = 1  # the generation whose weights are package data
-IMAGE_SIZE = SIDES[SHIPPED]
+IMAGE_SIZE = 128  # side of its pictures in pixels
 
 
-def tiny_world_config(vocabulary_size: int, generation: int = SHIPPED) -> BaseConfig:
+def tiny_world_config(vocabulary_size: int) -> BaseConfig:
     """`BaseConfig` of the small base that ships with the package.
 
-    The latents are normalized inside of the autoencoder, hence a scale of 1.
+    The autoencoder has Stable Diffusion's factor of 8, and sixteen channels for faces and patterns. The latents are
+    normalized inside of it, hence a scale of 1.
 
     Args:
         vocabulary_size: int.
-        generation: int, a key of `SIDES`.
     """
-    text_encoder, unet, autoencoder = {1: _parts_of_64_pixels, 2: _parts_of_128_pixels}[generation](vocabulary_size)
     return BaseConfig(
         name="tiny_world",
-        image_size=SIDES[generation],
-        text_encoder=text_encoder,
-        unet=unet,
-        autoencoder=autoencoder,
-        schedule=NoiseSchedule(prediction_type="v_prediction", timestep_spacing="trailing"),
-        latent_scale=1.0,
-        sampling_steps=10,
-        guidance_scale=3.0,
-    )
-
-
-def _parts_of_64_pixels(vocabulary_size):
-    """An autoencoder of factor 4 and eight channels, where Stable Diffusion's has factor 8 and four, keeps patterns
-    and faces of pictures this small."""
-    return (
-        TextEncoderConfig(vocabulary_size=vocabulary_size, max_length=32, width=128, layers=3, heads=4),
-        UNetConfig(
-            latent_channels=8,
-            widths=(64, 128, 256),
-            heads=(2, 4, 0),
-            context_width=128,
-            blocks_per_level=1,
-            time_features=64,
-        ),
-        AutoencoderConfig(latent_channels=8, widths=(32, 32, 64), encoder_blocks=1, decoder_blocks=2),
-    )
-
-
-def _parts_of_128_pixels(vocabulary_size):
-    """Stable Diffusion's factor of 8, so that the denoiser costs what it cost at 64 pixels, and sixteen channels."""
-    return (
-        TextEncoderConfig(vocabulary_size=vocabulary_size, max_length=32, width=128, layers=4, heads=4),
-        UNetConfig(
+        image_size=IMAGE_SIZE,
+        text_encoder=TextEncoderConfig(vocabulary_size=vocabulary_size, max_length=32, width=128, layers=4, heads=4),
+        unet=UNetConfig(
             latent_channels=16,
             widths=(64, 160, 256),
             heads=(2, 5, 0),
@@ -84,5 +50,11 @@ def _parts_of_128_pixels(vocabulary_size):
             time_features=64,
             groups=8,
         ),
-        AutoencoderConfig(latent_channels=16, widths=(32, 64, 128, 192), encoder_blocks=1, decoder_blocks=2, groups=8),
+        autoencoder=AutoencoderConfig(
+            latent_channels=16, widths=(32, 64, 128, 192), encoder_blocks=1, decoder_blocks=2, groups=8
+        ),
+        schedule=NoiseSchedule(prediction_type="v_prediction", timestep_spacing="trailing"),
+        latent_scale=1.0,
+        sampling_steps=10,
+        guidance_scale=3.0,
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_booth.tiny_world.rows import filled_array
 from keras_booth.tiny_world.scenes import ATTRIBUTES, labels, random_caption, random_scene, render
-from keras_booth.tiny_world.vocabulary import identifiers_of
+from keras_booth.tiny_world.vocabulary import RARE_IDENTIFIERS
 
 CAPTIONS = 8  # a scene, so that the denoiser meets each with different parts left out
 IDENTIFIER_RATE = 0.04
@@ -63,18 +63,18 @@ def _render_all(scenes, size):
     return np.stack([render(scene, size) for scene in scenes])
 
 
-def vary(text, rng, identifiers):
+def vary(text, rng):
     """Now and then add a rare identifier, which so gets an embedding but no meaning, or drop "a photo of"."""
     if rng.random() < IDENTIFIER_RATE:
         _, _, _, _, rest = text.split(" ", 4)
-        text = f"a photo of {identifiers[rng.integers(len(identifiers))]} {rest}"
+        text = f"a photo of {RARE_IDENTIFIERS[rng.integers(len(RARE_IDENTIFIERS))]} {rest}"
     return text.removeprefix("a photo of ") if rng.random() < BARE_RATE else text
 
 
-def captions_of(scenes, seed, generation):
+def captions_of(scenes, seed):
     """For each scene a list of `CAPTIONS` captions, of which each says other parts."""
-    rng, identifiers = np.random.default_rng([seed, CHUNK]), identifiers_of(generation)
-    return [[vary(random_caption(scene, rng), rng, identifiers) for _ in range(CAPTIONS)] for scene in scenes]
+    rng = np.random.default_rng([seed, CHUNK])
+    return [[vary(random_caption(scene, rng), rng) for _ in range(CAPTIONS)] for scene in scenes]
 
 
 def labels_of(scenes):

@@ -19,19 +19,18 @@ from keras_booth.tools.files.writing import whole_file
 from keras_booth.tools.process.settings import channels_last
 
 JUDGE_PATH = Path(__file__).parent / "assets" / "judge.safetensors"
-# Widths of the trunk by the side of the pictures; each level halves the resolution, down to 4 x 4.
-WIDTHS = {64: (32, 48, 80, 112), 128: (16, 32, 48, 80, 112)}
+# Of the trunk; each level halves the resolution, down to 4 x 4.
+WIDTHS = (16, 32, 48, 80, 112)
 
 
-def build_judge_model(seed: int = 0, image_size: int = IMAGE_SIZE) -> keras.Model:
+def build_judge_model(seed: int = 0) -> keras.Model:
     """Builds the classifier: a shared trunk and one softmax head for each attribute.
 
     Args:
         seed: Integer that fixes the initial weights.
-        image_size: Side of the pictures in pixels, a key of `WIDTHS`.
 
     Returns:
-        A `keras.Model` from pictures in [0, 255], of shape `(batch, image_size, image_size, 3)`, to a dict of
+        A `keras.Model` from pictures in [0, 255], of shape `(batch, side, side, 3)`, to a dict of
         probabilities.
     """
     seeds = iter(range(100 * seed, 100 * seed + 100))
@@ -44,9 +43,9 @@ def build_judge_model(seed: int = 0, image_size: int = IMAGE_SIZE) -> keras.Mode
         return layers.Activation("relu", dtype="float32", name=f"{name}_relu")(x)
 
     # === Functional Model ===
-    images = keras.Input((image_size, image_size, 3), dtype="float32", name="images")
+    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="float32", name="images")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rescale")(images)
-    for index, width in enumerate(WIDTHS[image_size]):
+    for index, width in enumerate(WIDTHS):
         x = convolve(x, width, f"down_{index}", strides=2)
         if index:
             x = layers.Add(dtype="float32", name=f"add_{index}")([x, convolve(x, width, f"stay_{index}")])
@@ -144,9 +143,7 @@ class Judge:
         return {name: float(np.mean(probabilities[name].argmax(-1) == np.asarray(labels[name]))) for name in ATTRIBUTES}
 
 
-def train_judge(
-    images, labels, steps=3000, batch_size=64, learning_rate=2e-3, seed=0, verbose=0, image_size=IMAGE_SIZE
-):
+def train_judge(images, labels, steps=3000, batch_size=64, learning_rate=2e-3, seed=0, verbose=0):
     """Trains a judge.
 
     Args:
@@ -157,12 +154,11 @@ def train_judge(
         learning_rate: Peak of the learning rate, which warms up and then decays to zero.
         seed: Integer that fixes the initial weights, the batches and the augmentation.
         verbose: As in `keras.Model.fit`.
-        image_size: Side of the pictures in pixels.
 
     Returns:
         A `Judge`, its weights rounded to float16.
     """
-    model = build_judge_model(seed, image_size)
+    model = build_judge_model(seed)
     warmup = min(100, steps // 10)
     rate = keras.optimizers.schedules.CosineDecay(
         learning_rate / 20, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup

@@ -4,9 +4,6 @@ Six stages: corpus (captioned renders), autoencoder, denoiser (text encoder and 
 as they are, with a patch discriminator), judge, and export. Each can be killed at any moment: the same command goes on,
 and loses a minute. Figures are appended to `figures.txt` in the folder of work. On a GPU all takes minutes, with
 `KERAS_BACKEND=jax`; on two CPU cores days.
-
-It makes the generation of 128 pixels. The weights of 64 pixels that ship until those are there are of the recipe that
-stood here before.
 """
 
 import argparse
@@ -18,7 +15,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_booth.bases import TINY_WORLD_SIDES as SIDES
+from keras_booth.bases import TINY_WORLD_IMAGE_SIZE as IMAGE_SIZE
 from keras_booth.bases import TINY_WORLD_VOCABULARY as VOCABULARY
 from keras_booth.bases import TINY_WORLD_WEIGHTS as WEIGHTS
 from keras_booth.bases import (
@@ -45,8 +42,6 @@ from keras_booth.tiny_world.vocabulary import vocabulary_bytes, write_vocabulary
 from keras_booth.tools.files.writing import whole_file, write_text
 from keras_booth.tools.images import to_float, to_uint8
 
-GENERATION = 2
-IMAGE_SIZE = SIDES[GENERATION]
 HELD_OUT = 1080  # scenes at the end of the corpus that no stage trains on
 PICTURES = 16  # in a batch of the autoencoder's and the decoder's
 ENCODED = 600  # pictures of a chunk that is written
@@ -86,7 +81,7 @@ def run_corpus(work, args):
 
 def new_autoencoder(dtype="float32"):
     """`(image_encoder, decoder)` with random weights."""
-    config = tiny_world_config(1, GENERATION).autoencoder
+    config = tiny_world_config(1).autoencoder
     with global_policy(dtype):
         return build_image_encoder(config), build_decoder(config)
 
@@ -191,7 +186,7 @@ def encode_from(encoder, pictures, start):
 def moments_of(work, args):
     """Moments of all pictures that stages train on, float16 and memory-mapped."""
     pictures = pictures_of(work, args)[:-HELD_OUT]
-    config = tiny_world_config(1, GENERATION)
+    config = tiny_world_config(1)
     shape = (len(pictures), *config.latent_size, 2 * config.autoencoder.latent_channels)
 
     def chunks(start):
@@ -205,21 +200,21 @@ def moments_of(work, args):
 
 
 def new_tokenizer():
-    """The tokenizer of this generation."""
-    return Tokenizer(vocabulary_bytes(GENERATION), max_length=32)
+    """The tokenizer of this base."""
+    return Tokenizer(vocabulary_bytes(), max_length=32)
 
 
 def new_base(dtype):
-    """The base of this generation with random weights."""
+    """The base with random weights."""
     tokenizer = new_tokenizer()
-    return StableDiffusionBase(tiny_world_config(tokenizer.vocabulary_size, GENERATION), tokenizer, dtype)
+    return StableDiffusionBase(tiny_world_config(tokenizer.vocabulary_size), tokenizer, dtype)
 
 
 def tokens_of(work, args, tokenizer):
     """Tokens of all captions that the denoiser trains on: int32 `(scenes, captions, length)`."""
     path = work / "tokens.npy"
     if not path.exists():
-        captions = captions_of(scenes_of(args)[:-HELD_OUT], args.seed, GENERATION)
+        captions = captions_of(scenes_of(args)[:-HELD_OUT], args.seed)
         rows = tokenizer([text for texts in captions for text in texts])
         with whole_file(path) as part:
             np.save(part, np.asarray(rows).reshape(len(captions), -1, rows.shape[-1]))
@@ -290,7 +285,7 @@ def run_judge(work, args):
     pictures, half = pictures_of(work, args), args.scenes // 2
     mixed = np.concatenate([pictures[:half], reconstruct(encoder, decoder, pictures[half : args.scenes])])
     targets = {name: row[: args.scenes] for name, row in labels.items()}
-    judge = train_judge(mixed, targets, steps=args.judge_steps, seed=args.seed, image_size=IMAGE_SIZE)
+    judge = train_judge(mixed, targets, steps=args.judge_steps, seed=args.seed)
     seen = reconstruct(encoder, decoder, pictures[-HELD_OUT:])
     accuracy = judge.accuracy(seen, {name: row[-HELD_OUT:] for name, row in labels.items()})
     note(work, f"Judge on held-out reconstructions: {json.dumps({k: round(v, 4) for k, v in accuracy.items()})}")
@@ -305,7 +300,7 @@ def run_export(work, args):
     output = args.output or work / "assets"
     output.mkdir(parents=True, exist_ok=True)
     save_weights(base.components, output / WEIGHTS.name, dtype="float16")
-    (output / VOCABULARY.name).write_bytes(vocabulary_bytes(GENERATION))
+    (output / VOCABULARY.name).write_bytes(vocabulary_bytes())
     shutil.copy(work / JUDGE_PATH.name, output / JUDGE_PATH.name)
 
 

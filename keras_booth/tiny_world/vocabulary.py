@@ -10,7 +10,6 @@ import gzip
 import io
 from pathlib import Path
 
-from keras_booth.bases import TINY_WORLD_SHIPPED as SHIPPED
 from keras_booth.bases import TINY_WORLD_VOCABULARY as VOCABULARY
 from keras_booth.tiny_world.scenes import ATTRIBUTES
 
@@ -20,9 +19,6 @@ HEADER = "#version: keras_booth tiny_world"
 RARE_IDENTIFIERS = (
     *("sks", "zwx", "qvx", "ohw", "vqj", "xwk", "jzq", "kvb"),
     *("wqz", "pgx", "ytv", "mzr", "fjq", "bvx", "gqw", "rtj"),
-)
-# Those that the base of 128 pixels knows beside them.
-MORE_IDENTIFIERS = (
     *("dkq", "hzv", "cwj", "nxp", "lqf", "tgz", "zbk", "qhm", "jvw", "xrd"),
     *("vfn", "kqs", "wmx", "pzj", "bqt", "ghx", "fzw", "yqd", "mvk", "rxz"),
 )
@@ -84,21 +80,16 @@ def make_merges(words):
     return list(ranks)
 
 
-def identifiers_of(generation):
-    """Returns the rare identifiers that a generation of the base knows (`config.SIDES`)."""
-    return RARE_IDENTIFIERS if generation == 1 else RARE_IDENTIFIERS + MORE_IDENTIFIERS
-
-
-def vocabulary_text(generation=SHIPPED):
+def vocabulary_text():
     """Returns the vocabulary file's text: a header and one merge a line."""
-    return "\n".join([HEADER] + [" ".join(merge) for merge in make_merges(WORDS + identifiers_of(generation))])
+    return "\n".join([HEADER] + [" ".join(merge) for merge in make_merges(WORDS + RARE_IDENTIFIERS)])
 
 
-def vocabulary_bytes(generation=SHIPPED):
+def vocabulary_bytes():
     """Returns the vocabulary file's bytes; the same words always give the same."""
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", fileobj=buffer, mode="wb", mtime=0) as stream:
-        stream.write(vocabulary_text(generation).encode("utf-8"))
+        stream.write(vocabulary_text().encode("utf-8"))
     return buffer.getvalue()
 
 

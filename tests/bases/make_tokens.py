@@ -8,9 +8,8 @@ import random
 import transformers
 
 from keras_booth.bases.formats.diffusers.tokenizer import pack
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
-from tests.helpers.places import SHARED
+from tests.helpers.places import SHARED, VOCABULARY
 
 WORDS = (
     "a photo of sks dog in the snow, oil painting; highly-detailed (8k) masterpiece!! it's Dogs' can't we've I'M "

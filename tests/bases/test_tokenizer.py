@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from keras_booth.bases import Tokenizer
-from keras_booth.bases.tiny_world import VOCABULARY
-from tests.helpers.places import CLIP
+from tests.helpers.places import CLIP, VOCABULARY
 
 
 @pytest.fixture(scope="module")

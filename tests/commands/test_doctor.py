@@ -51,7 +51,7 @@ class TestReport:
         texts = of(lines, "photos")
         assert code == 2
         assert any(level == "mistake" and "d.png" in text for level, text in texts)
-        assert any(level == "warning" and "c.png is smaller than the 64 pixels" in text for level, text in texts)
+        assert any(level == "warning" and "c.png is smaller than the 128 pixels" in text for level, text in texts)
         assert [text for level, text in texts if level == "warning" and "show the same" in text] == [
             "a.png, b.jpg, c.png show the same: it would be learned by heart."
         ]
@@ -115,7 +115,7 @@ class TestReport:
         warnings = [text for level, _, text in lines if level == "warning"]
         assert not any(text.startswith("sks dog: ") for text in warnings)
         mine = [text.removeprefix("zwx cat: ") for text in warnings if text.startswith("zwx cat: ")]
-        assert mine[0].startswith("small.png is smaller than the 64 pixels")
+        assert mine[0].startswith("small.png is smaller than the 128 pixels")
         assert mine[1].startswith("0.txt is there, but not used")
         assert mine[2].startswith("'zwx' is in no prompt")
         # `write_photos` writes the same pictures everywhere.

@@ -40,7 +40,7 @@ def test_table_and_figures(measured):
         [" **mean** ", " with "],
     ]
     for name in ("figure.png", "base.png"):
-        assert picture_size(measured.folder / "out" / name)[0] > 4 * 64
+        assert picture_size(measured.folder / "out" / name)[0] > 4 * 128
     assert len(files(measured.folder / "out" / "photos" / "dog")) == 4
 
 

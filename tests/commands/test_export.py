@@ -8,9 +8,9 @@ from safetensors.numpy import load_file
 
 from keras_booth import export
 from keras_booth.bases import check_export, load_base
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.tools.errors import InputError
 from tests.helpers.commands import call, files
+from tests.helpers.places import VOCABULARY
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,8 @@ class TestPictures:
         assert files(drawn.folder / "out" / "new") == names
         assert drawn.out.splitlines() == [f"out/new/{name}" for name in names]
         pictures = [np.asarray(Image.open(drawn.folder / "out" / "new" / name)) for name in names]
-        assert [picture.shape for picture in pictures[:3]] == [(64, 64, 3)] * 3
-        assert pictures[3].shape[1] > 3 * 192
+        assert [picture.shape for picture in pictures[:3]] == [(128, 128, 3)] * 3
+        assert pictures[3].shape[1] > 3 * 128
         assert not np.array_equal(pictures[0], pictures[1])
 
     def test_shows_progress_and_nothing_else(self, drawn):
@@ -53,7 +53,7 @@ class TestPictures:
         lines = text["parameters"].split("\n")
         assert lines[0] == PROMPT
         settings = (
-            "Steps: 2, Sampler: DPM++ 2M Karras, CFG scale: 3, Seed: 0, Size: 64x64, Model: dog, Index: 2, Version:"
+            "Steps: 2, Sampler: DPM++ 2M Karras, CFG scale: 3, Seed: 0, Size: 128x128, Model: dog, Index: 2, Version:"
         )
         assert lines[1].startswith(settings) and len(lines) == 2
 

@@ -43,7 +43,7 @@ class TestRun:
         config = read_config(trained.folder / "run" / "config.yaml")
         assert config.subject.instance_prompt == "a photo of sks dog"
         assert config.subject.class_prompt == "a photo of a dog"
-        assert config.base.image_size == (64, 64)
+        assert config.base.image_size == (128, 128)
         assert config.sampling.guidance_scale is not None
         assert config.training.steps == 2
         assert config.subject.photos == str(trained.folder / "photos")

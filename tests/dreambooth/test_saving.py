@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 import keras_booth
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from tests.helpers.booths import fixed_batch, small_booth
 from tests.helpers.photographs import levels
-from tests.helpers.places import PHOTOS, ROOT
+from tests.helpers.places import PHOTOS, ROOT, VOCABULARY
 from tests.helpers.processes import reopened
 
 

@@ -10,9 +10,9 @@ from keras_booth.bases.formats.original.modelspec import SIZES
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig
 from keras_booth.bases.networks.text_encoder import TextEncoderConfig
 from keras_booth.bases.networks.unet import UNetConfig
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.diffusion import NoiseSchedule
 from keras_booth.dreambooth import DreamBooth
+from tests.helpers.places import VOCABULARY
 
 TOKENIZER = Tokenizer(VOCABULARY.read_bytes(), max_length=12)
 

@@ -3,8 +3,8 @@
 import json
 
 from keras_booth.bases.formats.diffusers.tokenizer import write_tokenizer
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
+from tests.helpers.places import VOCABULARY
 
 LENGTH = 16
 SIZE = Tokenizer(VOCABULARY.read_bytes()).vocabulary_size

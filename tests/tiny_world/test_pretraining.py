@@ -12,10 +12,8 @@ import tensorflow as tf
 from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder, build_image_encoder
-from keras_booth.bases.tiny_world import SIDES, tiny_world_config
 from keras_booth.tiny_world import corpus, fitting, vocabulary
 from keras_booth.tiny_world.discriminator import PatchDiscriminator
-from keras_booth.tiny_world.judge import build_judge_model
 from keras_booth.tiny_world.losses import decibels, detail_weights, edge_error, reconstruction_loss
 from keras_booth.tiny_world.rows import filled_array
 from keras_booth.tiny_world.scenes import ATTRIBUTES, labels
@@ -118,37 +116,19 @@ class TestCorpus:
 
     def test_captions_name_all_rare_identifiers(self):
         scenes = corpus.make_scenes(corpus.CHUNK, seed=0) * 10
-        captions = [text for row in corpus.captions_of(scenes, 0, 2) for text in row]
-        named = [word for text in captions for word in text.split() if word in vocabulary.identifiers_of(2)]
-        assert set(named) == set(vocabulary.identifiers_of(2)) and len(set(named)) >= 30
+        captions = [text for row in corpus.captions_of(scenes, 0) for text in row]
+        named = [word for text in captions for word in text.split() if word in vocabulary.RARE_IDENTIFIERS]
+        assert set(named) == set(vocabulary.RARE_IDENTIFIERS) and len(set(named)) >= 30
         assert 0.03 < len(named) / len(captions) < 0.05
 
 
-def test_more_identifiers_leave_the_other_words_as_they_are(tmp_path):
-    old, new = (SimpleTokenizer(bpe_path=str(written(tmp_path, generation))) for generation in (1, 2))
-    for word in vocabulary.WORDS + vocabulary.RARE_IDENTIFIERS:
-        assert old.encode(word)[1:-1] == new.encode(word)[1:-1] and len(new.encode(word)) == 3
-    ids = {new.encode(word)[1] for word in vocabulary.identifiers_of(2) if len(new.encode(word)) == 3}
-    assert len(ids) == len(vocabulary.identifiers_of(2))
-
-
-def written(folder, generation):
-    path = folder / f"{generation}.txt.gz"
-    path.write_bytes(vocabulary.vocabulary_bytes(generation))
-    return path
-
-
-class TestSizes:
-    def test_latents_are_as_large_as_at_64_pixels(self):
-        first, second = (tiny_world_config(1211, generation) for generation in (1, 2))
-        assert [config.image_size[0] for config in (first, second)] == list(SIDES.values()) == [64, 128]
-        assert first.latent_size == second.latent_size == (16, 16)
-        assert second.unet.latent_channels == second.autoencoder.latent_channels == 16
-
-    def test_judge_of_128_pixels(self):
-        model = build_judge_model(image_size=128)
-        assert model.input_shape == (None, 128, 128, 3) and model.count_params() < 600_000
-        assert model.output["setting"].shape == (None, 12)
+def test_every_word_is_one_token(tmp_path):
+    path = tmp_path / "vocabulary.txt.gz"
+    path.write_bytes(vocabulary.vocabulary_bytes())
+    tokenizer = SimpleTokenizer(bpe_path=str(path))
+    words = vocabulary.WORDS + vocabulary.RARE_IDENTIFIERS
+    tokens = [tokenizer.encode(word)[1:-1] for word in words]
+    assert {len(token) for token in tokens} == {1} and len({token[0] for token in tokens}) == len(words)
 
 
 def test_normalized_latents_have_mean_0_and_variance_1():

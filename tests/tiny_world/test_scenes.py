@@ -43,7 +43,7 @@ def scene_of(**changes):
 
 def test_same_scene_same_pixels():
     first, second = render(SCENE), render(Scene(LOOK, "in the snow", seed=3))
-    assert first.shape == (64, 64, 3) and first.dtype == np.uint8
+    assert first.shape == (128, 128, 3) and first.dtype == np.uint8
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, render(Scene(LOOK, "in the snow", seed=4)))
 
@@ -73,7 +73,7 @@ def test_a_larger_render_shows_the_same_scene():
     rng = np.random.default_rng(0)
     for _ in range(20):
         scene = random_scene(rng)
-        reduced = render(scene, 128).reshape(64, 2, 64, 2, 3).mean((1, 3))
+        reduced = render(scene, 256).reshape(128, 2, 128, 2, 3).mean((1, 3))
         assert np.abs(reduced - render(scene)).mean() < 3.0
 
 

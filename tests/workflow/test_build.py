@@ -6,10 +6,10 @@ import keras
 import pytest
 
 from keras_booth.bases import Tokenizer
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.tools.errors import InputError
 from keras_booth.workflow.build import check_words, learning_rate, make_optimizer
 from keras_booth.workflow.config import SubjectOptions, TrainingOptions
+from tests.helpers.places import VOCABULARY
 
 
 @pytest.mark.parametrize("words, fits", [("one two three", True), (" ".join(f"w{n}" for n in range(200)), False)])

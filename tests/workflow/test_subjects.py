@@ -138,7 +138,7 @@ def test_said_before_training(place, capsys):
     prepare(config_of(more, prior__loss_weight="0"), warned=True)
     said = capsys.readouterr().err.splitlines()
     for start in (
-        "photos: zwx hedgehog: small.png is smaller than the 64 pixels",
+        "photos: zwx hedgehog: small.png is smaller than the 128 pixels",
         "photos: zwx hedgehog: 0.png and again.jpg show the same",
         "captions: zwx hedgehog: 0.txt is there, but not used",
         "identifier: zwx hedgehog: 'hedgehog' is nothing that tiny_world knows",

@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 
 from keras_booth.bases import export_base, load_base
 from keras_booth.bases.formats.names import DIFFUSERS, ORIGINAL, component_tensors
-from keras_booth.bases.tiny_world import VOCABULARY
 from tests.helpers.checkpoints.families import WEIGHT_FILES
+from tests.helpers.places import VOCABULARY
 
 
 def files(folder):

@@ -9,10 +9,10 @@ from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import describe_base, export_base, load_base
 from keras_booth.bases.formats.external_vae import read_vae
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.dreambooth.prior.drawing import drawing_variables
 from tests.helpers.checkpoints.families import write_checkpoint
+from tests.helpers.places import VOCABULARY
 
 NAME = "diffusion_pytorch_model.safetensors"
 

@@ -13,10 +13,9 @@ import threading
 import pytest
 
 from keras_booth.bases import export_base, load_base
-from keras_booth.bases.tiny_world import VOCABULARY
 from tests.helpers.checkpoints.families import write_checkpoint
 from tests.helpers.checkpoints.variants import mix
-from tests.helpers.places import ROOT
+from tests.helpers.places import ROOT, VOCABULARY
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SCRIPT = f"""

@@ -12,10 +12,10 @@ import pytest
 
 from keras_booth.bases.formats.archive import CONFIG_FILE, VOCABULARY_FILE, open_archive
 from keras_booth.bases.formats.weights_h5 import WEIGHTS_FILE
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.dreambooth import LoraConfig, load
 from keras_booth.tools.errors import CheckpointError
 from tests.helpers.booths import small_booth
+from tests.helpers.places import VOCABULARY
 
 MERGES = f"assets/{VOCABULARY_FILE}"
 KERNEL = "image_encoder/layers/padded_conv2d/conv2d/vars/0"

@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 
 from keras_booth.bases import DrawSettings, TextToImage
 from keras_booth.bases.formats.diffusers.tokenizer import write_tokenizer
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.diffusion import Sampling
+from tests.helpers.places import VOCABULARY
 
 HERE = pathlib.Path(__file__).parent
 FAMILIES = ("1.x", "2.x")

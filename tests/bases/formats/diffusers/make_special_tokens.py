@@ -6,8 +6,8 @@ import tempfile
 
 import transformers
 
-from keras_booth.bases.tiny_world import VOCABULARY
 from keras_booth.bases.tokenizer import Tokenizer
+from tests.helpers.places import VOCABULARY
 from tests.helpers.tokenizer_files import PROMPTS, cases, write_files
 
 

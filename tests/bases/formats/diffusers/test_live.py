@@ -10,8 +10,8 @@ transformers = pytest.importorskip("transformers")
 
 from keras_booth.bases import export_base, load_base
 from keras_booth.bases.formats.diffusers.scheduler import SCHEDULERS, parse_schedule
-from keras_booth.bases.tiny_world import VOCABULARY
 from tests.helpers.checkpoints.families import FAMILIES, NEGATIVE, PROMPT, draw, inputs, write_checkpoint
+from tests.helpers.places import VOCABULARY
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

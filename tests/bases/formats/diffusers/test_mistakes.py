@@ -7,9 +7,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import export_base, load_base
-from keras_booth.bases.tiny_world import VOCABULARY
 from tests.helpers.booths import small_booth
 from tests.helpers.checkpoints.families import write_checkpoint
+from tests.helpers.places import VOCABULARY
 from tests.helpers.tokenizer_files import SIZE
 
 

@@ -8,8 +8,9 @@ import pytest
 from keras_booth.bases import PRESETS, stable_diffusion_version
 from keras_booth.bases.formats.original.modelspec import SIZES, architecture, model_spec, warn_of_strangers
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig
-from keras_booth.bases.tiny_world import VOCABULARY, tiny_world_config
+from keras_booth.bases.tiny_world import tiny_world_config
 from tests.helpers.booths import full_size_config, small_config
+from tests.helpers.places import VOCABULARY
 
 
 def test_presets():
