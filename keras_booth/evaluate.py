@@ -18,7 +18,15 @@ def make_parser():
     parser.add_argument(
         "--output", type=user_path, default="runs/evaluation", help="folder; what is in it already is not done again"
     )
-    parser.add_argument("--subjects", type=int, default=6, help="number of subjects, 1 to 6 (default: 6)")
+    parser.add_argument("--subjects", type=int, default=10, help="number of subjects, 1 to 10 (default: 10)")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each, each with a seed of its own (default: 1)")
+    parser.add_argument(
+        "--prior-loss",
+        nargs="+",
+        choices=("without", "with"),
+        default=["without", "with"],
+        help="which runs (default: both)",
+    )
     parser.add_argument("--count", type=int, default=4, help="pictures of a subject in each setting (default: 4)")
     parser.add_argument("--class-count", type=int, default=48, help="pictures of the class (default: 48)")
     parser.add_argument("--base-count", type=int, default=400, help="prompts to measure the base with (default: 400)")
@@ -31,7 +39,7 @@ def main(argv=None):
     flags = make_parser().parse_args(argv)
     with quiet_import():
         from keras_booth.workflow.evaluation import evaluate
-    print(evaluate(**vars(flags)))
+    print(evaluate(**vars(flags)), end="")
 
 
 if __name__ == "__main__":

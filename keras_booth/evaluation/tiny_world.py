@@ -14,7 +14,7 @@ from keras_booth.tiny_world import ATTRIBUTES, CAPTION_PARTS, Judge, Look, Scene
 IDENTITY = ("class_noun", "main_color", "second_color", "pattern", "accessory")
 VARIETY = ("main_color", "second_color", "pattern", "accessory")
 
-# Six subjects of different classes, both kinds of subject, every pattern and every accessory among them.
+# One of each class, every color, pattern and accessory among them.
 SUBJECTS = (
     Look("dog", "orange", "blue", "spotted", "scarf", 0.2, 0.1),
     Look("cat", "purple", "white", "striped", "glasses", -0.4, 0.3),
@@ -22,6 +22,10 @@ SUBJECTS = (
     Look("turtle", "red", "white", "spotted", "none", 0.0, 0.4),
     Look("teapot", "white", "green", "striped", "hat", 0.3, 0.0),
     Look("backpack", "yellow", "black", "spotted", "glasses", -0.3, -0.3),
+    Look("duck", "green", "orange", "plain", "scarf", 0.4, 0.3),
+    Look("vase", "black", "red", "striped", "none", -0.2, 0.0),
+    Look("car", "purple", "yellow", "striped", "scarf", 0.1, -0.1),
+    Look("boot", "orange", "purple", "plain", "hat", 0.0, 0.2),
 )
 PHOTO_SETTINGS = (
     "on top of pink fabric",

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 
+import numpy as np
 from PIL import Image
 
 from keras_booth.callbacks import TrainingProgress
@@ -27,11 +28,23 @@ from keras_booth.workflow.files import check_writable, slug
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior, hold_out
 
-BEFORE, VARIANTS = "before training", ("without prior loss", "with prior loss")
+BEFORE, WITHOUT, WITH = "before training", "without prior loss", "with prior loss"
+COLUMNS = ("fidelity", "setting", "drift, base", "after", "diversity, base", "after", "class, base", "after")
 SHOWN = 4  # pictures of a row of the figure
 
 
-def evaluate(recipe, output, *, subjects=6, count=4, class_count=48, base_count=400, seed=1000):
+def evaluate(
+    recipe,
+    output,
+    *,
+    subjects=10,
+    seeds=1,
+    prior_loss=("without", "with"),
+    count=4,
+    class_count=48,
+    base_count=400,
+    seed=1000,
+):
     """Train on each subject with and without prior preservation, and let the judge read the pictures.
 
     Every finished measurement is kept in `results.json`, and a later call goes on from there.
@@ -40,6 +53,8 @@ def evaluate(recipe, output, *, subjects=6, count=4, class_count=48, base_count=
         recipe: path of a run config; its training, prior and sampling options are used for every subject.
         output: folder of `results.json`, `table.md`, `samples/` and `figure.png`.
         subjects: int. How many of `keras_booth.evaluation.SUBJECTS`.
+        seeds: int. Runs of each, with the recipe's seed of training and those after it.
+        prior_loss: sequence of `"without"` and `"with"`. Which runs.
         count: int. Pictures of each subject in each of the settings that its photographs do not have.
         class_count: int >= 2. Pictures of the class alone.
         base_count: int. Prompts with which the base itself is measured; 0 for none.
@@ -51,9 +66,11 @@ def evaluate(recipe, output, *, subjects=6, count=4, class_count=48, base_count=
     output = pathlib.Path(output)
     most = len(SUBJECTS)
     require(1 <= subjects <= most, "subjects", f"in [1, {most}]", subjects)
+    require(seeds >= 1, "seeds", ">= 1", seeds)
     require(count >= 1, "count", ">= 1", count)
     require(class_count >= 2, "class_count", ">= 2", class_count)
     require(base_count >= 0, "base_count", ">= 0", base_count)
+    variants = [variant for variant in (WITHOUT, WITH) if variant.split()[0] in prior_loss]
     config = read_config(recipe)
     check_writable(output, "output")
     judge = load_judge()
@@ -69,13 +86,16 @@ def evaluate(recipe, output, *, subjects=6, count=4, class_count=48, base_count=
         )
         if run_name(look, BEFORE) not in results:
             results[run_name(look, BEFORE)] = protocol.measure_class(subject, build_booth(subject), look, BEFORE)
-        for variant in VARIANTS:
-            if run_name(look, variant) not in results:
-                results[run_name(look, variant)] = protocol.measure_subject(subject, look, variant)
-    text = tables(results.values, SUBJECTS[:subjects])
+        for variant in variants:
+            for run in range(seeds):
+                name = run_name(look, variant, run)
+                if name not in results:
+                    again = subject.replace("training", seed=config.training.seed + run)
+                    results[name] = protocol.measure_subject(again, look, variant, run)
+    text = tables(results.values, SUBJECTS[:subjects], variants, seeds)
     write_text(output / "table.md", text)
     with whole_file(output / "figure.png") as part:
-        figure(output, SUBJECTS[0]).save(part, format="png")
+        figure(output, SUBJECTS[0], variants).save(part, format="png")
     return text
 
 
@@ -136,30 +156,30 @@ class Protocol:
             image_grid(rows, [""] * len(rows)).save(part, format="png")
         return agreement(self.judge, pictures, wanted)
 
-    def measure_class(self, config, booth, look, state):
+    def measure_class(self, config, booth, look, state, run=0):
         """Score what a model draws of the class alone."""
         pictures = booth.generate(booth.class_prompt, self.class_count, seed=self.seed, **sampling_options(config))
-        self.keep(pictures[:SHOWN], look, state, "class")
+        self.keep(pictures[:SHOWN], look, state, "class", run)
         return dataclasses.asdict(score_class(self.judge, pictures, look))
 
-    def measure_subject(self, config, look, variant):
+    def measure_subject(self, config, look, variant, run):
         """Train on one subject; score it and its class."""
-        if variant == VARIANTS[0]:
+        if variant == WITHOUT:
             config = without_prior(config)
         booth = build_booth(config)
         train(resolve(config, booth), booth)
         prompts = [f"{booth.instance_prompt} {setting}" for setting in PROMPT_SETTINGS]
         settings = [setting for setting in PROMPT_SETTINGS for _ in range(self.count)]
         pictures = booth.generate(prompts, self.count, seed=self.seed, **sampling_options(config))
-        self.keep(pictures[:: self.count], look, variant, "subject")
+        self.keep(pictures[:: self.count], look, variant, "subject", run)
         return {
             "subject": dataclasses.asdict(score_subject(self.judge, pictures, look, settings)),
-            "class": self.measure_class(config, booth, look, variant),
+            "class": self.measure_class(config, booth, look, variant, run),
         }
 
-    def keep(self, pictures, look, state, kind):
+    def keep(self, pictures, look, state, kind, run):
         """Write pictures as numbered PNG files."""
-        folder = sample_folder(self.output, look, state, kind)
+        folder = sample_folder(self.output, look, state, kind, run)
         folder.mkdir(parents=True, exist_ok=True)
         for index, picture in enumerate(pictures):
             with whole_file(folder / f"{index:02d}.png") as part:
@@ -185,52 +205,66 @@ def train(config, booth):
         progress.close()
 
 
-def run_name(look, state):
-    """Name of a measurement: the class, and the state of the model."""
-    return f"{look.class_noun}, {state}"
+def run_name(look, state, run=0):
+    """Name of a measurement: the class, the state of the model, and which of the runs."""
+    return f"{look.class_noun}, {state}" + (f", run {run + 1}" if run else "")
 
 
-def sample_folder(output, look, state, kind):
+def sample_folder(output, look, state, kind, run=0):
     """Folder of the pictures that are kept of a measurement."""
-    return output / "samples" / slug(run_name(look, state)) / kind
+    return output / "samples" / slug(run_name(look, state, run)) / kind
 
 
-def tables(results, subjects):
-    """Measurements as Markdown."""
+def tables(results, subjects, variants, seeds):
+    """Measurements as Markdown: of several runs the mean, and their standard deviation."""
     lines = []
     if "base" in results:
         lines += ["| base follows the prompt | right |", "|---|---|"]
         names = {name: name.replace("_noun", "").replace("_", " ") for name in results["base"]}
         lines += [f"| {names[name]} | {percent(share)} |" for name, share in results["base"].items()]
         lines.append("")
-    lines += [
-        "| subject | prior loss | fidelity | setting | drift, base | drift, after | diversity, base | after |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    rows = {variant: [] for variant in VARIANTS}
-    for look in subjects:
-        for variant in VARIANTS:
-            row = numbers(results[run_name(look, variant)], results[run_name(look, BEFORE)])
-            rows[variant].append(row)
-            lines.append(table_row(look.class_noun, variant, row))
-    for variant in VARIANTS:
-        mean = [sum(column) / len(column) for column in zip(*rows[variant], strict=True)]
-        lines.append(table_row("**mean**", variant, mean))
+    lines += [f"| subject | prior loss | {' | '.join(COLUMNS)} |", "|---" * (2 + len(COLUMNS)) + "|"]
+    # (subject, variant, run, column)
+    found = np.array(
+        [
+            [
+                [
+                    numbers(results[run_name(look, variant, run)], results[run_name(look, BEFORE)])
+                    for run in range(seeds)
+                ]
+                for variant in variants
+            ]
+            for look in subjects
+        ]
+    )
+    for look, of_subject in zip(subjects, found, strict=True):
+        for variant, runs in zip(variants, of_subject, strict=True):
+            lines.append(table_row(look.class_noun, variant, runs))
+    for variant, runs in zip(variants, found.mean(axis=0), strict=True):
+        lines.append(table_row("**mean**", variant, runs))
     return "\n".join(lines) + "\n"
 
 
 def numbers(result, before):
-    """The numbers of one row of the table."""
+    """The numbers of one row of the table, as in `COLUMNS`."""
     subject, after = result["subject"], result["class"]
     return [
         *(subject[key] for key in ("fidelity", "setting")),
-        *(score[key] for key in ("drift", "diversity") for score in (before, after)),
+        *(score[key] for key in ("drift", "diversity", "class_noun") for score in (before, after)),
     ]
 
 
-def table_row(name, variant, row):
-    """One line of the table."""
-    return f"| {name} | {variant.split()[0]} | " + " | ".join(percent(value) for value in row) + " |"
+def table_row(name, variant, runs):
+    """One line of the table, of an array (runs, columns)."""
+    cells = [percent(mean) for mean in runs.mean(axis=0)]
+    if len(runs) > 1:
+        spreads = runs.std(axis=0, ddof=1)
+        # What was measured once, before training, has none.
+        cells = [
+            cell if COLUMNS[column].endswith("base") else f"{cell.removesuffix(' %')} ± {percent(spreads[column])}"
+            for column, cell in enumerate(cells)
+        ]
+    return f"| {name} | {variant.split()[0]} | {' | '.join(cells)} |"
 
 
 def percent(value):
@@ -238,17 +272,14 @@ def percent(value):
     return f"{100 * value:.0f} %"
 
 
-def figure(output, look):
-    """The photographs; the subject in new settings; its class before, after without, and after with prior loss."""
-    noun, (without, with_prior) = look.class_noun, VARIANTS
-    rows = {
-        f"4 photographs of sks {noun}": output / "photos" / noun,
-        f"a photo of sks {noun}, in settings that the photographs do not have": sample_folder(
-            output, look, with_prior, "subject"
-        ),
-        f"a photo of a {noun}, before": sample_folder(output, look, BEFORE, "class"),
-        f"a photo of a {noun}, after training without prior loss": sample_folder(output, look, without, "class"),
-        f"a photo of a {noun}, after training with prior loss": sample_folder(output, look, with_prior, "class"),
-    }
+def figure(output, look, variants):
+    """The photographs; the subject in new settings; its class before and after training, as far as it was trained."""
+    noun = look.class_noun
+    rows = {f"4 photographs of sks {noun}": output / "photos" / noun}
+    learned = f"a photo of sks {noun}, in settings that the photographs do not have"
+    rows[learned] = sample_folder(output, look, variants[-1], "subject")
+    rows[f"a photo of a {noun}, before"] = sample_folder(output, look, BEFORE, "class")
+    for variant in variants:
+        rows[f"a photo of a {noun}, after training {variant}"] = sample_folder(output, look, variant, "class")
     pictures = [[read_photo(path) for path in sorted(folder.iterdir())[:SHOWN]] for folder in rows.values()]
     return image_grid(pictures, list(rows))

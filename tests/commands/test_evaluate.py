@@ -44,6 +44,21 @@ def test_table_and_figures(measured):
     assert len(files(measured.folder / "out" / "photos" / "dog")) == 4
 
 
+def test_several_runs_of_one_kind(measured, monkeypatch):
+    """With another seed each; the table has their mean and standard deviation."""
+    monkeypatch.chdir(measured.folder)
+    results = measured.folder / "out" / "results.json"
+    assert evaluate.main([*QUICK, "--output", "out", "--seeds", "2", "--prior-loss", "with"]) == 0
+    found = json.loads(results.read_text())
+    found["dog, with prior loss"]["class"]["diversity"] = 0.5
+    found["dog, with prior loss, run 2"]["class"]["diversity"] = 0.6
+    results.write_text(json.dumps(found))
+    assert evaluate.main([*QUICK, "--output", "out", "--seeds", "2", "--prior-loss", "with"]) == 0
+    table = (measured.folder / "out" / "table.md").read_text()
+    assert [line.split("|")[8] for line in table.splitlines() if line.startswith("| dog")] == [" 55 ± 7 % "]
+    assert "without" not in table
+
+
 def test_measures_nothing_twice(measured, monkeypatch):
     """A second call reads the results of the first, and makes the same table of them."""
     monkeypatch.chdir(measured.folder)
@@ -69,8 +84,9 @@ def test_never_mixes_recipes(measured, monkeypatch, capsys):
     "arguments, sentence",
     [
         (["--recipe", "none.yaml"], "none.yaml"),
-        (["--subjects", "7"], "subjects must be in [1, 6]"),
-        (["--subjects", "0"], "subjects must be in [1, 6]"),
+        (["--subjects", "11"], "subjects must be in [1, 10]"),
+        (["--subjects", "0"], "subjects must be in [1, 10]"),
+        (["--seeds", "0"], "seeds must be >= 1"),
         (["--count", "0"], "count must be >= 1"),
         (["--class-count", "1"], "class_count must be >= 2"),
         (["--base-count", "-8"], "base_count must be >= 0"),

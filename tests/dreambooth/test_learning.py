@@ -3,7 +3,7 @@
 import pytest
 
 from keras_booth.evaluation import SUBJECTS, load_judge, render_photos
-from keras_booth.workflow.evaluation import VARIANTS, Protocol
+from keras_booth.workflow.evaluation import WITH, Protocol
 from keras_booth.workflow.parsing import read_config
 from tests.helpers.places import ROOT
 
@@ -35,9 +35,7 @@ def test_learns_the_subject(kind, tmp_path, monkeypatch):
     photos = render_photos(look, tmp_path / "photos")
     flags = ["--subject.photos", str(photos), "--subject.class_noun", look.class_noun, *KINDS[kind]]
     config = read_config("configs/quickstart.yaml", *flags)
-    found = Protocol(load_judge(), tmp_path, count=2, class_count=24, seed=1000).measure_subject(
-        config, look, VARIANTS[1]
-    )
+    found = Protocol(load_judge(), tmp_path, count=2, class_count=24, seed=1000).measure_subject(config, look, WITH, 0)
     print(kind, found)
     assert found["subject"]["fidelity"] >= 0.7
     assert found["class"]["drift"] <= 0.25
