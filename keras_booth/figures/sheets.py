@@ -1,5 +1,6 @@
 """Sheets of pictures and loss curves."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -12,22 +13,27 @@ TILE = (192, 384)  # smallest and largest height of a picture on a sheet, in pix
 GAP = 6
 MARGIN = 16
 TEXT_SIZE = 17
+BENEATH_SIZE = 13
 TITLE_SIZE = 22
 INK = (40, 40, 40)
 Pictures = TypeVar("Pictures", np.ndarray, list[Any])
 
 
 def image_grid(
-    rows: Sequence[Sequence[ArrayLike] | np.ndarray], captions: Sequence[str], title: str | None = None
+    rows: Sequence[Sequence[ArrayLike] | np.ndarray],
+    captions: Sequence[str],
+    title: str | None = None,
+    beneath: Sequence[Sequence[str]] | None = None,
 ) -> Image.Image:
     """Lays pictures out as a sheet: one row for each caption.
 
-    Small pictures are enlarged, large ones reduced, so that the sheet is pleasant to look at.
+    Small pictures are enlarged by a whole number, large ones reduced, so that the sheet is pleasant to look at.
 
     Args:
         rows: List of sequences of uint8 arrays `(H, W, 3)`.
         captions: List of str, one for each row; written above it. An empty one takes no room.
         title: str. Written above all.
+        beneath: List of lists of str, written beneath each picture; an empty list for a row without.
 
     Returns:
         `PIL.Image.Image`.
@@ -36,7 +42,8 @@ def image_grid(
 
     >>> image_grid([booth.generate(prompt, count=4)], [prompt]).save("samples.png")
     """
-    tiles = [[_tile(picture) for picture in row] for row in rows]
+    beneath = [[]] * len(rows) if beneath is None else beneath
+    tiles = [_with_texts([_tile(picture) for picture in row], texts) for row, texts in zip(rows, beneath, strict=True)]
     width = max(sum(tile.width + GAP for tile in row) - GAP for row in tiles)
     blocks = [_text_lines(title, TITLE_SIZE, width)] if title else []
     for row, caption in zip(tiles, captions, strict=True):
@@ -74,6 +81,20 @@ def image_matrix(
     return _stack(blocks, whole)
 
 
+def _with_texts(tiles, texts):
+    """Pictures of a row, each with its text beneath if there are texts."""
+    if not texts:
+        return tiles
+    found = []
+    for tile, text in zip(tiles, texts, strict=True):
+        lines = _text_lines(text, BENEATH_SIZE, tile.width)
+        both = _blank(tile.width, tile.height + GAP + lines.height)
+        both.paste(tile, (0, 0))
+        both.paste(lines, (0, tile.height + GAP))
+        found.append(both)
+    return found
+
+
 def _blank(width, height):
     return Image.new("RGB", (width, height), "white")
 
@@ -98,7 +119,8 @@ def rows_of(pictures: Pictures, columns: int) -> list[Pictures]:
 
 def _tile(picture):
     image = Image.fromarray(np.asarray(picture))
-    height = min(max(image.height, TILE[0]), TILE[1])
+    # By a whole number: by another one, some of a small picture's pixels would be wider than others.
+    height = min(image.height * math.ceil(TILE[0] / image.height), TILE[1])
     if height == image.height:
         return image
     return image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS)

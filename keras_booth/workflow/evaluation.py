@@ -19,7 +19,7 @@ from keras_booth.evaluation import (
     score_class,
     score_subject,
 )
-from keras_booth.figures import image_grid
+from keras_booth.figures import image_grid, rows_of
 from keras_booth.tiny_world import Judge
 from keras_booth.tools.errors import InputError, require
 from keras_booth.tools.files.writing import whole_file, write_text
@@ -152,8 +152,8 @@ class Protocol:
         prompts, wanted = base_prompts(count)
         pictures = build_booth(config).generate(prompts, **sampling_options(config))
         with whole_file(self.output / "base.png") as part:
-            rows = [list(pictures[first : first + 8]) for first in range(0, min(count, 32), 8)]
-            image_grid(rows, [""] * len(rows)).save(part, format="png")
+            rows, texts = rows_of(pictures[:32], 8), rows_of(prompts[:32], 8)
+            image_grid(rows, [""] * len(rows), beneath=texts).save(part, format="png")
         return agreement(self.judge, pictures, wanted)
 
     def measure_class(self, config, booth, look, state, run=0):
@@ -275,11 +275,12 @@ def percent(value):
 def figure(output, look, variants):
     """The photographs; the subject in new settings; its class before and after training, as far as it was trained."""
     noun = look.class_noun
-    rows = {f"4 photographs of sks {noun}": output / "photos" / noun}
-    learned = f"a photo of sks {noun}, in settings that the photographs do not have"
+    rows = {f"{SHOWN} photographs of sks {noun}": output / "photos" / noun}
+    learned = f"a photo of sks {noun} …"
     rows[learned] = sample_folder(output, look, variants[-1], "subject")
     rows[f"a photo of a {noun}, before"] = sample_folder(output, look, BEFORE, "class")
     for variant in variants:
         rows[f"a photo of a {noun}, after training {variant}"] = sample_folder(output, look, variant, "class")
     pictures = [[read_photo(path) for path in sorted(folder.iterdir())[:SHOWN]] for folder in rows.values()]
-    return image_grid(pictures, list(rows))
+    beneath = [[f"… {setting}" for setting in PROMPT_SETTINGS[:SHOWN]] if name == learned else [] for name in rows]
+    return image_grid(pictures, list(rows), beneath=beneath)

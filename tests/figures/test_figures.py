@@ -30,11 +30,28 @@ class TestImageGrid:
         one = image_grid([[picture(0)]], [""])
         assert one.height < image_grid([[picture(0)]], ["word"]).height
 
-    @pytest.mark.parametrize("size, shown", [((96, 128), (192, 256)), ((1024, 512), (384, 192))])
-    def test_keeps_the_aspect(self, size, shown):
+    @pytest.mark.parametrize(
+        "size, shown", [((96, 128), (192, 256)), ((150, 60), (300, 120)), ((1024, 512), (384, 192))]
+    )
+    def test_keeps_the_aspect_and_enlarges_by_whole_numbers(self, size, shown):
         pixels = np.asarray(image_grid([[picture((9, 200, 9), size)]], [""]))
         green = (pixels == (9, 200, 9)).all(-1)
         assert (green.any(1).sum(), green.any(0).sum()) == shown
+
+    def test_texts_beneath_pictures(self):
+        """Each as wide as its picture, and all pictures of a row in one line."""
+        green, blue = (9, 200, 9), (20, 20, 220)
+        row = [picture(green), picture(blue)]
+        plain = image_grid([row, row], ["", ""])
+        sheet = image_grid([row, row], ["", ""], beneath=[["word " * 12, "word"], []])
+        assert sheet.width == plain.width and 50 < sheet.height - plain.height < 150
+        pixels = np.asarray(sheet)
+        places = [np.argwhere((pixels == color).all(-1)) for color in (green, blue)]
+        assert len(places[0]) == len(places[1]) == 2 * 192 * 192
+        assert places[0].min(0)[0] == places[1].min(0)[0]
+        ink = np.argwhere((pixels < 100).all(-1))
+        below = ink[(ink[:, 0] > places[0].min(0)[0] + 192) & (ink[:, 1] < places[0].max(0)[1])]
+        assert len(below) and len(ink) > 2 * (len(ink) - len(below))
 
     def test_rows_of(self):
         assert [len(row) for row in rows_of(np.zeros((7, 2, 2, 3)), 4)] == [4, 3]
