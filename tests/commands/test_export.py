@@ -1,5 +1,7 @@
 """`python -m keras_booth.export`."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from keras_booth import export
-from keras_booth.bases import check_export, load_base
+from keras_booth.bases import StableDiffusionBase, check_export, load_base
+from keras_booth.bases.networks.autoencoder import AutoencoderConfig
+from keras_booth.dreambooth import DreamBooth
 from keras_booth.tools.errors import InputError
+from tests.helpers.booths import TOKENIZER, small_config
 from tests.helpers.commands import call, files
 from tests.helpers.places import VOCABULARY
 
@@ -31,17 +36,28 @@ def test_folder(exported, model):
         np.testing.assert_array_equal(ours.numpy().astype("float16"), theirs.numpy().astype("float16"))
 
 
-def test_single_file(model, tmp_path, capsys, caplog):
-    """The name of the output says the format. What is no Stable Diffusion is not said to be one; a warning says it."""
+def test_a_single_file_of_tiny_world(model, tmp_path, capsys):
+    """No program could read it: its group norms have fewer groups than the layout means."""
     path = tmp_path / "dog.safetensors"
+    assert export.main([str(model), "--output", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "write format='diffusers'" in said and not path.exists()
+
+
+def test_single_file(tmp_path, capsys, caplog):
+    """The name of the output says the format. What is no Stable Diffusion is not said to be one; a warning says it."""
+    path, model = tmp_path / "dog.safetensors", tmp_path / "dog.keras"
+    autoencoder = AutoencoderConfig(widths=(32, 32), encoder_blocks=1, decoder_blocks=2)
+    config = dataclasses.replace(small_config(), autoencoder=autoencoder)
+    DreamBooth(StableDiffusionBase(config, TOKENIZER)).save(model)
     assert export.main([str(model), "--output", str(path)]) == 0
     assert capsys.readouterr().out.strip() == str(path)
-    assert "ComfyUI and AUTOMATIC1111 cannot open what is written: the base 'tiny_world'" in caplog.text
+    assert "ComfyUI and AUTOMATIC1111 cannot open what is written: the base 'small'" in caplog.text
     with safe_open(path, "numpy") as file:
         found = file.metadata()
     assert found["modelspec.title"] == found["modelspec.trigger_phrase"] == "sks dog"
     assert "stable-diffusion" not in " ".join(found.values())
-    trained, again = keras.saving.load_model(model), load_base(path, vocabulary=VOCABULARY)
+    trained, again = keras.saving.load_model(model), load_base(path, vocabulary=VOCABULARY, image_size=16)
     for ours, theirs in zip(trained.unet.weights, again.unet.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 

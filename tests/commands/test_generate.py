@@ -69,10 +69,10 @@ class TestPictures:
     def test_as_the_sheet_of_the_run_shows_it(self, trained, drawn):
         """A row of samples is what `generate` draws with the run's seed."""
         picture = Image.open(drawn.folder / "out" / "new" / f"{NAME}-01-{STEPS}.png")
-        shown = np.asarray(picture.resize((192, 192), Image.Resampling.LANCZOS))
+        shown = np.asarray(picture.resize((256, 256), Image.Resampling.LANCZOS))
         sheet = np.asarray(Image.open(trained.folder / "run" / "samples" / "step-0002.png"))
-        left = 16 + 192 + 6
-        tile = sheet[-(16 + 12 + 192) : -(16 + 12), left : left + 192]
+        left = 16 + 256 + 6
+        tile = sheet[-(16 + 12 + 256) : -(16 + 12), left : left + 256]
         np.testing.assert_array_equal(tile, shown)
 
 

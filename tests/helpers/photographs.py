@@ -23,7 +23,7 @@ def write_photos(folder, count=3):
     """Writes some pictures of noise into a folder."""
     folder.mkdir(parents=True)
     for index in range(count):
-        pixels = np.random.default_rng(index).integers(0, 256, (100, 120, 3), "uint8")
+        pixels = np.random.default_rng(index).integers(0, 256, (140, 160, 3), "uint8")
         Image.fromarray(pixels).save(folder / f"{index}.png")
     return folder
 

@@ -130,7 +130,7 @@ def test_a_folder_that_is_not_there(place):
 def test_said_before_training(place, capsys):
     """`train` says what `doctor` would, of all subjects, when no class image was drawn yet."""
     picture = Image.open("photos/cat/0.png")
-    picture.save("photos/cat/again.jpg", quality=60)
+    picture.save("photos/cat/again.jpg", quality=95)
     picture.resize((20, 20)).save("photos/cat/small.png")
     (place / "photos" / "cat" / "0.txt").write_text("an unused caption")
     long = "a photo of zwx cat in the snow with a hat and a scarf and " + "more " * 20

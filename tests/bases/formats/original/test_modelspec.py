@@ -90,7 +90,7 @@ def test_of_another_base(monkeypatch):
     assert found == {
         "modelspec.title": "sks dog",
         "modelspec.trigger_phrase": "sks dog",
-        "modelspec.resolution": "64x64",
+        "modelspec.resolution": "128x128",
         "modelspec.prediction_type": "v",
     }
 
