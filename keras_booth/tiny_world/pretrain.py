@@ -46,6 +46,7 @@ HELD_OUT = 1080  # scenes at the end of the corpus that no stage trains on
 PICTURES = 16  # in a batch of the autoencoder's and the decoder's
 ENCODED = 600  # pictures of a chunk that is written
 AT_ONCE = 40  # pictures that an encoder or decoder takes outside of training
+RECONSTRUCTED = 12_000  # pictures that the judge learns from as the autoencoder gives them back
 CHECK = 120  # held-out pictures that are looked at while an autoencoder trains
 NORMALIZED = "autoencoder.safetensors"
 REFINED = "refined.safetensors"
@@ -86,9 +87,9 @@ def new_autoencoder(dtype="float32"):
         return build_image_encoder(config), build_decoder(config)
 
 
-def load_autoencoder(path):
-    """`(image_encoder, decoder)` in float32 with the weights of a file."""
-    encoder, decoder = new_autoencoder()
+def load_autoencoder(path, dtype="float32"):
+    """`(image_encoder, decoder)` with the weights of a file."""
+    encoder, decoder = new_autoencoder(dtype)
     load_weights({"image_encoder": encoder, "decoder": decoder}, path)
     return encoder, decoder
 
@@ -276,17 +277,28 @@ def autoencoder_weights(work):
 # === Judge and export ===
 
 
+def reconstructions_of(work, args, rows):
+    """uint8 pictures: some of the corpus, as the autoencoder gives them back; memory-mapped."""
+    pictures = pictures_of(work, args)[rows]
+
+    def chunks(start):
+        encoder, decoder = load_autoencoder(autoencoder_weights(work), args.dtype)
+        for first in range(start, len(pictures), ENCODED):
+            yield reconstruct(encoder, decoder, pictures[first : first + ENCODED])
+
+    return filled_array(work / "reconstructions.npy", pictures.shape, "uint8", chunks)
+
+
 def run_judge(work, args):
-    """Train the judge on renders and on reconstructions of others, half and half."""
+    """Train the judge on renders, and half as many others as reconstructions."""
     if (work / JUDGE_PATH.name).exists():
         return
-    labels = labels_of(scenes_of(args))
-    encoder, decoder = load_autoencoder(autoencoder_weights(work))
-    pictures, half = pictures_of(work, args), args.scenes // 2
-    mixed = np.concatenate([pictures[:half], reconstruct(encoder, decoder, pictures[half : args.scenes])])
-    targets = {name: row[: args.scenes] for name, row in labels.items()}
+    labels, third = labels_of(scenes_of(args)), min(RECONSTRUCTED, args.scenes // 3)
+    seen = reconstructions_of(work, args, slice(2 * third, 3 * third))
+    mixed = np.concatenate([pictures_of(work, args)[: 2 * third], seen])
+    targets = {name: row[: 3 * third] for name, row in labels.items()}
     judge = train_judge(mixed, targets, steps=args.judge_steps, seed=args.seed)
-    seen = reconstruct(encoder, decoder, pictures[-HELD_OUT:])
+    seen = reconstruct(*load_autoencoder(autoencoder_weights(work)), pictures_of(work, args)[-HELD_OUT:])
     accuracy = judge.accuracy(seen, {name: row[-HELD_OUT:] for name, row in labels.items()})
     note(work, f"Judge on held-out reconstructions: {json.dumps({k: round(v, 4) for k, v in accuracy.items()})}")
     judge.save(work / JUDGE_PATH.name)
