@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from keras_booth.evaluation.intervals import Estimate
 from keras_booth.evaluation.metrics import Metric
@@ -81,6 +81,8 @@ def columns(rows):
 
 
 def directions(names, metrics):
-    """Of each name whether higher is better; a part's is its metric's, whose name it begins with."""
-    known = {metric.name: metric.higher_is_better for metric in metrics}
-    return [next((known[key] for key in known if name.startswith(key)), True) for name in names]
+    """Of each name whether higher is better; where nobody says it, it is."""
+    known = {}
+    for metric in metrics:
+        known |= higher if isinstance(higher := metric.higher_is_better, Mapping) else {metric.name: higher}
+    return [known.get(name, True) for name in names]

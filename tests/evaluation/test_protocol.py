@@ -9,6 +9,7 @@ import pytest
 from keras_booth.data import LIVE_PROMPTS, OBJECT_PROMPTS
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.evaluation.intervals import Estimate
+from keras_booth.evaluation.metrics.judge import ClassRead, SubjectRead
 from keras_booth.evaluation.prompts import TINY_WORLD_PROMPTS, PromptSet, default_prompts_of
 from keras_booth.evaluation.protocol import Protocol, Row, evaluate
 from keras_booth.evaluation.tables import table
@@ -128,6 +129,11 @@ class TestTables:
             "| real photographs | 0.774 (0.700 to 0.800) | – |",
             "| 50 % & more | 0.668 (0.651 to 0.684) | 0.500 |",
         ]
+
+    def test_directions_of_parts(self):
+        rows = [Row("the model", {name: Estimate(0.5, None, None, 1) for name in ("fidelity", "drift", "DINO")})]
+        metrics = [*METRICS, SubjectRead(), ClassRead()]
+        assert table(rows, metrics).splitlines()[0] == "| | fidelity ↑ | drift ↓ | DINO ↑ |"
 
     def test_latex(self):
         lines = table(self.ROWS, METRICS, "latex").splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from numpy.typing import ArrayLike
@@ -22,14 +22,14 @@ class Metric(Protocol):
         source: str, the paper and its section.
         of: `"subject"` or `"class"`: whether it looks at pictures of the subject or of its class.
         needs_prompts: bool, whether it asks for what a picture shall show.
-        higher_is_better: bool.
+        higher_is_better: bool; or a dict of bool by the names of its parts.
     """
 
     name: str
     source: str
     of: str
     needs_prompts: bool
-    higher_is_better: bool
+    higher_is_better: bool | Mapping[str, bool]
 
     def prepare(self) -> None:
         """Loads what it needs; raises an `InputError` where that cannot be had. A second call does nothing."""
