@@ -6,7 +6,10 @@ require_backend()
 
 from keras_booth.evaluation.encoders import ImageEncoder, Lpips, TextEncoder, load_clip, load_dino, load_lpips
 from keras_booth.evaluation.intervals import Estimate
-from keras_booth.evaluation.metrics import Metric, metrics_of, paper_metrics
+from keras_booth.evaluation.metrics import Metric, default_metrics, metrics_of, paper_metrics
+from keras_booth.evaluation.prompts import PromptSet, default_prompts_of
+from keras_booth.evaluation.protocol import Protocol, Row, evaluate, read_references
+from keras_booth.evaluation.tables import table
 from keras_booth.evaluation.tiny_world import (
     PHOTO_SETTINGS,
     PROMPT_SETTINGS,
@@ -29,18 +32,26 @@ __all__ = [
     "Metric",
     "PHOTO_SETTINGS",
     "PROMPT_SETTINGS",
+    "PromptSet",
+    "Protocol",
+    "Row",
     "SUBJECTS",
     "SubjectScore",
     "TextEncoder",
     "agreement",
     "base_prompts",
+    "default_metrics",
+    "default_prompts_of",
+    "evaluate",
     "load_clip",
     "load_dino",
     "load_judge",
     "load_lpips",
     "metrics_of",
     "paper_metrics",
+    "read_references",
     "render_photos",
     "score_class",
     "score_subject",
+    "table",
 ]

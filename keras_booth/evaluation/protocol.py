@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from keras_booth.data import PhotoSet, find_photos, read_photo
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.evaluation.intervals import Estimate
-from keras_booth.evaluation.metrics import CLASS, SUBJECT, Metric
+from keras_booth.evaluation.metrics import CLASS, SUBJECT, Metric, default_metrics
 from keras_booth.evaluation.prompts import PromptSet, default_prompts_of
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError, require
@@ -72,34 +72,51 @@ class Protocol:
         require(self.class_count >= 2, "class_count", ">= 2", self.class_count)
         require(self.seed >= 0, "seed", ">= 0", self.seed)
 
-    def draw(self, booth: DreamBooth) -> Drawn:
-        """Draws the subject and its class with a model as it is."""
+    @property
+    def pictures(self) -> int:
+        """How many a model draws."""
+        return len(self.prompts.templates) * self.count + self.class_count
+
+    def draw(self, booth: DreamBooth, on_batch: Callable[[int], object] | None = None) -> Drawn:
+        """Draws the subject and its class with a model as it is.
+
+        Args:
+            booth: `DreamBooth`.
+            on_batch: callable given the number of pictures finished, after each batch.
+        """
         with_subject, alone = self.prompts.of(booth.identifier, booth.class_noun)
         options = {"seed": self.seed, **self.sampling}
-        return Drawn(
-            booth.generate(with_subject, self.count, **options),
-            [prompt for prompt in alone for _ in range(self.count)],
-            booth.generate(booth.class_prompt, self.class_count, **options),
-            booth.class_prompt,
-        )
+        subject = booth.generate(with_subject, self.count, on_batch=on_batch, **options)
+
+        def further(done):
+            if on_batch is not None:
+                on_batch(len(subject) + done)
+
+        of_class = booth.generate(booth.class_prompt, self.class_count, on_batch=further, **options)
+        shown = [prompt for prompt in alone for _ in range(self.count)]
+        return Drawn(subject, shown, of_class, booth.class_prompt)
 
 
 def evaluate(
     booth: DreamBooth,
     photos: FilePath | PhotoSet,
-    metrics: Sequence[Metric],
+    metrics: Sequence[Metric] | None = None,
     *,
     base: DreamBooth | None = None,
     protocol: Protocol | None = None,
+    on_batch: Callable[[int], object] | None = None,
+    on_drawn: Callable[[str, Drawn], object] | None = None,
 ) -> list[Row]:
     """Measures what became of a model (arXiv:2208.12242, section 4.1).
 
     Args:
         booth: `DreamBooth`, which is not changed.
         photos: folder of the subject's photographs, or a `PhotoSet`.
-        metrics: sequence of `Metric`.
+        metrics: sequence of `Metric`; `None` for those that need nothing but the model, see `default_metrics`.
         base: the model before training, to be measured beside it; `None` to leave it out.
         protocol: what is drawn; `None` for 25 prompts, four pictures of each, and 32 of the class.
+        on_batch: callable given the number of pictures finished, of all models, after each batch.
+        on_drawn: callable given the name of a row and what was drawn for it, before it is scored.
 
     Returns:
         list of `Row`: the photographs, the base, the model.
@@ -107,14 +124,22 @@ def evaluate(
     Raises:
         InputError: for photographs or encoders that cannot be used; before anything is drawn.
     """
+    metrics = default_metrics(booth) if metrics is None else metrics
     require_metrics(metrics)
     protocol = protocol or Protocol(default_prompts_of(booth))
     for metric in metrics:
         metric.prepare()
     references = read_references(photos)
-    rows = [Row(PHOTOGRAPHS, score_photographs(metrics, references))] if len(references) > 1 else []
+    of_photographs = score_photographs(metrics, references) if len(references) > 1 else {}
+    rows = [Row(PHOTOGRAPHS, of_photographs)] if of_photographs else []
     models = {BASE: base, MODEL: booth} if base is not None else {MODEL: booth}
-    return rows + [Row(name, score(metrics, protocol.draw(model), references)) for name, model in models.items()]
+    for index, (name, model) in enumerate(models.items()):
+        before = index * protocol.pictures
+        drawn = protocol.draw(model, None if on_batch is None else lambda done, before=before: on_batch(before + done))
+        if on_drawn is not None:
+            on_drawn(name, drawn)
+        rows.append(Row(name, score(metrics, drawn, references)))
+    return rows
 
 
 def read_references(photos: FilePath | PhotoSet) -> list[np.ndarray]:

@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from keras_booth import evaluate
+from keras_booth.dreambooth import DreamBooth, LoraConfig
+from keras_booth.workflow.measuring import model_before
+from tests.helpers.booths import small_booth
 from tests.helpers.commands import call, files
 from tests.helpers.photographs import picture_size
-
-pytestmark = pytest.mark.large
 
 RECIPE = {
     "subject": {"photos": "photos", "class_noun": "dog"},
@@ -21,6 +22,9 @@ RECIPE = {
 QUICK = ["--recipe", "recipe.yaml", "--subjects", "1", "--count", "1", "--class-count", "4", "--base-count", "8"]
 
 
+LONG = pytest.mark.large  # what draws
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """The command, done once."""
@@ -29,6 +33,7 @@ def measured(tmp_path_factory):
     return call(folder, "evaluate", *QUICK, "--output", "out")
 
 
+@LONG
 def test_table_and_figures(measured):
     assert measured.code == 0, measured.err
     table = (measured.folder / "out" / "table.md").read_text()
@@ -44,6 +49,7 @@ def test_table_and_figures(measured):
     assert len(files(measured.folder / "out" / "photos" / "dog")) == 4
 
 
+@LONG
 def test_several_runs_of_one_kind(measured, monkeypatch):
     """With another seed each; the table has their mean and standard deviation."""
     monkeypatch.chdir(measured.folder)
@@ -59,6 +65,7 @@ def test_several_runs_of_one_kind(measured, monkeypatch):
     assert "without" not in table
 
 
+@LONG
 def test_measures_nothing_twice(measured, monkeypatch):
     """A second call reads the results of the first, and makes the same table of them."""
     monkeypatch.chdir(measured.folder)
@@ -70,6 +77,7 @@ def test_measures_nothing_twice(measured, monkeypatch):
     assert "| dog | with | 77 %" in (measured.folder / "out" / "table.md").read_text()
 
 
+@LONG
 def test_never_mixes_recipes(measured, monkeypatch, capsys):
     monkeypatch.chdir(measured.folder)
     before = (measured.folder / "out" / "results.json").read_bytes()
@@ -96,3 +104,96 @@ def test_never_mixes_recipes(measured, monkeypatch, capsys):
 def test_mistakes(refuses, workplace, arguments, sentence):
     (workplace / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     assert sentence in refuses(evaluate.main, ["--recipe", "recipe.yaml", "--output", "out", *arguments])
+
+
+FEW = ("--count", "1", "--class-count", "2", "--batch-size", "8")
+
+
+@pytest.fixture(scope="module")
+def prompts(tmp_path_factory):
+    """A file with two prompts."""
+    path = tmp_path_factory.mktemp("prompts") / "prompts.txt"
+    path.write_text("a photo of a {} in the snow\n\n a photo of a {} wearing a hat on the beach\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(trained, model, prompts):
+    """The command with a model, done once; the folder of the run has its photographs."""
+    flags = ("--photos", "photos", "--prompt-file", prompts, "--output", "out", *FEW)
+    return call(trained.folder, "evaluate", model, *flags)
+
+
+class TestModel:
+    """A trained model beside its photographs and its base."""
+
+    @LONG
+    def test_table(self, done):
+        assert done.code == 0, done.err
+        lines = done.out.splitlines()
+        assert lines[0] == "| | fidelity ↑ | setting ↑ | class ↑ | drift ↓ | diversity ↑ |"
+        assert [line.split("|")[1].strip() for line in lines[2:]] == ["the base, untouched", "the model"]
+        assert done.out == (done.folder / "out" / "table.md").read_text()
+
+    @LONG
+    def test_shows_progress(self, done):
+        assert "8/8" in done.err
+
+    @LONG
+    def test_figures(self, done):
+        found = json.loads((done.folder / "out" / "metrics.json").read_text())
+        assert found["prompts"] == ["a photo of a {} in the snow", "a photo of a {} wearing a hat on the beach"]
+        assert found["rows"]["the model"]["setting"].keys() == {"value", "low", "high", "count"}
+        assert found["rows"]["the model"]["setting"]["count"] == 2
+        assert found["rows"]["the model"]["diversity"]["count"] == 2
+
+    @LONG
+    def test_sheet(self, done):
+        assert picture_size(done.folder / "out" / "sheet.png")[0] > 4 * 128
+
+    @LONG
+    def test_as_latex_and_csv(self, trained, model, prompts, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(trained.folder)
+        for kind, name, start in (
+            ("latex", "table.tex", r"\begin{tabular}{lccccc}"),
+            ("csv", "table.csv", "row,metric"),
+        ):
+            flags = ["--prompt-file", str(prompts), "--output", str(tmp_path), "--format", kind, *FEW]
+            assert evaluate.main([str(model), "--photos", "photos", *flags]) == 0
+            text = capsys.readouterr().out
+            assert text.startswith(start)
+            assert (tmp_path / name).read_text() == text
+
+    @pytest.mark.parametrize(
+        "flags, sentence",
+        [
+            ([], "--photos must be a folder of the subject's photographs"),
+            (["--photos", "nowhere"], "The photo folder does not exist"),
+            (["--photos", "empty"], "There is no photo in the folder"),
+            (["--photos", "photos", "--count", "0"], "count must be >= 1"),
+            (["--photos", "photos", "--class-count", "1"], "class_count must be >= 2"),
+            (["--photos", "photos", "--prompt-file", "bad.txt"], "A prompt must have one {}, where the subject goes"),
+            (["--photos", "photos", "--prompt-file", "blank.txt"], "There must be at least one prompt"),
+            (["--photos", "photos", "--base", "nothing"], "`preset` must be one of"),
+            (["--photos", "photos", "--output", "bad.txt"], "output must be a folder, but bad.txt is a file"),
+        ],
+    )
+    def test_mistakes(self, refuses, workplace, model, flags, sentence):
+        (workplace / "empty").mkdir()
+        (workplace / "bad.txt").write_text("a photo of a dog\n")
+        (workplace / "blank.txt").write_text("\n")
+        assert refuses(evaluate.main, [str(model), *flags]).startswith(sentence)
+
+    def test_photographs_without_a_model(self, refuses, workplace):
+        assert refuses(evaluate.main, ["--photos", "photos"]).startswith("model must be given beside --photos")
+
+
+class TestBefore:
+    """What is measured as the base."""
+
+    def test_of_a_lora(self):
+        booth = DreamBooth.from_preset("tiny_world", weights=None, lora=LoraConfig(2))
+        assert model_before(booth, "tiny_world", "tiny_world").adapters is None
+
+    def test_nobody_knows(self):
+        assert model_before(small_booth(), "small.keras", None) is None

@@ -1,5 +1,6 @@
 """What is asked of pictures."""
 
+from keras_booth.evaluation.metrics.default import default_metrics
 from keras_booth.evaluation.metrics.diversity import Diversity
 from keras_booth.evaluation.metrics.metric import CLASS, SUBJECT, Metric
 from keras_booth.evaluation.metrics.paper import metrics_of, paper_metrics
@@ -12,6 +13,7 @@ __all__ = [
     "Metric",
     "PromptSimilarity",
     "SUBJECT",
+    "default_metrics",
     "metrics_of",
     "paper_metrics",
 ]
