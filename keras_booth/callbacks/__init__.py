@@ -4,6 +4,7 @@ from keras_booth.tools.process.backend import require_backend
 
 require_backend()
 
+from keras_booth.callbacks.best import KeepBest
 from keras_booth.callbacks.checkpoint_files import Stored, in_order, newest_whole
 from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, restore
 from keras_booth.callbacks.guard import FiniteGuard, NotFinite
@@ -16,6 +17,7 @@ from keras_booth.callbacks.validation import ValidationLoss, validation_datasets
 __all__ = [
     "Checkpoints",
     "FiniteGuard",
+    "KeepBest",
     "NotFinite",
     "OrderlyStop",
     "SampleGrid",

@@ -8,7 +8,7 @@ from keras_booth.evaluation.encoders import ImageEncoder, Lpips, TextEncoder, lo
 from keras_booth.evaluation.intervals import Estimate
 from keras_booth.evaluation.metrics import Metric, default_metrics, metrics_of, paper_metrics
 from keras_booth.evaluation.prompts import PromptSet, default_prompts_of
-from keras_booth.evaluation.protocol import Protocol, Row, evaluate, read_references
+from keras_booth.evaluation.protocol import Protocol, Row, evaluate, read_references, score
 from keras_booth.evaluation.tables import table
 from keras_booth.evaluation.tiny_world import (
     PHOTO_SETTINGS,
@@ -51,6 +51,7 @@ __all__ = [
     "paper_metrics",
     "read_references",
     "render_photos",
+    "score",
     "score_class",
     "score_subject",
     "table",

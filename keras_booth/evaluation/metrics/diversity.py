@@ -32,6 +32,10 @@ class Diversity:
     needs_prompts = True
     distance: Lpips | None = dataclasses.field(default=None, init=False)
 
+    @property
+    def roles(self) -> dict[str, str]:
+        return {self.name: "diversity"}
+
     def prepare(self) -> None:
         self.distance = self.distance or self.load()
 

@@ -65,6 +65,7 @@ class SubjectRead(_OfJudge):
     name = "judge"
     of = SUBJECT
     higher_is_better = True
+    roles = MappingProxyType({"fidelity": "subject", "setting": "prompt"})
 
     def score(
         self, pictures: Sequence[ArrayLike], references: Sequence[ArrayLike], prompts: Sequence[str]
@@ -94,6 +95,7 @@ class ClassRead(_OfJudge):
     name = "judge of the class"
     of = CLASS
     higher_is_better = MappingProxyType({"class": True, "drift": False, "diversity": True})
+    roles = MappingProxyType({"drift": "drift", "diversity": "diversity"})
 
     def score(
         self, pictures: Sequence[ArrayLike], references: Sequence[ArrayLike], prompts: Sequence[str]

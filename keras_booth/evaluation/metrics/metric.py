@@ -22,6 +22,8 @@ class Metric(Protocol):
         source: str, the paper and its section.
         of: `"subject"` or `"class"`: whether it looks at pictures of the subject or of its class.
         needs_prompts: bool, whether it asks for what a picture shall show.
+        roles: dict of `"subject"`, `"prompt"`, `"drift"` or `"diversity"` by the name of an answer: which question of
+            `keras_booth.callbacks.KeepBest` it answers.
         higher_is_better: bool; or a dict of bool by the names of its parts.
     """
 
@@ -29,6 +31,7 @@ class Metric(Protocol):
     source: str
     of: str
     needs_prompts: bool
+    roles: Mapping[str, str]
     higher_is_better: bool | Mapping[str, bool]
 
     def prepare(self) -> None:

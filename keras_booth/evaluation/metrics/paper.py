@@ -44,9 +44,9 @@ def metrics_of(
     """
     identity, image_text, distance = (functools.cache(load) for load in (identity, image_text, distance))
     return (
-        ImageSimilarity("DINO", identity, f"{PAPER}, section 4.1"),
+        ImageSimilarity("DINO", identity, f"{PAPER}, section 4.1", role="subject"),
         ImageSimilarity("CLIP-I", lambda: image_text()[0], f"{PAPER}, section 4.1"),
         PromptSimilarity("CLIP-T", image_text, f"{PAPER}, section 4.1"),
-        ImageSimilarity("PRES", identity, f"{PAPER}, section 4.3", of=CLASS, higher_is_better=False),
+        ImageSimilarity("PRES", identity, f"{PAPER}, section 4.3", of=CLASS, higher_is_better=False, role="drift"),
         Diversity("DIV", distance, f"{PAPER}, section 4.3"),
     )

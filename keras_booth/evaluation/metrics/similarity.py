@@ -25,6 +25,7 @@ class ImageSimilarity:
         source: str.
         of: `"subject"` or `"class"`.
         higher_is_better: bool.
+        role: str, see `Metric.roles`; `None` for none.
     """
 
     name: str
@@ -32,8 +33,13 @@ class ImageSimilarity:
     source: str
     of: str = SUBJECT
     higher_is_better: bool = True
+    role: str | None = None
     needs_prompts = False
     encoder: ImageEncoder | None = dataclasses.field(default=None, init=False)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        return {self.name: self.role} if self.role else {}
 
     def prepare(self) -> None:
         self.encoder = self.encoder or self.load()
@@ -66,6 +72,10 @@ class PromptSimilarity:
     higher_is_better: bool = True
     needs_prompts = True
     encoders: tuple[ImageEncoder, TextEncoder] | None = dataclasses.field(default=None, init=False)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        return {self.name: "prompt"}
 
     def prepare(self) -> None:
         self.encoders = self.encoders or self.load()
