@@ -4,7 +4,7 @@ from keras_booth.tools.process.backend import require_backend
 
 require_backend()
 
-from keras_booth.callbacks.best import KeepBest
+from keras_booth.callbacks.best import KeepBest, few_pictures
 from keras_booth.callbacks.checkpoint_files import Stored, in_order, newest_whole
 from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, restore
 from keras_booth.callbacks.guard import FiniteGuard, NotFinite
@@ -26,6 +26,7 @@ __all__ = [
     "TensorBoardLog",
     "TrainingProgress",
     "ValidationLoss",
+    "few_pictures",
     "in_order",
     "latest_checkpoint",
     "load_checkpoint",

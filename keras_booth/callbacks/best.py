@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from keras_booth.callbacks.csv_log import CsvLog
 from keras_booth.callbacks.steps import StepCallback
 from keras_booth.data import PhotoSet
-from keras_booth.dreambooth import averaged
+from keras_booth.dreambooth import DreamBooth, averaged
 from keras_booth.evaluation import (
     Estimate,
     Metric,
@@ -35,6 +35,17 @@ ROLES = ("subject", "prompt", "drift", "diversity")
 COLUMNS = (*ROLES, "drift_limit", "kept")
 TABLE, WEIGHTS = "best.csv", "best.safetensors"
 EVERY_PROMPT = 3  # of the default ones
+
+
+def few_pictures(booth: DreamBooth, **sampling: Any) -> Protocol:
+    """What is drawn at each measurement: one picture of every third of the default prompts, and 16 of the class.
+
+    Args:
+        booth: `DreamBooth`.
+        **sampling: see `Protocol`.
+    """
+    templates = default_prompts_of(booth).templates
+    return Protocol(PromptSet(templates[::EVERY_PROMPT]), 1, 16, sampling=sampling)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +96,7 @@ class KeepBest(StepCallback):
         every: int >= 1. Training steps between two measurements; the first is made before training, of the base.
         patience: int >= 1. Measurements without a better one after which training stops; `None` to go on to the end.
         metrics: sequence of `keras_booth.evaluation.Metric`; `None` for those of `default_metrics`.
-        protocol: `keras_booth.evaluation.Protocol`; `None` for one picture of each of nine prompts, and 16 of the
-            class.
+        protocol: `keras_booth.evaluation.Protocol`; `None` for `few_pictures`.
 
     Raises:
         InputError: for numbers out of range, or metrics that leave one of the questions open.
@@ -132,9 +142,7 @@ class KeepBest(StepCallback):
             )
         for metric in self.metrics:
             metric.prepare()
-        if self.protocol is None:
-            templates = default_prompts_of(model).templates
-            self.protocol = Protocol(PromptSet(templates[::EVERY_PROMPT]), 1, 16)
+        self.protocol = self.protocol or few_pictures(model)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
@@ -178,7 +186,11 @@ class KeepBest(StepCallback):
         with safe_open(self.folder / WEIGHTS, framework="numpy") as file:
             for name, variable in self._variables().items():
                 variable.assign(file.get_tensor(name))
-        return self.best.step
+            return Measured(**json.loads(file.metadata()["measured"])).step
+
+    def finish(self) -> None:
+        """The weights are in the model that is saved."""
+        (self.folder / WEIGHTS).unlink(missing_ok=True)
 
     def _scores(self) -> dict[str, Estimate]:
         """dict of `Estimate` by role."""

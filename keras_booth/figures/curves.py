@@ -12,6 +12,12 @@ from keras_booth.tools.annotations import FilePath
 
 # Of the colour-blind safe palette of Okabe and Ito.
 COLORS = {"instance_loss": "#0072B2", "prior_loss": "#D55E00", "loss": "#009E73"}
+SCORES = {
+    "subject": ("subject", "#0072B2", "-"),
+    "prompt": ("prompt", "#009E73", "-"),
+    "drift": ("drift of the class (dotted: the base's)", "#D55E00", "--"),
+    "diversity": ("diversity of the class", "#CC79A7", "--"),
+}
 LABELS = {"instance_loss": "subject", "prior_loss": "class (prior)", "loss": "loss"}
 
 
@@ -41,6 +47,36 @@ def loss_curves(log: FilePath) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:
         axes.legend(frameon=False)
+    return figure
+
+
+def score_curves(table: FilePath) -> Figure:
+    """Draws how good a model was while it trained, and which of its weights were kept.
+
+    Args:
+        table: str or `Path` of a `best.csv` that `KeepBest` wrote.
+
+    Returns:
+        `matplotlib.figure.Figure`; `figure.savefig(path)` writes it.
+    """
+    with open(pathlib.Path(table), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    steps = [int(row["step"]) for row in rows]
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for name, (label, color, line) in SCORES.items():
+        values = [float(row[name] or math.nan) for row in rows]
+        if not np.isnan(values).all():
+            axes.plot(steps, values, line, color=color, linewidth=2, marker="o", markersize=3, label=label)
+    axes.axhline(float(rows[0]["drift_limit"]), color=SCORES["drift"][1], linewidth=0.8, linestyle=":")
+    kept = [step for step, row in zip(steps, rows, strict=True) if float(row["kept"])][-1]
+    axes.axvline(kept, color="#666666", linewidth=1, label=f"kept: step {kept}")
+    axes.set(
+        xlabel="step", title="How well it draws the subject and what its prompts say, and what became of the class"
+    )
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     return figure
 
 

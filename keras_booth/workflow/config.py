@@ -174,6 +174,9 @@ class TrainingOptions:
             the run changes them, too.
         validate_every: Steps between two measurements of the loss on fixed samples, in validation.csv; 0 for none.
         hold_out: Photographs of each subject, the last by name, that are not trained on; validation.csv has their loss.
+        keep_best: Steps between two measurements of subject, prompt and class, the best of which is what is saved, with
+            best.csv and best.png of all; 0 to save the last.
+        patience: Measurements without a better one after which training stops; null to go on to the end.
         tensorboard: Whether to write event files for TensorBoard.
         checkpoint_every: Steps between two checkpoints, from which `--resume` goes on; 0 for none.
         keep_last: How many checkpoints stay; of two, one is left where a disk damages the other. They are deleted when
@@ -201,6 +204,8 @@ class TrainingOptions:
     accumulation: int = 1
     validate_every: int = 0
     hold_out: int = 0
+    keep_best: int = 0
+    patience: int | None = None
     tensorboard: bool = False
     checkpoint_every: int = 100
     keep_last: int = 2
@@ -222,6 +227,8 @@ class TrainingOptions:
         require(momentum is None or 0 <= momentum < 1, "training.ema_momentum", "in [0, 1)", momentum)
         require(self.validate_every >= 0, "training.validate_every", ">= 0", self.validate_every)
         require(self.hold_out >= 0, "training.hold_out", ">= 0", self.hold_out)
+        require(self.keep_best >= 0, "training.keep_best", ">= 0", self.keep_best)
+        require(self.patience is None or self.patience >= 1, "training.patience", ">= 1", self.patience)
         gamma = self.min_snr_gamma
         require(gamma is None or 0 < gamma < math.inf, "training.min_snr_gamma", "> 0", gamma)
         require(0 <= self.noise_offset < math.inf, "training.noise_offset", ">= 0", self.noise_offset)

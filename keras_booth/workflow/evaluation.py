@@ -27,6 +27,7 @@ from keras_booth.workflow.build import build_booth, compile_booth, resolve
 from keras_booth.workflow.files import check_writable, slug
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior, hold_out
+from keras_booth.workflow.training.fitting import sampling_options
 
 BEFORE, WITHOUT, WITH = "before training", "without prior loss", "with prior loss"
 COLUMNS = ("fidelity", "setting", "drift, base", "after", "diversity, base", "after", "class, base", "after")
@@ -123,12 +124,6 @@ class Results:
         write_text(self.path, json.dumps(self.values, indent=1))
 
 
-def sampling_options(config):
-    """What the recipe says of drawing, for `DreamBooth.generate`."""
-    sampling = config.sampling
-    return {name: getattr(sampling, name) for name in ("steps", "guidance_scale", "sampler", "batch_size")}
-
-
 @dataclasses.dataclass(frozen=True)
 class Protocol:
     """What is measured, the same for every run.
@@ -150,7 +145,7 @@ class Protocol:
     def measure_base(self, config, count):
         """What share of random prompts the base follows, by attribute; keeps a sheet of its first pictures."""
         prompts, wanted = base_prompts(count)
-        pictures = build_booth(config).generate(prompts, **sampling_options(config))
+        pictures = build_booth(config).generate(prompts, **sampling_options(config.sampling))
         with whole_file(self.output / "base.png") as part:
             rows, texts = rows_of(pictures[:32], 8), rows_of(prompts[:32], 8)
             image_grid(rows, [""] * len(rows), beneath=texts).save(part, format="png")
@@ -158,7 +153,9 @@ class Protocol:
 
     def measure_class(self, config, booth, look, state, run=0):
         """Score what a model draws of the class alone."""
-        pictures = booth.generate(booth.class_prompt, self.class_count, seed=self.seed, **sampling_options(config))
+        pictures = booth.generate(
+            booth.class_prompt, self.class_count, seed=self.seed, **sampling_options(config.sampling)
+        )
         self.keep(pictures[:SHOWN], look, state, "class", run)
         return dataclasses.asdict(score_class(self.judge, pictures, look))
 
@@ -170,7 +167,7 @@ class Protocol:
         train(resolve(config, booth), booth)
         prompts = [f"{booth.instance_prompt} {setting}" for setting in PROMPT_SETTINGS]
         settings = [setting for setting in PROMPT_SETTINGS for _ in range(self.count)]
-        pictures = booth.generate(prompts, self.count, seed=self.seed, **sampling_options(config))
+        pictures = booth.generate(prompts, self.count, seed=self.seed, **sampling_options(config.sampling))
         self.keep(pictures[:: self.count], look, variant, "subject", run)
         return {
             "subject": dataclasses.asdict(score_subject(self.judge, pictures, look, settings)),

@@ -10,7 +10,7 @@ from pathlib import Path
 from keras_booth.bases import Checkpoint
 from keras_booth.callbacks import NotFinite, in_order, newest_whole, require_tensorboard, restore
 from keras_booth.data import center_crop, read_photo, resize_short_side
-from keras_booth.figures import image_grid, loss_curves
+from keras_booth.figures import image_grid, loss_curves, score_curves
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files.writing import FULL, whole_file, write_text
 from keras_booth.tools.process.shell import command_line
@@ -20,7 +20,15 @@ from keras_booth.workflow.doctor.report import WARNING, diagnose
 from keras_booth.workflow.files import check_writable, slug, working_in, working_in_fresh
 from keras_booth.workflow.memory import enough_memory
 from keras_booth.workflow.parsing import read_config, to_yaml
-from keras_booth.workflow.subjects import Pictures, build_datasets, fill_prompts, find_pictures, gather_prior, hold_out
+from keras_booth.workflow.subjects import (
+    Pictures,
+    build_datasets,
+    fill_prompts,
+    find_pictures,
+    gather_prior,
+    hold_out,
+    ready_metrics,
+)
 from keras_booth.workflow.training.beforehand import check_before, check_room
 from keras_booth.workflow.training.fingerprint import (
     fingerprint,
@@ -186,7 +194,8 @@ def prepare(config, warned=False, began=None):
         if warned:
             warn(diagnose(as_given, photographs, quick=True))
         trained, held_out = hold_out(config, photos)
-        pictures = Pictures(trained, gather_prior(config, booth, own), held_out, digests)
+        metrics = ready_metrics(config, booth)
+        pictures = Pictures(trained, gather_prior(config, booth, own), held_out, metrics, digests)
         compile_booth(config, booth)
     return config, booth, pictures
 
@@ -196,7 +205,7 @@ def finish(config, booth, data, pictures, folder, start=0):
     try:
         with going_on_with(resume_line(folder), "Stopped before the end. Go on with: "), enough_memory(config):
             notes = fingerprint(config, booth, pictures.digests)
-            callbacks, samples = fit(config, booth, *data, folder, start, notes)
+            callbacks, samples = fit(config, booth, *data, pictures, folder, start, notes)
             booth.save(folder / model_name(config), dtype=config.output.dtype)
             if config.lora.rank:
                 booth.save_lora(
@@ -240,6 +249,9 @@ def report(config, booth, samples, photos, folder):
     """Writes the loss curves, and the sheet of photographs and final samples."""
     with whole_file(folder / "loss.png") as part:
         loss_curves(folder / "log.csv").savefig(part)
+    if config.training.keep_best:
+        with whole_file(folder / "best.png") as part:
+            score_curves(folder / "best.csv").savefig(part)
     drawn = samples.pictures if samples.drawn_at == config.training.steps else samples.draw()
     shown = [as_trained(photo, booth.image_size) for photo in photos[: max(config.sampling.count, 4)]]
     sheet = image_grid([shown, *drawn], ["the photographs", *config.sampling.prompts])
@@ -287,6 +299,7 @@ def summary(folder):
     """What a run left in its folder, and what to do with it, as text."""
     config = read_config(folder / CONFIG_FILE)
     model, prompt = folder / model_name(config), config.sampling.prompts[0]
+    kept = config.training.keep_best > 0
     flags = ("--count", 4, "--seed", 0, "--output", folder / "pictures")
     # Where it begins like a flag it must stand behind the others.
     draw_more = (
@@ -301,6 +314,7 @@ def summary(folder):
             *([f"  {lora_name(config)}  {lora_use(folder, config)}"] if config.lora.rank else []),
             "  samples.png  the photographs and what the model draws now",
             "  loss.png     how the losses went; log.csv has the numbers",
+            *(["  best.png     how good the model was, and which weights were kept; best.csv has the numbers"] * kept),
             "  config.yaml  all settings, to run it again",
             "Draw more with:",
             f"  {draw_more}",

@@ -6,6 +6,7 @@ import logging
 from keras_booth.callbacks import validation_datasets
 from keras_booth.data import PhotoError, PhotoSet, caption_files, find_photos, photo_dataset
 from keras_booth.dreambooth import default_prompts
+from keras_booth.evaluation import Metric, default_metrics
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.wording import names
 from keras_booth.workflow.doctor.photographs import inspect_subjects
@@ -21,12 +22,14 @@ class Pictures:
         photos: tuple of `PhotoSet`, one a subject.
         prior: tuple of `PhotoSet`, one a subject; or `None` for a run without class images.
         held_out: tuple of `PhotoSet`, one a subject, that are measured and not trained on; or empty.
+        metrics: tuple of `Metric` that choose the best weights, ready; or empty.
         digests: dict of dicts, what tells those of the user from all others: see `digest_pictures`.
     """
 
     photos: tuple[PhotoSet, ...]
     prior: tuple[PhotoSet, ...] | None
     held_out: tuple[PhotoSet, ...] = ()
+    metrics: tuple[Metric, ...] = ()
     digests: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
 
@@ -95,6 +98,14 @@ def hold_out(config, photos):
         return photos, ()
     trained = tuple(group.first(len(group.paths) - count) for group in photos)
     return trained, tuple(group.without_first(len(group.paths) - count) for group in photos)
+
+
+def ready_metrics(config, booth):
+    """What chooses the best weights, with all its encoders; empty where the last ones are kept."""
+    metrics = default_metrics(booth) if config.training.keep_best else ()
+    for metric in metrics:
+        metric.prepare()
+    return metrics
 
 
 def check_batch_size(config, photos, own):

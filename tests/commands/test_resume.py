@@ -141,6 +141,7 @@ class TestEnd:
         "training__checkpoint_every": "3",
         "training__validate_every": "2",
         "training__hold_out": "1",
+        "training__keep_best": "2",
         "sampling__every": "3",
         "sampling__count": "1",
         "sampling__steps": "1",
@@ -165,7 +166,8 @@ class TestEnd:
         said = capsys.readouterr().err.splitlines()[-1]
         assert said.startswith("The command stopped: ") and said.endswith(f"; go on with: {again}")
         assert "Received: my run/checkpoints/step-00000003.safetensors" in said
-        assert files(folder) == ["checkpoints", "config.yaml", "log.csv", "photos.json", "validation.csv"]
+        kept = ["best.csv", "best.safetensors"]
+        assert files(folder) == [*kept, "checkpoints", "config.yaml", "log.csv", "photos.json", "validation.csv"]
 
         def interrupt(*args):
             raise KeyboardInterrupt
@@ -198,6 +200,8 @@ class TestEnd:
         assert again.keys() == lora.keys() and all(np.array_equal(again[name], lora[name]) for name in lora)
         assert (folder / "validation.csv").read_text() == validation
         assert (folder / "samples.png").exists() and not (folder / "checkpoints").exists()
+        assert (folder / "best.png").exists() and not (folder / "best.safetensors").exists()
+        assert [line.partition(",")[0] for line in (folder / "best.csv").read_text().split()] == ["step", "0", "2", "3"]
         assert not (folder / ".lock").exists()
 
 

@@ -120,6 +120,8 @@ class TestBadInput:
             ({"training.batch_size": "6"}, "training.batch_size must be at most the number of pictures"),
             ({"training.batch_size": "4", "prior.loss_weight": "0"}, "training.batch_size must be at most the number"),
             ({"training.batch_size": "7", "prior.folder": "photos"}, "training.batch_size must be at most the number"),
+            ({"training.keep_best": "-1"}, "training.keep_best must be >= 0"),
+            ({"training.patience": "0"}, "training.patience must be >= 1"),
             ({"training.hold_out": "-1"}, "training.hold_out must be >= 0"),
             ({"training.hold_out": "3"}, "training.hold_out must be below the number of photographs, 3 in photos. Rec"),
             (

@@ -34,6 +34,7 @@ def without_effect(config):
         *without_prior(config),
         *without_time(config),
         *without_validation(config.training),
+        *without_keeping(config.training),
         *without_say(config),
     ]
 
@@ -130,6 +131,17 @@ def without_validation(training):
     if training.hold_out and not training.validate_every:
         text = f"training.hold_out {training.hold_out} keeps photographs from training, and nothing looks at them"
         return [f"{text}: set training.validate_every, or hold none out."]
+    return []
+
+
+def without_keeping(training):
+    """What is said of the best weights in vain."""
+    if not training.keep_best:
+        names = given(training, TrainingOptions(), "patience")
+        return in_vain("training", names, "training.keep_best is 0, so nothing is measured")
+    if training.keep_best > training.steps:
+        text = f"training.keep_best {training.keep_best} is larger than training.steps {training.steps}"
+        return [f"{text}: only the base and the end are measured."]
     return []
 
 

@@ -31,6 +31,8 @@ MOST = {
     "training.accumulation": STEPS,
     "training.validate_every": STEPS,
     "training.hold_out": 10_000,
+    "training.keep_best": STEPS,
+    "training.patience": STEPS,
     "training.checkpoint_every": STEPS,
     "training.keep_last": STEPS,
     "training.seed": 2**31 - 1,

@@ -3,12 +3,14 @@
 from keras_booth.callbacks import (
     Checkpoints,
     FiniteGuard,
+    KeepBest,
     OrderlyStop,
     SampleGrid,
     StepLog,
     TensorBoardLog,
     TrainingProgress,
     ValidationLoss,
+    few_pictures,
 )
 
 CHECKPOINTS = "checkpoints"
@@ -22,20 +24,37 @@ def sample_grid(sampling, folder):
         every=sampling.every,
         folder=folder / "samples",
         seed=sampling.seed,
-        steps=sampling.steps,
-        guidance_scale=sampling.guidance_scale,
-        sampler=sampling.sampler,
-        batch_size=sampling.batch_size,
+        **sampling_options(sampling),
     )
 
 
-def fit(config, booth, data, validation, folder, start, notes):
+def keep_best(config, booth, pictures, folder):
+    """The `KeepBest` of a run; `None` where the last weights are kept."""
+    if not config.training.keep_best:
+        return None
+    return KeepBest(
+        pictures.photos[0],
+        folder,
+        config.training.keep_best,
+        config.training.patience,
+        pictures.metrics,
+        few_pictures(booth, **sampling_options(config.sampling)),
+    )
+
+
+def sampling_options(sampling):
+    """What `SamplingOptions` say of drawing, for `DreamBooth.generate`."""
+    return {name: getattr(sampling, name) for name in ("steps", "guidance_scale", "sampler", "batch_size")}
+
+
+def fit(config, booth, data, validation, pictures, folder, start, notes):
     """Trains from step `start` to the end, also where the last step was done before.
 
     Args:
         config: `RunConfig`.
         booth: compiled `DreamBooth`.
         data, validation: what `build_datasets` made.
+        pictures: `Pictures`.
         folder: `Path` of the run folder.
         start: int.
         notes: dict, the run's fingerprint, for its checkpoints.
@@ -52,7 +71,7 @@ def fit(config, booth, data, validation, folder, start, notes):
     if validation is not None:
         validation = ValidationLoss(validation, folder / "validation.csv", training.validate_every, training.seed)
     every = training.checkpoint_every
-    guard, stop = FiniteGuard(every or training.steps), OrderlyStop()
+    guard, stop, best = FiniteGuard(every or training.steps), OrderlyStop(), keep_best(config, booth, pictures, folder)
     checkpoints = Checkpoints(folder / CHECKPOINTS, every, training.keep_last, notes) if every else None
     # The guard comes before the checkpoints, which then are of a sound model. Without `sampling.every` the only
     # samples are those of the report, which come when the model is safely on disk.
@@ -62,6 +81,7 @@ def fit(config, booth, data, validation, folder, start, notes):
         guard,
         *([checkpoints] if checkpoints else []),
         stop,
+        *([best] if best else []),
         *([validation] if validation else []),
         *([samples] if sampling.every else []),
         *([TensorBoardLog(folder / "tensorboard", validation, samples)] if training.tensorboard else []),
@@ -84,4 +104,6 @@ def fit(config, booth, data, validation, folder, start, notes):
     # What `fit` does at its end, and does not where nothing was left to train; a second time it changes nothing.
     booth.optimizer.finalize_variable_values(booth.trainable_variables)
     guard.check_weights()
+    if best is not None:
+        best.restore()
     return callbacks, samples

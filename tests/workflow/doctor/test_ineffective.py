@@ -29,6 +29,7 @@ def said(*options):
         ["training.checkpoint_every=50", "training.keep_last=3", "sampling.every=800"],
         ["training.steps=50"],
         ["training.hold_out=1", "training.validate_every=50"],
+        ["training.keep_best=50", "training.patience=3"],
         ["training.ema_momentum=0.99", "training.warmup_steps=100", "training.accumulation=4"],
         ["training.optimizer_arguments.beta_2=0.9", "training.weight_decay=0.1"],
     ],
@@ -64,6 +65,8 @@ def test_nothing_to_say(options):
         (["training.warmup_steps=800"], "training.warmup_steps 800 is longer than the run of 800 steps"),
         (["training.ema_momentum=0.999"], "training.ema_momentum 0.999 averages about 1000 steps, the run has 800"),
         (["training.steps=3", "training.accumulation=4"], "training.accumulation 4 is larger than training.steps 3"),
+        (["training.patience=3"], "training.patience has no effect: training.keep_best is 0, so nothing is measured."),
+        (["training.keep_best=900"], "training.keep_best 900 is larger than training.steps 800: only the base and the"),
         (
             ["training.hold_out=1"],
             "training.hold_out 1 keeps photographs from training, and nothing looks at them: set",
