@@ -7,7 +7,7 @@ from keras_booth.tools.process.command import Parser, command, user_path
 from keras_booth.tools.process.quiet import quiet_import
 
 # In this order; the vocabulary file is there already, and written anew on demand alone.
-STAGES = ("corpus", "autoencoder", "denoiser", "decoder", "judge", "export")
+STAGES = ("corpus", "autoencoder", "denoiser", "decoder", "judge", "encoders", "export")
 
 
 def make_parser():
@@ -26,6 +26,7 @@ def make_parser():
     add("--decoder-steps", type=int, default=2000)
     add("--adversarial-weight", type=float, default=0.005, help="weight of the patch discriminator; 0 for none")
     add("--judge-steps", type=int, default=6000)
+    add("--encoder-steps", type=int, default=4000)
     add("--learning-rate", type=float, default=1e-3, help="learning rate of the denoiser")
     add("--batch-size", type=int, default=128, help="batch size of the denoiser")
     add("--initial", type=work_folder, help="parts.safetensors that the denoiser stage starts from")

@@ -95,7 +95,8 @@ class KeepBest(StepCallback):
         folder: str or `Path` for the two files.
         every: int >= 1. Training steps between two measurements; the first is made before training, of the base.
         patience: int >= 1. Measurements without a better one after which training stops; `None` to go on to the end.
-        metrics: sequence of `keras_booth.evaluation.Metric`; `None` for those of `default_metrics`.
+        metrics: sequence of `keras_booth.evaluation.Metric`, of which the first that answers a question counts; `None`
+            for those of `default_metrics`.
         protocol: `keras_booth.evaluation.Protocol`; `None` for `few_pictures`.
 
     Raises:
@@ -197,8 +198,12 @@ class KeepBest(StepCallback):
         with progress_bar(self.protocol.pictures, "scored", "picture", leave=False) as bar:
             drawn = self.protocol.draw(self.model, lambda done: bar.update(done - bar.n))
         found = score(self.metrics, drawn, self.references)
-        roles = {name: role for metric in self.metrics for name, role in metric.roles.items()}
-        return {roles[name]: estimate for name, estimate in found.items() if name in roles}
+        by_role = {}
+        for metric in self.metrics:
+            for name, role in metric.roles.items():
+                if name in found:
+                    by_role.setdefault(role, found[name])
+        return by_role
 
     def _variables(self):
         return {f"{index:04d}": variable for index, variable in enumerate(self.model.trainable_variables)}

@@ -1,9 +1,9 @@
 """Make the weights of `tiny_world` from nothing: `python -m keras_booth.pretrain`.
 
-Six stages: corpus (captioned renders), autoencoder, denoiser (text encoder and UNet), decoder (refined on the latents
-as they are, with a patch discriminator), judge, and export. Each can be killed at any moment: the same command goes on,
-and loses a minute. Figures are appended to `figures.txt` in the folder of work. On a GPU all takes minutes, with
-`KERAS_BACKEND=jax`; on two CPU cores days.
+Seven stages: corpus (captioned renders), autoencoder, denoiser (text encoder and UNet), decoder (refined on the latents
+as they are, with a patch discriminator), judge, encoders (of identity and meaning, to measure with), and export. Each
+can be killed at any moment: the same command goes on, and loses a minute. Figures are appended to `figures.txt` in the
+folder of work. On a GPU all takes minutes, with `KERAS_BACKEND=jax`; on two CPU cores days.
 """
 
 import argparse
@@ -29,9 +29,11 @@ from keras_booth.bases import (
     tiny_world_config,
 )
 from keras_booth.tiny_world.corpus import captions_of, labels_of, make_scenes, render_scenes
+from keras_booth.tiny_world.encoders import ENCODERS_PATH, captions_of_pairs, make_pairs, train_encoders
 from keras_booth.tiny_world.fitting import PARTS, Batches, fit
 from keras_booth.tiny_world.judge import JUDGE_PATH, train_judge
 from keras_booth.tiny_world.rows import filled_array
+from keras_booth.tiny_world.scenes import caption
 from keras_booth.tiny_world.training import (
     AutoencoderTraining,
     DecoderTraining,
@@ -47,6 +49,7 @@ PICTURES = 16  # in a batch of the autoencoder's and the decoder's
 ENCODED = 600  # pictures of a chunk that is written
 AT_ONCE = 40  # pictures that an encoder or decoder takes outside of training
 RECONSTRUCTED = 12_000  # pictures that the judge learns from as the autoencoder gives them back
+PAIRS, HELD_OUT_PAIRS = 12_000, 600  # of renders of one look, for the encoders; each a multiple of 60
 CHECK = 120  # held-out pictures that are looked at while an autoencoder trains
 NORMALIZED = "autoencoder.safetensors"
 REFINED = "refined.safetensors"
@@ -304,6 +307,40 @@ def run_judge(work, args):
     judge.save(work / JUDGE_PATH.name)
 
 
+# === Encoders ===
+
+
+def run_encoders(work, args):
+    """Train the encoders of identity and meaning on pairs of renders of the same look."""
+    if (work / ENCODERS_PATH.name).exists():
+        return
+    pairs = make_pairs(PAIRS + HELD_OUT_PAIRS, args.seed)
+    scenes = [scene for pair in pairs for scene in pair]
+    pictures = render_scenes(work / "pairs.npy", scenes, IMAGE_SIZE).reshape(len(pairs), 2, IMAGE_SIZE, IMAGE_SIZE, 3)
+    captions = captions_of_pairs(pairs, args.seed)
+    encoders = train_encoders(pictures[:PAIRS], captions[:PAIRS], steps=args.encoder_steps, seed=args.seed)
+    found = retrieval(encoders, pictures[PAIRS:], [caption(pair[0]) for pair in pairs[PAIRS:]])
+    note(work, f"Encoders, the right one of {HELD_OUT_PAIRS} found: {json.dumps(found)}")
+    encoders.save(work / ENCODERS_PATH.name)
+
+
+def retrieval(encoders, pictures, captions):
+    """How often the nearest of all is the partner: share of looks, and of captions that say all there is.
+
+    Args:
+        encoders: `TinyEncoders`.
+        pictures: uint8 `(pairs, 2, side, side, 3)`.
+        captions: list of str, of the first picture of each pair.
+    """
+    one, other = (encoders.images(pictures[:, index]) for index in (0, 1))
+    sides = {"looks": (one["identity"], other["identity"]), "captions": (one["meaning"], encoders.texts(captions))}
+    found = {}
+    for name, (left, right) in sides.items():
+        left, right = (side / np.linalg.norm(side, axis=-1, keepdims=True) for side in (left, right))
+        found[name] = round(float(np.mean((left @ right.T).argmax(1) == np.arange(len(left)))), 4)
+    return found
+
+
 def run_export(work, args):
     """Write what becomes package data, in float16."""
     base = new_base("float32")
@@ -313,7 +350,8 @@ def run_export(work, args):
     output.mkdir(parents=True, exist_ok=True)
     save_weights(base.components, output / WEIGHTS.name, dtype="float16")
     (output / VOCABULARY.name).write_bytes(vocabulary_bytes())
-    shutil.copy(work / JUDGE_PATH.name, output / JUDGE_PATH.name)
+    for path in (JUDGE_PATH, ENCODERS_PATH):
+        shutil.copy(work / path.name, output / path.name)
 
 
 def run_vocabulary(work, args):
@@ -328,6 +366,7 @@ RUNNERS = {
     "denoiser": run_denoiser,
     "decoder": run_decoder,
     "judge": run_judge,
+    "encoders": run_encoders,
     "export": run_export,
 }
 
