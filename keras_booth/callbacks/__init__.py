@@ -4,6 +4,7 @@ from keras_booth.tools.process.backend import require_backend
 
 require_backend()
 
+from keras_booth.callbacks.best import WEIGHTS as BEST_WEIGHTS
 from keras_booth.callbacks.best import KeepBest, few_pictures
 from keras_booth.callbacks.checkpoint_files import Stored, in_order, newest_whole
 from keras_booth.callbacks.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, restore
@@ -15,6 +16,7 @@ from keras_booth.callbacks.tensorboard import TensorBoardLog, require_tensorboar
 from keras_booth.callbacks.validation import ValidationLoss, validation_datasets
 
 __all__ = [
+    "BEST_WEIGHTS",
     "Checkpoints",
     "FiniteGuard",
     "KeepBest",

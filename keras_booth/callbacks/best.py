@@ -189,10 +189,6 @@ class KeepBest(StepCallback):
                 variable.assign(file.get_tensor(name))
             return Measured(**json.loads(file.metadata()["measured"])).step
 
-    def finish(self) -> None:
-        """The weights are in the model that is saved."""
-        (self.folder / WEIGHTS).unlink(missing_ok=True)
-
     def _scores(self) -> dict[str, Estimate]:
         """dict of `Estimate` by role."""
         with progress_bar(self.protocol.pictures, "scored", "picture", leave=False) as bar:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from keras_booth.bases import Checkpoint
-from keras_booth.callbacks import NotFinite, in_order, newest_whole, require_tensorboard, restore
+from keras_booth.callbacks import BEST_WEIGHTS, NotFinite, in_order, newest_whole, require_tensorboard, restore
 from keras_booth.data import center_crop, read_photo, resize_short_side
 from keras_booth.figures import image_grid, loss_curves, score_curves
 from keras_booth.tools.errors import InputError, sentence
@@ -220,6 +220,7 @@ def finish(config, booth, data, pictures, folder, start=0):
     except NotFinite as error:
         raise InputError(f"{error} The last sound checkpoint is in {folder / CHECKPOINTS}.") from error
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    (folder / BEST_WEIGHTS).unlink(missing_ok=True)
     return folder
 
 

@@ -12,9 +12,11 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from keras_booth import train
+from keras_booth.dreambooth import load
 from keras_booth.tools.process.shell import command_line
 from keras_booth.workflow import run
 from keras_booth.workflow.files import working_in
@@ -141,7 +143,6 @@ class TestEnd:
         "training__checkpoint_every": "3",
         "training__validate_every": "2",
         "training__hold_out": "1",
-        "training__keep_best": "2",
         "sampling__every": "3",
         "sampling__count": "1",
         "sampling__steps": "1",
@@ -166,8 +167,7 @@ class TestEnd:
         said = capsys.readouterr().err.splitlines()[-1]
         assert said.startswith("The command stopped: ") and said.endswith(f"; go on with: {again}")
         assert "Received: my run/checkpoints/step-00000003.safetensors" in said
-        kept = ["best.csv", "best.safetensors"]
-        assert files(folder) == [*kept, "checkpoints", "config.yaml", "log.csv", "photos.json", "validation.csv"]
+        assert files(folder) == ["checkpoints", "config.yaml", "log.csv", "photos.json", "validation.csv"]
 
         def interrupt(*args):
             raise KeyboardInterrupt
@@ -200,9 +200,51 @@ class TestEnd:
         assert again.keys() == lora.keys() and all(np.array_equal(again[name], lora[name]) for name in lora)
         assert (folder / "validation.csv").read_text() == validation
         assert (folder / "samples.png").exists() and not (folder / "checkpoints").exists()
-        assert (folder / "best.png").exists() and not (folder / "best.safetensors").exists()
-        assert [line.partition(",")[0] for line in (folder / "best.csv").read_text().split()] == ["step", "0", "2", "3"]
         assert not (folder / ".lock").exists()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes eager steps, to be spared the tracing")
+@pytest.mark.large
+class TestBest:
+    """`training.keep_best`: the best weights are those that are saved, also of a run that was stopped."""
+
+    OPTIONS = TestEnd.OPTIONS | {
+        "training__ema_momentum": "null",
+        "training__accumulation": "1",
+        "training__checkpoint_every": "1",
+        "training__validate_every": "0",
+        "training__hold_out": "0",
+        "training__keep_best": "1",
+        "sampling__every": "0",
+        "output__folder": "kept",
+    }
+
+    def test_what_is_kept(self, workplace, monkeypatch, capsys):
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)
+        try:
+
+            def interrupt(*args):
+                raise KeyboardInterrupt
+
+            with monkeypatch.context() as patch:
+                patch.setattr(run, "report", interrupt)
+                assert train.main(flags(**self.OPTIONS)) == 130
+            folder = workplace / "kept"
+            table = (folder / "best.csv").read_text()
+            with safe_open(folder / "best.safetensors", framework="numpy") as file:
+                best = {name: file.get_tensor(name) for name in file.keys()}
+            assert train.main(["--resume", "kept"]) == 0
+        finally:
+            tf.config.run_functions_eagerly(False)
+        assert [line.partition(",")[0] for line in table.split()] == ["step", "0", "1", "2", "3"]
+        assert (folder / "best.csv").read_text() == table
+        assert (folder / "best.png").exists() and not (folder / "best.safetensors").exists()
+        assert "best.png" in capsys.readouterr().out
+        saved = load(folder / "dog.keras")
+        for name, variable in zip(sorted(best), saved.trainable_variables, strict=True):
+            np.testing.assert_array_equal(best[name], keras.ops.convert_to_numpy(variable))
 
 
 class TestMistakes:
