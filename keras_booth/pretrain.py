@@ -6,8 +6,8 @@ from pathlib import Path
 from keras_booth.tools.process.command import Parser, command, user_path
 from keras_booth.tools.process.quiet import quiet_import
 
-# In this order; the vocabulary file is there already, and written anew on demand alone.
-STAGES = ("corpus", "autoencoder", "denoiser", "decoder", "judge", "encoders", "export")
+# In this order. On demand alone: the vocabulary file, which is there already, and a refined decoder, before the judge.
+STAGES = ("corpus", "autoencoder", "denoiser", "judge", "encoders", "export")
 
 
 def make_parser():
@@ -18,7 +18,13 @@ def make_parser():
     )
     add = parser.add_argument
     add("--work", type=work_folder, default=Path("build/tiny_world"), help="folder of corpus, checkpoints and figures")
-    add("--stages", nargs="+", choices=(*STAGES, "vocabulary"), default=list(STAGES), help="stages to run, in order")
+    add(
+        "--stages",
+        nargs="+",
+        choices=(*STAGES, "decoder", "vocabulary"),
+        default=list(STAGES),
+        help="stages to run, in order",
+    )
     add("--scenes", type=int, default=60000, help="renders to train on")
     add("--autoencoder-steps", type=int, default=9000)
     add("--autoencoder-rate", type=float, default=1e-3, help="learning rate of the autoencoder")

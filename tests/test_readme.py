@@ -60,9 +60,10 @@ SMALL = {
         *("--sampling.steps", "1", "--sampling.prompts", '["a photo of sks dog"]'),
     ],
     "generate": ["--count", "1", "--steps", "1"],
+    "evaluate": ["--count", "1", "--class-count", "2"],
 }
 # Weights that a network brings, files of the reader's own, hours of work; a run that was cut off is in test_resume.py.
-ELSEWHERE = re.compile(r"stable_diffusion|--resume|evaluate|pretrain")
+ELSEWHERE = re.compile(r"stable_diffusion|--resume|evaluate --|pretrain")
 
 
 def small(name, arguments):

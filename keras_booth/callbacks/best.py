@@ -19,7 +19,6 @@ from keras_booth.dreambooth import DreamBooth, averaged
 from keras_booth.evaluation import (
     Estimate,
     Metric,
-    PromptSet,
     Protocol,
     default_metrics,
     default_prompts_of,
@@ -44,8 +43,9 @@ def few_pictures(booth: DreamBooth, **sampling: Any) -> Protocol:
         booth: `DreamBooth`.
         **sampling: see `Protocol`.
     """
-    templates = default_prompts_of(booth).templates
-    return Protocol(PromptSet(templates[::EVERY_PROMPT]), 1, 16, sampling=sampling)
+    prompts = default_prompts_of(booth)
+    some = dataclasses.replace(prompts, templates=prompts.templates[::EVERY_PROMPT])
+    return Protocol(some, 1, 16, sampling=sampling)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,13 @@ require_backend()
 from keras_booth.data.captions import Captions, caption_files, find_captions, read_captions
 from keras_booth.data.dataset import photo_dataset
 from keras_booth.data.digests import photo_digests
-from keras_booth.data.dreambooth_dataset import LIVE_PROMPTS, OBJECT_PROMPTS, DatasetSubject, dreambooth_builder
+from keras_booth.data.dreambooth_dataset import (
+    LIVE_PROMPTS,
+    OBJECT_PROMPTS,
+    DatasetSubject,
+    dreambooth_builder,
+    subject_folder,
+)
 from keras_booth.data.dreambooth_dataset import SUBJECTS as DATASET_SUBJECTS
 from keras_booth.data.errors import PhotoError
 from keras_booth.data.geometry import center_crop, resize_short_side
@@ -35,4 +41,5 @@ __all__ = [
     "read_captions",
     "read_photo",
     "resize_short_side",
+    "subject_folder",
 ]

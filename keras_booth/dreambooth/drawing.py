@@ -25,7 +25,7 @@ class Draws:
         self,
         count: int = 200,
         *,
-        prompt: str | None = None,
+        prompt: Prompts | None = None,
         folder: FilePath | None = None,
         seed: int = 0,
         batch_size: int = 8,
@@ -41,7 +41,8 @@ class Draws:
 
         Args:
             count: int >= 1.
-            prompt: str. Class prompt of a further subject; `None` for the model's own.
+            prompt: str. Class prompt of a further subject; or a list of several of one class, which take turns, such
+                as the class in some settings; `None` for the model's own.
             folder: path under which the set is kept; `None` for `$KERAS_BOOTH_CACHE/class_images`, or
                 `~/.cache/keras_booth/class_images`. Sets of other bases, weights, prompts, sizes or sampling settings
                 lie beside each other and are never mixed.
@@ -66,11 +67,10 @@ class Draws:
         if not is_natural(seed):
             raise InputError(f"`seed` must be an integer >= 0: the set is found again by it. Received: seed={seed!r}")
         prompts = prompt_list(self.class_prompt if prompt is None else prompt)
-        if len(prompts) > 1:
-            raise InputError(f"`prompt` must be one text: call it for each class. Received: prompt={prompt!r}")
         self.require_base()
         settings = self.draw_settings(steps, guidance_scale, sampler)
-        return draw_class_images(self, prompts[0], count, folder, int(seed), batch_size, settings, progress)
+        of_all = prompts[0] if len(prompts) == 1 else prompts
+        return draw_class_images(self, of_all, count, folder, int(seed), batch_size, settings, progress)
 
     def generate(
         self,

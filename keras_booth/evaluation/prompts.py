@@ -15,13 +15,14 @@ LIVE_CLASSES = (
     *("dog", "cat", "puppy", "kitten", "bird", "horse", "rabbit", "person", "man", "woman", "boy", "girl", "child"),
     *("baby", "hamster", "parrot", "cow", "pig", "sheep", "goat", "duck", "turtle", "lizard"),
 )
-# What the tiny world knows: its settings, alone and with something to wear.
+# What the tiny world knows: its settings, alone and with something to wear. It knows a subject as "a photo of sks dog",
+# without an article, as instance prompts are.
 SETTINGS = ATTRIBUTES["setting"]
 TINY_WORLD_PROMPTS = (
-    *(f"a photo of a {{}} {setting}" for setting in SETTINGS),
-    "a photo of a {}",
+    *(f"a photo of {{}} {setting}" for setting in SETTINGS),
+    "a photo of {}",
     *(
-        f"a photo of a {{}} wearing {wear} {setting}"
+        f"a photo of {{}} wearing {wear} {setting}"
         for wear, settings in (("a hat", SETTINGS[:4]), ("a scarf", SETTINGS[4:8]), ("glasses", SETTINGS[8:]))
         for setting in settings
     ),
@@ -34,12 +35,14 @@ class PromptSet:
 
     Args:
         templates: tuple of str, each with one `{}`.
+        article: str. What goes before the class where it stands alone: `"a "` for "a photo of {}".
 
     Raises:
         InputError: for none, or one without a gap.
     """
 
     templates: tuple[str, ...]
+    article: str = ""
 
     def __post_init__(self):
         if not self.templates:
@@ -52,7 +55,7 @@ class PromptSet:
         """`(with the subject, with its class alone)`: lists of str; "a sks dog in the snow", "a dog in the snow"."""
         return (
             [template.replace("{}", f"{identifier} {class_noun}") for template in self.templates],
-            [template.replace("{}", class_noun) for template in self.templates],
+            [template.replace("{}", self.article + class_noun) for template in self.templates],
         )
 
 
@@ -64,7 +67,7 @@ def default_prompts_of(booth: DreamBooth, live: bool | None = None) -> PromptSet
         live: bool. Whether the subject is an animal, which can wear things; `None` to tell by its class.
     """
     if known_classes(booth.base.config) is not None:
-        return PromptSet(TINY_WORLD_PROMPTS)
+        return PromptSet(TINY_WORLD_PROMPTS, article="a ")
     if live is None:
         live = booth.class_noun.lower().split()[-1] in LIVE_CLASSES
     return PromptSet(LIVE_PROMPTS if live else OBJECT_PROMPTS)

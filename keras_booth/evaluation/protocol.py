@@ -130,7 +130,7 @@ def evaluate(
     for metric in metrics:
         metric.prepare()
     references = read_references(photos)
-    of_photographs = score_photographs(metrics, references) if len(references) > 1 else {}
+    of_photographs = score_photographs(metrics, references)
     rows = [Row(PHOTOGRAPHS, of_photographs)] if of_photographs else []
     models = {BASE: base, MODEL: booth} if base is not None else {MODEL: booth}
     for index, (name, model) in enumerate(models.items()):
@@ -163,9 +163,10 @@ def score(metrics: Sequence[Metric], drawn: Drawn, references: Sequence[np.ndarr
 
 
 def score_photographs(metrics: Sequence[Metric], references: Sequence[np.ndarray]) -> dict[str, Estimate]:
-    """What the metrics say of the photographs themselves: only those that compare pictures with them can."""
+    """What the metrics say of the photographs themselves: only those that compare pictures with them can, and of a
+    single one none."""
     found = {}
-    for metric in metrics:
+    for metric in metrics if len(references) > 1 else ():
         if metric.of == SUBJECT and not metric.needs_prompts:
             found |= metric.score(references, references, [""] * len(references))
     return found

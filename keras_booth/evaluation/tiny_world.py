@@ -1,7 +1,5 @@
-"""What the judge of the tiny world says of pictures: prompt fidelity of a base, and the measures of DreamBooth."""
+"""Subjects and prompts of the tiny world, to measure with, and how well a base follows its prompts."""
 
-import dataclasses
-import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -34,36 +32,6 @@ PHOTO_SETTINGS = (
     "on a cobblestone street",
 )
 PROMPT_SETTINGS = tuple(setting for setting in ATTRIBUTES["setting"] if setting not in PHOTO_SETTINGS)
-
-
-@dataclasses.dataclass(frozen=True)
-class SubjectScore:
-    """How well a subject was learned.
-
-    Args:
-        fidelity: share of pictures with class, both colors, pattern and accessory of the subject.
-        setting: share of pictures with the setting that the prompt names.
-        attributes: share of pictures right in each attribute of the subject.
-    """
-
-    fidelity: float
-    setting: float
-    attributes: dict[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class ClassScore:
-    """What became of the class.
-
-    Args:
-        drift: share of pictures of the class with the subject's main color and pattern.
-        diversity: mean share of colors, pattern and accessory in which two pictures of the class differ.
-        class_noun: share of pictures that still show the class.
-    """
-
-    drift: float
-    diversity: float
-    class_noun: float
 
 
 def base_prompts(count: int, seed: int = 0) -> tuple[list[str], dict[str, list[str | None]]]:
@@ -102,32 +70,14 @@ def agreement(judge: Judge, pictures: ArrayLike, wanted: Mapping[str, Sequence[s
     return shares
 
 
-def score_subject(judge: Judge, pictures: ArrayLike, look: Look, settings: Sequence[str]) -> SubjectScore:
-    """`SubjectScore` of uint8 pictures, each drawn for the subject in the setting of the same place in `settings`."""
-    read = judge.predict(pictures)
-    right = {name: np.array(read[name]) == getattr(look, name) for name in IDENTITY}
-    return SubjectScore(
-        fidelity=float(np.all(list(right.values()), axis=0).mean()),
-        setting=float(np.mean(np.array(read["setting"]) == np.array(settings))),
-        attributes={name: float(values.mean()) for name, values in right.items()},
-    )
-
-
-def score_class(judge: Judge, pictures: ArrayLike, look: Look) -> ClassScore:
-    """`ClassScore` of uint8 pictures drawn for the class of the subject."""
-    read = judge.predict(pictures)
-    rows = list(zip(*(read[name] for name in VARIETY), strict=True))
-    differing = [np.mean([a != b for a, b in zip(*pair, strict=True)]) for pair in itertools.combinations(rows, 2)]
-    like = [(color, pattern) == (look.main_color, look.pattern) for color, _, pattern, _ in rows]
-    return ClassScore(
-        drift=float(np.mean(like)),
-        diversity=float(np.mean(differing)),
-        class_noun=float(np.mean(np.array(read["class_noun"]) == look.class_noun)),
-    )
-
-
-def render_photos(look: Look, folder: pathlib.Path, size: int = 192) -> pathlib.Path:
+def render_photos(look: Look, folder: pathlib.Path, size: int = 192, prompt: str | None = None) -> pathlib.Path:
     """Photographs of a subject, one in each of `PHOTO_SETTINGS`, as PNG files.
+
+    Args:
+        look: `Look`.
+        folder: `Path`.
+        size: int. Side of the photographs in pixels.
+        prompt: str. What captions beside them begin with, which then name the setting; `None` for no captions.
 
     Returns:
         the folder.
@@ -136,6 +86,8 @@ def render_photos(look: Look, folder: pathlib.Path, size: int = 192) -> pathlib.
     for index, setting in enumerate(PHOTO_SETTINGS):
         picture = render(Scene(look, setting, seed=index), size)
         Image.fromarray(picture).save(folder / f"{index:02d}.png")
+        if prompt is not None:
+            (folder / f"{index:02d}.txt").write_text(f"{prompt} {setting}\n")
     return folder
 
 

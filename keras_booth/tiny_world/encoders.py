@@ -21,6 +21,7 @@ from keras_booth.bases import TINY_WORLD_VOCABULARY as VOCABULARY
 from keras_booth.bases import Tokenizer
 from keras_booth.tiny_world.judge import augment
 from keras_booth.tiny_world.scenes import Scene, random_caption, random_look, random_scene
+from keras_booth.tiny_world.trunk import build_trunk
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.writing import whole_file
@@ -37,18 +38,8 @@ def build_vision(seed: int = 0) -> keras.Model:
     """Pictures in `[0, 255]`, `(batch, side, side, 3)`, -> dict of `identity` and `meaning`, `(batch, WIDTH)`."""
     seeds = iter(range(100 * seed, 100 * seed + 100))
 
-    def convolve(x, width, name, strides=1):
-        options = {"use_bias": False, "kernel_initializer": keras.initializers.HeNormal(seed=next(seeds))}
-        x = layers.Conv2D(width, 3, strides, padding="same", dtype="float32", name=f"{name}_conv", **options)(x)
-        x = layers.BatchNormalization(momentum=0.95, dtype="float32", name=f"{name}_norm")(x)
-        return layers.Activation("relu", dtype="float32", name=f"{name}_relu")(x)
-
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="float32", name="images")
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rescale")(images)
-    for index, width in enumerate(WIDTHS):
-        x = convolve(x, width, f"down_{index}", strides=2)
-        if index:
-            x = layers.Add(dtype="float32", name=f"add_{index}")([x, convolve(x, width, f"stay_{index}")])
+    x = build_trunk(images, WIDTHS, seeds)
     mean = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(x)
     most = layers.GlobalMaxPooling2D(dtype="float32", name="most")(x)
     features = layers.Concatenate(dtype="float32", name="features")([mean, most])

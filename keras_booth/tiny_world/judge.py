@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from keras_booth.bases import TINY_WORLD_IMAGE_SIZE as IMAGE_SIZE
 from keras_booth.tiny_world.scenes import ATTRIBUTES
+from keras_booth.tiny_world.trunk import build_trunk, convolve
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.writing import whole_file
@@ -35,21 +36,10 @@ def build_judge_model(seed: int = 0) -> keras.Model:
     """
     seeds = iter(range(100 * seed, 100 * seed + 100))
 
-    def convolve(x, width, name, size=3, strides=1):
-        initializer = keras.initializers.HeNormal(seed=next(seeds))
-        options = {"use_bias": False, "kernel_initializer": initializer, "dtype": "float32", "name": f"{name}_conv"}
-        x = layers.Conv2D(width, size, strides=strides, padding="same", **options)(x)
-        x = layers.BatchNormalization(momentum=0.95, dtype="float32", name=f"{name}_norm")(x)
-        return layers.Activation("relu", dtype="float32", name=f"{name}_relu")(x)
-
     # === Functional Model ===
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="float32", name="images")
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rescale")(images)
-    for index, width in enumerate(WIDTHS):
-        x = convolve(x, width, f"down_{index}", strides=2)
-        if index:
-            x = layers.Add(dtype="float32", name=f"add_{index}")([x, convolve(x, width, f"stay_{index}")])
-    where = layers.Flatten(dtype="float32", name="where")(convolve(x, 16, "where", size=1))
+    x = build_trunk(images, WIDTHS, seeds)
+    where = layers.Flatten(dtype="float32", name="where")(convolve(x, 16, "where", seeds, size=1))
     what = layers.GlobalAveragePooling2D(dtype="float32", name="what")(x)
     features = layers.Concatenate(dtype="float32", name="features")([what, where])
     outputs = {}

@@ -1,9 +1,10 @@
 """Make the weights of `tiny_world` from nothing: `python -m keras_booth.pretrain`.
 
-Seven stages: corpus (captioned renders), autoencoder, denoiser (text encoder and UNet), decoder (refined on the latents
-as they are, with a patch discriminator), judge, encoders (of identity and meaning, to measure with), and export. Each
-can be killed at any moment: the same command goes on, and loses a minute. Figures are appended to `figures.txt` in the
-folder of work. On a GPU all takes minutes, with `KERAS_BACKEND=jax`; on two CPU cores days.
+Six stages: corpus (captioned renders), autoencoder, denoiser (text encoder and UNet), judge, encoders (of identity and
+meaning, to measure with), and export. A seventh on demand, which the weights in the package have not been through, is
+the decoder, refined on the latents as they are with a patch discriminator. Each can be killed at any moment: the same
+command goes on, and loses a minute. Figures are appended to `figures.txt` in the folder of work. On a GPU all takes
+minutes, with `KERAS_BACKEND=jax`; on two CPU cores days.
 """
 
 import argparse

@@ -111,6 +111,8 @@ class PriorOptions:
     Args:
         loss_weight: Weight of the prior loss, the paper's lambda. 0 trains without class images.
         count: Number of class images.
+        settings: Settings in which every other class image shows the class, by turns: [in the snow, on the beach]; what
+            settings look like is kept, too. Null for the class prompt alone.
         ratio: Class images per photograph in training.
         folder: Your own class images; null to have the base draw them once and keep them in a cache.
         seed: Seed of the drawn class images.
@@ -121,6 +123,7 @@ class PriorOptions:
 
     loss_weight: float = 1.0
     count: int = 200
+    settings: tuple[str, ...] | None = None
     ratio: float = 1.0
     folder: str | None = None
     seed: int = 0
@@ -132,6 +135,9 @@ class PriorOptions:
         check_group(self, "prior", "folder")
         require(0 <= self.loss_weight < math.inf, "prior.loss_weight", ">= 0", self.loss_weight)
         require(self.count >= 1, "prior.count", ">= 1", self.count)
+        require(self.settings is None or self.settings, "prior.settings", "null or at least one", [])
+        for setting in self.settings or ():
+            require_prompt(setting, "prior.settings")
         require(0 <= self.ratio < math.inf, "prior.ratio", ">= 0", self.ratio)
         require(self.folder is None or self.folder.strip(), "prior.folder", "a folder or null", self.folder)
         require(self.seed >= 0, "prior.seed", ">= 0", self.seed)
@@ -142,6 +148,11 @@ class PriorOptions:
     def wanted(self):
         """Whether there are class images in this run at all."""
         return self.loss_weight > 0 and self.ratio > 0
+
+    def prompts(self, class_prompt):
+        """The prompts of the class images that are drawn, which take turns: list of str."""
+        pairs = ((class_prompt, f"{class_prompt} {setting.strip()}") for setting in self.settings or ())
+        return [prompt for pair in pairs for prompt in pair] or [class_prompt]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -143,7 +143,7 @@ def drawn_class_images(config, booth, subject):
     prior = config.prior
     drawn = booth.class_images(
         prior.count,
-        prompt=subject.class_prompt,
+        prompt=prior.prompts(subject.class_prompt),
         seed=prior.seed,
         steps=prior.steps,
         guidance_scale=prior.guidance_scale,

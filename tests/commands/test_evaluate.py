@@ -1,7 +1,11 @@
 """`python -m keras_booth.evaluate`, with few steps on random weights: everything happens, nothing is learned."""
 
 import json
+import re
+import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -10,7 +14,7 @@ from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.workflow.measuring import model_before
 from tests.helpers.booths import small_booth
 from tests.helpers.commands import call, files
-from tests.helpers.photographs import picture_size
+from tests.helpers.photographs import picture_size, write_photos
 
 RECIPE = {
     "subject": {"photos": "photos", "class_noun": "dog"},
@@ -34,64 +38,86 @@ def measured(tmp_path_factory):
 
 
 @LONG
-def test_table_and_figures(measured):
+def test_tables_and_figures(measured):
     assert measured.code == 0, measured.err
-    table = (measured.folder / "out" / "table.md").read_text()
-    assert table.strip() == measured.out.strip()
-    assert [line.split("|")[1:3] for line in table.splitlines() if line.startswith(("| dog", "| **"))] == [
-        [" dog ", " without "],
-        [" dog ", " with "],
-        [" **mean** ", " without "],
-        [" **mean** ", " with "],
-    ]
+    out = measured.folder / "out"
+    assert (out / "table.md").read_text() == measured.out
+    of_base, of_means, of_subjects = measured.out.split("\n\n")
+    assert of_base.startswith("| the base follows the prompt | right |")
+    states = ["the base, untouched", "without prior loss", "with prior loss"]
+    assert [line.split("|")[1].strip() for line in of_means.splitlines()[2:]] == states
+    assert [line.split("|")[2].strip() for line in of_subjects.splitlines()[2:]] == states
+    assert "drift ↓" in of_means and "diversity ↑" in of_means
     for name in ("figure.png", "base.png"):
-        assert picture_size(measured.folder / "out" / name)[0] > 4 * 128
-    assert len(files(measured.folder / "out" / "photos" / "dog")) == 4
+        assert picture_size(out / name)[0] > 4 * 128
+    assert len(files(out / "photos" / "dog")) == 4
 
 
 @LONG
-def test_several_runs_of_one_kind(measured, monkeypatch):
-    """With another seed each; the table has their mean and standard deviation."""
+def test_several_runs_of_one_kind(measured, monkeypatch, capsys):
+    """With another seed each; the table has their mean and standard deviation. What was drawn is not drawn again."""
     monkeypatch.chdir(measured.folder)
-    results = measured.folder / "out" / "results.json"
+    before = {path: path.stat().st_mtime_ns for path in Path("out/samples").rglob("*.png")}
     assert evaluate.main([*QUICK, "--output", "out", "--seeds", "2", "--prior-loss", "with"]) == 0
-    found = json.loads(results.read_text())
-    found["dog, with prior loss"]["class"]["diversity"] = 0.5
-    found["dog, with prior loss, run 2"]["class"]["diversity"] = 0.6
-    results.write_text(json.dumps(found))
-    assert evaluate.main([*QUICK, "--output", "out", "--seeds", "2", "--prior-loss", "with"]) == 0
-    table = (measured.folder / "out" / "table.md").read_text()
-    assert [line.split("|")[8] for line in table.splitlines() if line.startswith("| dog")] == [" 55 ± 7 % "]
-    assert "without" not in table
+    found = json.loads(Path("out/scores.json").read_text())["with prior loss"]["dog"]
+    diversities = [run["diversity"]["value"] for run in found]
+    of_dog = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| dog | with prior loss"))
+    assert f"| {np.mean(diversities):.3f} ± {np.std(diversities, ddof=1):.3f} |" in of_dog
+    after = {path: path.stat().st_mtime_ns for path in Path("out/samples").rglob("*.png")}
+    assert {path: after[path] for path in before} == before and len(after) == len(before) + 8 + 4
+    assert {path.name for path in Path("out/samples").iterdir()} > {"dog-with-prior-loss-run-2"}
 
 
 @LONG
-def test_measures_nothing_twice(measured, monkeypatch):
-    """A second call reads the results of the first, and makes the same table of them."""
+def test_measures_what_is_there(measured, monkeypatch, capsys):
+    """The figures are of the pictures in the folder."""
     monkeypatch.chdir(measured.folder)
-    results = measured.folder / "out" / "results.json"
-    changed = json.loads(results.read_text())
-    changed["dog, with prior loss"]["subject"]["fidelity"] = 0.77
-    results.write_text(json.dumps(changed))
-    assert evaluate.main([*QUICK, "--output", "out"]) == 0
-    assert "| dog | with | 77 %" in (measured.folder / "out" / "table.md").read_text()
+    for path in Path("out/samples/dog-with-prior-loss/class").iterdir():
+        shutil.copy("out/photos/dog/00.png", path)
+    assert evaluate.main([*QUICK, "--output", "out", "--format", "csv"]) == 0
+    rows = {tuple(line.split(",")[:2]): line.split(",")[2] for line in csv_lines(capsys.readouterr().out)}
+    assert rows["dog; with prior loss", "drift"] == rows["dog; with prior loss", "class"] == "1"
+    assert rows["dog; with prior loss", "diversity"] == "0"
+
+
+def csv_lines(text):
+    """Lines of a table whose names have commas."""
+    return [re.sub(r'"([^"]*), ([^"]*)"', r"\1; \2", line) for line in text.splitlines()]
+
+
+@LONG
+def test_the_dreambooth_dataset(measured, monkeypatch, capsys):
+    """A checkout's first subject, with the 25 prompts of its kind."""
+    monkeypatch.chdir(measured.folder)
+    write_photos(Path("checkout/dataset/backpack"), count=6)
+    flags = ["--protocol", "dreambooth", "checkout", "--prior-loss", "with", "--output", "dataset", "--base-count", "0"]
+    assert evaluate.main([*QUICK, *flags]) == 0
+    of_subjects = capsys.readouterr().out.split("\n\n")[1].splitlines()[2:]
+    states = ["the base, untouched", "with prior loss"]
+    assert [line.split("|")[1:3] for line in of_subjects] == [[" backpack ", f" {state} "] for state in states]
+    assert len(list(Path("dataset/samples/backpack-with-prior-loss/subject").iterdir())) == 25
 
 
 @LONG
 def test_never_mixes_recipes(measured, monkeypatch, capsys):
     monkeypatch.chdir(measured.folder)
-    before = (measured.folder / "out" / "results.json").read_bytes()
+    before = files(measured.folder / "out")
     changed = RECIPE | {"training": {"steps": 2, "batch_size": 6}}
     (measured.folder / "changed.yaml").write_text(yaml.safe_dump(changed))
     assert evaluate.main([*QUICK, "--output", "out", "--recipe", "changed.yaml"]) == 2
     assert "another recipe" in capsys.readouterr().err
-    assert (measured.folder / "out" / "results.json").read_bytes() == before
+    assert files(measured.folder / "out") == before
 
 
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
         (["--recipe", "none.yaml"], "none.yaml"),
+        (
+            ["--protocol", "dreambooth", "photos"],
+            "of github.com/google/dreambooth, and lacks backpack",
+        ),
+        (["--protocol", "custom", "photos"], "--protocol must be dreambooth and a folder"),
         (["--subjects", "11"], "subjects must be in [1, 10]"),
         (["--subjects", "0"], "subjects must be in [1, 10]"),
         (["--seeds", "0"], "seeds must be >= 1"),

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from keras_booth.callbacks import SampleGrid
-from keras_booth.data import photo_dataset
+from keras_booth.data import PhotoSet, photo_dataset
 from keras_booth.dreambooth import DreamBooth
 from tests.helpers.booths import changed_weights, fixed_batch, small_booth
 from tests.helpers.photographs import levels
@@ -203,6 +203,17 @@ class TestClassImages:
         assert {folder.parent for folder in folders} == {tmp_path}
         assert self.draw(booth, tmp_path).paths[0].parent == folders[0]
 
+    def test_prompts_take_turns(self, booth, tmp_path):
+        prompts = ["a photo of a dog", "a photo of a dog in red"]
+        photos = self.draw(booth, tmp_path, prompt=prompts)
+        assert photos.prompts == (prompts[0], prompts[1], prompts[0])
+        assert photos.paths[0].parent != self.draw(booth, tmp_path).paths[0].parent
+        drawn = np.stack([np.asarray(Image.open(path)) for path in photos.paths])
+        alone, in_red = (booth.generate(prompt, count=3, steps=2) for prompt in prompts)
+        assert levels(drawn, np.stack([alone[0], in_red[1], alone[2]])) <= 1
+        lines = (photos.paths[0].parent / "manifest.jsonl").read_text().splitlines()
+        assert [json.loads(line)["prompt"] for line in lines] == list(photos.prompts)
+
     def test_lie_in_the_cache(self, booth, tmp_path, monkeypatch):
         monkeypatch.setenv("KERAS_BOOTH_CACHE", str(tmp_path / "cache"))
         photos = self.draw(booth, None, count=1)
@@ -255,7 +266,7 @@ class TestConfig:
         seeds = [DreamBooth(booth.base, seed=None).seed for _ in range(2)]
         assert seeds[0] != seeds[1] and all(str(seed) in caplog.text for seed in seeds)
         assert str(SampleGrid(PROMPT, seed=None).seed) in caplog.text
-        photo_dataset(PHOTOS, None, booth, batch_size=1, seed=None)
+        photo_dataset(PhotoSet((PHOTOS / "00.jpg",), PROMPT), None, booth, batch_size=1, seed=None)
         assert len(caplog.records) == 4
 
 
@@ -353,6 +364,6 @@ class TestRefusals:
             booth.class_images(1, folder=tmp_path, batch_size=0)
         with pytest.raises(ValueError, match="Received: seed=None"):
             booth.class_images(1, folder=tmp_path, seed=None)
-        with pytest.raises(ValueError, match="one text.*Received: prompt="):
-            booth.class_images(1, folder=tmp_path, prompt=["a dog", "a cat"])
+        with pytest.raises(ValueError, match="a text, or a list of texts. Received: prompt=\\[\\]"):
+            booth.class_images(1, folder=tmp_path, prompt=[])
         assert list(tmp_path.iterdir()) == []

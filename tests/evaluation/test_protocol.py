@@ -56,7 +56,11 @@ class TestPrompts:
 
     def test_of_the_tiny_world(self):
         booth = DreamBooth.from_preset("tiny_world", weights=None)
-        assert default_prompts_of(booth).templates == TINY_WORLD_PROMPTS
+        prompts = default_prompts_of(booth)
+        assert prompts.templates == TINY_WORLD_PROMPTS
+        (first, *_), (of_class, *_) = prompts.of("sks", "dog")
+        assert first == "a photo of sks dog in the jungle"
+        assert of_class == "a photo of a dog in the jungle"
 
     def test_mistakes(self):
         with pytest.raises(InputError, match="There must be at least one prompt"):

@@ -47,6 +47,8 @@ class TestRunConfig:
             (PriorOptions, {"loss_weight": float("nan")}, "prior.loss_weight must be a finite number"),
             (PriorOptions, {"count": 0}, "prior.count must be >= 1"),
             (PriorOptions, {"ratio": -0.5}, "prior.ratio must be >= 0"),
+            (PriorOptions, {"settings": ()}, "prior.settings must be null or at least one. Received: prior.settings="),
+            (PriorOptions, {"settings": ("in the snow", " ")}, "prior.settings must be a text. Received: "),
             (PriorOptions, {"folder": ""}, "prior.folder must be a folder or null"),
             (PriorOptions, {"guidance_scale": -2.0}, "prior.guidance_scale must be >= 0"),
             (TrainingOptions, {"steps": 0}, "training.steps must be >= 1"),

@@ -68,6 +68,21 @@ def test_pictures(place):
     assert np.count_nonzero(batch["is_prior"]) == 3
 
 
+def test_class_images_in_settings(place):
+    """Every other one; those of each class apart; each is trained on with its own prompt."""
+    booth = small_booth()
+    options = {"prior__settings": "[in red, in blue]", "prior__count": "4", "training__cache_latents": "false"}
+    config = resolve(config_of(CAT, training__batch_size="8", **options), booth)
+    photos, own = find_pictures(config)
+    prior = gather_prior(config, booth, own)
+    turns = ("", " in red", "", " in blue")
+    assert [group.prompts for group in prior] == [tuple(f"a photo of a {x}{s}" for s in turns) for x in ("dog", "cat")]
+    batches = list(build_dataset(config, booth, Pictures(photos, prior)).take(2).as_numpy_iterator())
+    seen = {row.tobytes() for batch in batches for row in batch["tokens"][batch["is_prior"]]}
+    texts = {text for group in prior for text in group.prompts}
+    assert seen == {row.tobytes() for row in booth.tokenize(sorted(texts))} and len(texts) == 6
+
+
 def test_held_out_photographs(place):
     """The last ones of each subject; of one subject there is none left to train on."""
     config = config_of(CAT, training__hold_out="1", training__batch_size="2")

@@ -21,6 +21,7 @@ from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files.paths import OWN_CACHE, cache_folder
 from keras_booth.tools.files.reading import read_ordinary
 from keras_booth.tools.files.writing import require_room, room, writing
+from keras_booth.tools.prompts import prompt_list
 from keras_booth.version import __version__
 
 if TYPE_CHECKING:
@@ -120,18 +121,22 @@ class ClassCache:
     moment loses no more than the images at hand.
 
     Args:
-        description: JSON-serializable dict, all that the images depend on, `prompt` and `seed` among it. Other
-            descriptions are other sets.
+        description: JSON-serializable dict, all that the images depend on, `seed` and `prompt` among it, a str or a
+            list of str that take turns. Other descriptions are other sets.
         folder: path under which the set gets a folder named after its description; `None` for the cache.
     """
 
     def __init__(self, description, folder=None):
-        self.prompt, self.seed = description["prompt"], description["seed"]
+        self.prompts, self.seed = prompt_list(description["prompt"]), description["seed"]
         self.description = json.dumps(description, indent=1, sort_keys=True)
-        words = "_".join(re.findall(r"\w+", self.prompt.removeprefix("a photo of "))[:4])
+        words = "_".join(re.findall(r"\w+", self.prompts[0].removeprefix("a photo of "))[:4])
         words = words.encode(errors="replace")[:MOST_WORDS].decode(errors="ignore")  # the digest tells them apart
         name = f"{words}-{hashlib.blake2b(self.description.encode(), digest_size=6).hexdigest()}"
         self.folder = pathlib.Path(folder or cache_folder() / SETS) / name
+
+    def prompt_of(self, index):
+        """What an image shows."""
+        return self.prompts[index % len(self.prompts)]
 
     def picture_path(self, index):
         """Where a picture is, or will be."""
@@ -144,7 +149,8 @@ class ClassCache:
     def photo_set(self, count):
         """The first `count` images as a `PhotoSet` with latents."""
         pictures, latents = (tuple(map(at, range(count))) for at in (self.picture_path, self.latents_path))
-        return PhotoSet(pictures, self.prompt, latents=latents)
+        captions = tuple(map(self.prompt_of, range(count))) if len(self.prompts) > 1 else ()
+        return PhotoSet(pictures, self.prompts[0], captions, latents)
 
     def missing(self, count):
         """list of the indices below `count` whose files are not there, or not as they were written."""
@@ -200,7 +206,7 @@ class ClassCache:
             "file": self.picture_path(index).name,
             "seed": self.seed,
             "index": index,
-            "prompt": self.prompt,
+            "prompt": self.prompt_of(index),
             "picture": digest(picture),
             "latents": digest(latents),
             "version": __version__,

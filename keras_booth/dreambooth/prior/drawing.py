@@ -56,7 +56,7 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, settings, 
 
     Args:
         booth: `DreamBooth`.
-        prompt: str, the class prompt.
+        prompt: str, the class prompt; or a list of them, which take turns.
         count: int. Number of images.
         folder: path under which the set gets a folder named after its description; `None` for the cache.
         seed, batch_size: as in `DreamBooth.generate`.
@@ -100,7 +100,7 @@ def draw_missing(booth, cache, count, seed, batch_size, settings, progress):
         for first in sorted({index - index % size for index in missing}):
             batch = range(first, first + size)  # the last one goes on behind `count`
             keys = [(seed, index) for index in batch]
-            drawn = booth.draw([cache.prompt] * size, keys, settings, batch_size=size)
+            drawn = booth.draw([cache.prompt_of(index) for index in batch], keys, settings, batch_size=size)
             images = {index: image for index, *image in zip(batch, *drawn, strict=True) if index in missing}
             cache.add(images)
             bar.update(len(images))

@@ -79,7 +79,7 @@ def without_text_encoder(training):
 def without_prior(config):
     """Settings of class images that are not wanted, or that are the user's own."""
     prior, default = config.prior, PriorOptions()
-    sampling = ("count", "seed", "steps", "guidance_scale", "sampler")
+    sampling = ("count", "settings", "seed", "steps", "guidance_scale", "sampler")
     if not prior.wanted:
         zero = "loss_weight" if not prior.loss_weight else "ratio"
         other = [name for name in ("loss_weight", "ratio") if name != zero and getattr(prior, name)]

@@ -81,7 +81,7 @@ def all_texts(config, photographs):
     """list of str: everything that the text encoder will read."""
     texts = [text for found in photographs for text in found.texts]
     if config.prior.wanted:
-        texts += [subject.class_prompt for subject in config.subjects]
+        texts += [text for subject in config.subjects for text in config.prior.prompts(subject.class_prompt)]
     return texts + list(config.sampling.prompts or ())
 
 

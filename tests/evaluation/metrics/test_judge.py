@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_booth.evaluation import SUBJECTS, load_judge, score_class
+from keras_booth.evaluation import SUBJECTS, load_judge
 from keras_booth.evaluation.metrics.judge import ClassRead, SubjectRead
 from keras_booth.evaluation.tiny_world import PHOTO_SETTINGS, PROMPT_SETTINGS
 from keras_booth.tiny_world.scenes import Look, Scene, random_look, random_scene, render
@@ -30,6 +30,14 @@ def photographs():
 
 def values(metric, *arguments):
     return {name: found.value for name, found in metric.score(*arguments).items()}
+
+
+@pytest.mark.parametrize("look", SUBJECTS, ids=lambda look: look.class_noun)
+def test_every_subject_is_read(judge, look):
+    settings = PROMPT_SETTINGS * 2
+    prompts = [f"a photo of a {look.class_noun} {setting}" for setting in settings]
+    found = values(SubjectRead(lambda: judge), renders(look, settings), renders(look, PHOTO_SETTINGS, 192), prompts)
+    assert found["fidelity"] >= 0.85 and found["setting"] >= 0.95
 
 
 def test_subject_and_setting(judge, photographs):
@@ -62,12 +70,12 @@ def test_something_to_wear(judge, photographs):
 
 def test_the_class(judge, photographs):
     metric, rng = ClassRead(lambda: judge), np.random.default_rng(0)
-    dogs = [render(random_scene(rng, look=random_look(rng, class_noun="dog"))) for _ in range(40)]
-    found = values(metric, dogs, photographs, ["a dog"] * 40)
-    expected = score_class(judge, np.stack(dogs), LOOK)
-    assert found == pytest.approx(
-        {"class": expected.class_noun, "drift": expected.drift, "diversity": expected.diversity}
-    )
+    looks = [random_look(rng, class_noun="dog") for _ in range(60)]
+    found = values(metric, [render(random_scene(rng, look=look)) for look in looks], photographs, ["a dog"] * 60)
+    # Two random looks differ in 7/8, 7/8, 2/3 and 0.72 of the attributes.
+    assert found["diversity"] == pytest.approx((7 / 8 + 7 / 8 + 2 / 3 + 0.72) / 4, abs=0.06)
+    like = [(look.main_color, look.pattern) == (LOOK.main_color, LOOK.pattern) for look in looks]
+    assert found["drift"] == pytest.approx(np.mean(like), abs=0.02) and found["class"] == 1
     same = values(metric, renders(LOOK, PROMPT_SETTINGS), photographs, ["a dog"] * len(PROMPT_SETTINGS))
     assert same == {"class": 1, "drift": 1, "diversity": 0}
 

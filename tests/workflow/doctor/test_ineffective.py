@@ -54,6 +54,7 @@ def test_nothing_to_say(options):
             "training.text_encoder_until 3 keeps the text encoder as it is: the weights change after 4 steps",
         ),
         (["prior.loss_weight=0", "prior.count=5"], "prior.count has no effect: prior.loss_weight is 0, so there are"),
+        (["prior.folder=x", "prior.settings=[in red]"], "prior.settings has no effect: the class images are your own"),
         (["prior.loss_weight=0", "prior.folder=x"], "prior.folder has no effect: prior.loss_weight is 0"),
         (["prior.ratio=0", "prior.loss_weight=2"], "prior.loss_weight has no effect: prior.ratio is 0"),
         (["prior.loss_weight=0", "subject.class_images=x"], "subject.class_images has no effect: prior.loss_weight"),

@@ -1,0 +1,1 @@
+"""A method measured over many subjects."""

@@ -1,0 +1,106 @@
+"""What models draw before training and after it, kept as files, so that nothing is done twice."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from keras_booth.callbacks import TrainingProgress
+from keras_booth.data import read_photo
+from keras_booth.evaluation import BASE, Drawn, Protocol
+from keras_booth.tools.files.writing import whole_file
+from keras_booth.workflow.build import build_booth, compile_booth, resolve
+from keras_booth.workflow.config import RunConfig
+from keras_booth.workflow.files import slug
+from keras_booth.workflow.study.cases import Case
+from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior, hold_out
+from keras_booth.workflow.training.fitting import sampling_options
+
+BEFORE, WITHOUT, WITH = BASE, "without prior loss", "with prior loss"
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """The pictures of a folder.
+
+    Args:
+        recipe: `RunConfig`, whose training, prior and sampling options are those of every run.
+        folder: `Path`.
+        count: int. Pictures of each prompt.
+        class_count: int. Pictures of the class.
+        seed: int. Seed of all pictures.
+    """
+
+    recipe: RunConfig
+    folder: pathlib.Path
+    count: int
+    class_count: int
+    seed: int
+
+    def place(self, case, state, run=0):
+        """`Path` of the folder with the pictures of a model."""
+        name = f"{case.name}, {state}" + (f", run {run + 1}" if run else "")
+        return self.folder / "samples" / slug(name)
+
+    def drawn(self, case: Case, state, run=0):
+        """`Drawn` of a model: found, or drawn now, for which it is trained.
+
+        Args:
+            case: `Case`.
+            state: `BEFORE`, `WITHOUT` or `WITH`.
+            run: int. Which of several runs; each has a seed of its own.
+        """
+        config = case.config(self.recipe)
+        place = self.place(case, state, run)
+        if not place.is_dir():
+            config = config.replace("training", seed=config.training.seed + run)
+            booth = build_booth(config)
+            if state != BEFORE:
+                train(without_prior(config) if state == WITHOUT else config, booth)
+            found = self.protocol(case).draw(booth)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(place) as part:
+                write_pictures(part / "subject", found.subject)
+                write_pictures(part / "class", found.of_class)
+        subject, of_class = read_pictures(place / "subject"), read_pictures(place / "class")
+        _, alone = case.prompts.of(config.subject.identifier, case.class_noun)
+        prompts = [prompt for prompt in alone for _ in range(self.count)]
+        return Drawn(subject, prompts, of_class, config.subject.class_prompt)
+
+    def protocol(self, case):
+        """The `Protocol` of a subject."""
+        options = sampling_options(self.recipe.sampling)
+        return Protocol(case.prompts, self.count, self.class_count, self.seed, options)
+
+
+def without_prior(config):
+    """The same run without class images: as many photographs a step as with them."""
+    share = config.training.batch_size / (1 + config.prior.ratio)
+    return config.replace("prior", loss_weight=0.0).replace("training", batch_size=max(1, round(share)))
+
+
+def train(config, booth):
+    """Train as `keras_booth.train` does, without its files."""
+    config = resolve(config, booth)
+    photos, own = find_pictures(config)
+    trained, _ = hold_out(config, photos)
+    data = build_dataset(config, booth, Pictures(trained, gather_prior(config, booth, own)))
+    compile_booth(config, booth)
+    progress = TrainingProgress(config.training.steps)
+    try:
+        booth.fit(data, verbose=0, callbacks=[progress])
+    finally:
+        progress.close()
+
+
+def write_pictures(folder, pictures):
+    """Numbered PNG files."""
+    folder.mkdir(parents=True)
+    for index, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{index:03d}.png", format="png")
+
+
+def read_pictures(folder):
+    """uint8 `(count, H, W, 3)` of numbered PNG files."""
+    return np.stack([read_photo(path) for path in sorted(folder.glob("*.png"))])

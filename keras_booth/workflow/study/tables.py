@@ -1,0 +1,90 @@
+"""What was measured of all subjects: a table of means, one of each subject, and the figure."""
+
+import numpy as np
+
+from keras_booth.evaluation import Row, estimate_mean, table
+from keras_booth.figures import image_grid
+from keras_booth.workflow.study.drawing import BEFORE, read_pictures
+
+SHOWN = 4  # pictures of a row of the figure
+
+
+def mean_rows(scores):
+    """`Row`s of means over subjects, whose intervals say how sure they are for another subject.
+
+    Args:
+        scores: dict by state of dicts by subject of lists with the scores of each run: dicts of `Estimate` by name.
+    """
+    rows = []
+    for state, of_subjects in scores.items():
+        names = dict.fromkeys(name for runs in of_subjects.values() for run in runs for name in run)
+        found = {}
+        for name in names:
+            runs = [[run[name] for run in runs if name in run] for runs in of_subjects.values()]
+            values = [np.mean([one.value for one in some]) for some in runs if some]
+            # Of a single run all that is known is what the run's own pictures say.
+            alone = len(runs) == 1 and len(runs[0]) == 1
+            found[name] = runs[0][0] if alone else estimate_mean(values)
+        rows.append(Row(state, found))
+    return rows
+
+
+def run_rows(scores):
+    """A `Row` for each run."""
+    return [
+        Row(f"{subject}, {state}" + (f", run {number}" if len(runs) > 1 else ""), run)
+        for state, of_subjects in scores.items()
+        for subject, runs in of_subjects.items()
+        for number, run in enumerate(runs, start=1)
+    ]
+
+
+def subject_table(scores):
+    """Markdown: a line for each subject and state, of several runs the mean and the standard deviation."""
+    names = list(dict.fromkeys(name for cases in scores.values() for runs in cases.values() for name in runs[0]))
+    subjects = dict.fromkeys(subject for of_subjects in scores.values() for subject in of_subjects)
+    lines = [f"| subject | | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
+    for subject in subjects:
+        for state, of_subjects in scores.items():
+            if subject in of_subjects:
+                cells = [spread([run[name].value for run in of_subjects[subject] if name in run]) for name in names]
+                lines.append(f"| {subject} | {state} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def spread(values):
+    """ "0.962 ± 0.013", "0.962", or "–" for none."""
+    if not values:
+        return "–"
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.3f}"
+
+
+def base_table(shares):
+    """Markdown: what share of prompts the base follows, by attribute."""
+    lines = ["| the base follows the prompt | right |", "|---|---|"]
+    names = {name: name.replace("_noun", "").replace("_", " ") for name in shares}
+    return "\n".join([*lines, *(f"| {names[name]} | {share:.3f} |" for name, share in shares.items())]) + "\n"
+
+
+def as_text(scores, metrics, format):
+    """All tables: of means in the format that is asked for; of single subjects, too, where there is room."""
+    if format == "csv":
+        return table(mean_rows(scores) + run_rows(scores), metrics, format)
+    text = table(mean_rows(scores), metrics, format)
+    return text if format == "latex" else f"{text}\n{subject_table(scores)}"
+
+
+def figure(study, case, states, references):
+    """The photographs; the subject in new settings; its class before and after training, as far as it was trained."""
+    config = case.config(study.recipe)
+    with_subject, _ = case.prompts.of(config.subject.identifier, case.class_noun)
+    prompt, trained = config.subject.class_prompt, [state for state in states if state != BEFORE]
+    learned = read_pictures(study.place(case, trained[-1]) / "subject")[:: study.count]
+    rows = [references[:SHOWN], learned[:SHOWN]]
+    captions = [f"{len(rows[0])} photographs", f"drawn after training {trained[-1]}"]
+    for state in states:
+        rows.append(read_pictures(study.place(case, state) / "class")[:SHOWN])
+        captions.append(f"{prompt}: " + (state if state == BEFORE else f"after training {state}"))
+    beneath = [[], with_subject[: len(rows[1])], *([] for _ in states)]
+    return image_grid(rows, captions, beneath=beneath)
