@@ -5,7 +5,7 @@ from keras_booth.tools.process.backend import require_backend
 require_backend()
 
 from keras_booth.evaluation.encoders import ImageEncoder, Lpips, TextEncoder, load_clip, load_dino, load_lpips
-from keras_booth.evaluation.intervals import Estimate, estimate_mean
+from keras_booth.evaluation.intervals import ANY, SHARE, Estimate, estimate_mean
 from keras_booth.evaluation.metrics import Metric, default_metrics, metrics_of, paper_metrics
 from keras_booth.evaluation.prompts import PromptSet, default_prompts_of
 from keras_booth.evaluation.protocol import (
@@ -31,6 +31,7 @@ from keras_booth.evaluation.tiny_world import (
 )
 
 __all__ = [
+    "ANY",
     "BASE",
     "Drawn",
     "Estimate",
@@ -43,6 +44,7 @@ __all__ = [
     "PromptSet",
     "Protocol",
     "Row",
+    "SHARE",
     "SUBJECTS",
     "TextEncoder",
     "agreement",

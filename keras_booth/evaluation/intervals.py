@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +12,8 @@ from numpy.typing import ArrayLike
 RESAMPLES = 2000
 LEVEL = 0.95
 NORMAL = 1.959964  # the normal distribution's quantile to it
+Bounds: TypeAlias = tuple[float, float]
+ANY, SHARE = (-np.inf, np.inf), (0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Estimate:
         return self.low <= other.high and other.low <= self.high
 
 
-def estimate(statistic: Callable[[np.ndarray], np.ndarray], count: int, seed: int = 0) -> Estimate:
+def estimate(
+    statistic: Callable[[np.ndarray], np.ndarray], count: int, seed: int = 0, bounds: Bounds = ANY
+) -> Estimate:
     """A statistic of pictures with its bootstrap interval (Efron and Tibshirani 1993, chapter 13).
 
     The pictures are drawn again with replacement; what they are compared with (photographs, prompts) stays. Of few
@@ -46,6 +51,7 @@ def estimate(statistic: Callable[[np.ndarray], np.ndarray], count: int, seed: in
         statistic: callable, how often each picture counts, float64 `(resamples, count)`, -> `(resamples,)`.
         count: int >= 1. Number of pictures.
         seed: int.
+        bounds: smallest and largest value that there can be, beyond which no interval goes.
     """
     value = float(statistic(np.ones((1, count)))[0])
     if count < 2:
@@ -55,7 +61,7 @@ def estimate(statistic: Callable[[np.ndarray], np.ndarray], count: int, seed: in
     found = found[np.isfinite(found)]
     ends = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     low, high = value + (ends - value) * np.sqrt(count / (count - 1)) * student(count - 1) / NORMAL
-    return Estimate(value, float(low), float(high), count)
+    return Estimate(value, float(max(low, bounds[0])), float(min(high, bounds[1])), count)
 
 
 def student(freedom: int) -> float:
@@ -69,13 +75,13 @@ def student(freedom: int) -> float:
     return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
 
 
-def estimate_mean(values: ArrayLike, seed: int = 0) -> Estimate:
+def estimate_mean(values: ArrayLike, seed: int = 0, bounds: Bounds = ANY) -> Estimate:
     """The mean of one number a picture."""
     values = np.asarray(values, "float64")
-    return estimate(lambda weights: weights @ values / weights.sum(axis=1), len(values), seed)
+    return estimate(lambda weights: weights @ values / weights.sum(axis=1), len(values), seed, bounds)
 
 
-def estimate_pairs(values: ArrayLike, seed: int = 0) -> Estimate:
+def estimate_pairs(values: ArrayLike, seed: int = 0, bounds: Bounds = ANY) -> Estimate:
     """The mean over pairs of different pictures.
 
     Args:
@@ -95,4 +101,4 @@ def estimate_pairs(values: ArrayLike, seed: int = 0) -> Estimate:
         with np.errstate(invalid="ignore"):
             return summed(weights, values) / summed(weights, pairs)
 
-    return estimate(statistic, len(values), seed)
+    return estimate(statistic, len(values), seed, bounds)

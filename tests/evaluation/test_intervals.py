@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_booth.evaluation.intervals import Estimate, estimate_mean, estimate_pairs, student
+from keras_booth.evaluation.intervals import SHARE, Estimate, estimate_mean, estimate_pairs, student
 
 
 def covered(simulate, count=300):
@@ -48,6 +48,13 @@ def test_mean_and_width():
     assert found.low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
     assert found.high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
     assert found.count == 400
+
+
+def test_a_share_has_no_interval_beyond_1():
+    values = [1.0] * 31 + [0.0]
+    found, free = estimate_mean(values, bounds=SHARE), estimate_mean(values)
+    assert free.high > 1 == found.high and found.low == free.low > 0.8
+    assert estimate_mean([1.0 - value for value in values], bounds=SHARE).low == 0
 
 
 def test_pairs_by_hand():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_booth.evaluation import Row, estimate_mean, table
+from keras_booth.evaluation import ANY, SHARE, Row, estimate_mean, table
 from keras_booth.figures import image_grid
 from keras_booth.workflow.study.drawing import BEFORE, read_pictures
 
@@ -24,9 +24,14 @@ def mean_rows(scores):
             values = [np.mean([one.value for one in some]) for some in runs if some]
             # Of a single run all that is known is what the run's own pictures say.
             alone = len(runs) == 1 and len(runs[0]) == 1
-            found[name] = runs[0][0] if alone else estimate_mean(values)
+            found[name] = runs[0][0] if alone else estimate_mean(values, bounds=SHARE if within(values) else ANY)
         rows.append(Row(state, found))
     return rows
+
+
+def within(values):
+    """Whether all lie in [0, 1], as shares, cosines of what is alike, and distances do."""
+    return all(0 <= value <= 1 for value in values)
 
 
 def run_rows(scores):
