@@ -30,14 +30,14 @@ def test_autoencoder(count):
     assert reconstruction(count) >= 30
 
 
-@pytest.mark.parametrize("count", [16, pytest.param(400, marks=pytest.mark.huge)])
+@pytest.mark.parametrize("count", [8, pytest.param(400, marks=pytest.mark.huge)])
 def test_prompts(count):
     """By the judge: class, main color and setting of every picture; what half of the prompts name besides."""
     prompts, wanted = base_prompts(count, seed=1)
     found = agreement(load_judge(), DreamBooth.from_preset("tiny_world").generate(prompts), wanted)
     limits = dict.fromkeys(found, 0.95) | dict.fromkeys(("class_noun", "main_color", "setting"), 0.99)
     if count < 100:
-        limits = dict.fromkeys(found, 0.85)  # one or two of sixteen
+        limits = dict.fromkeys(found, 0.75)  # one of eight, or of those that name it
     assert {name: share for name, share in found.items() if share < limits[name]} == {}
 
 

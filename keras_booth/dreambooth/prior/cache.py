@@ -21,7 +21,6 @@ from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files.paths import OWN_CACHE, cache_folder
 from keras_booth.tools.files.reading import read_ordinary
 from keras_booth.tools.files.writing import require_room, room, writing
-from keras_booth.tools.prompts import prompt_list
 from keras_booth.version import __version__
 
 if TYPE_CHECKING:
@@ -127,7 +126,8 @@ class ClassCache:
     """
 
     def __init__(self, description, folder=None):
-        self.prompts, self.seed = prompt_list(description["prompt"]), description["seed"]
+        prompt, self.seed = description["prompt"], description["seed"]
+        self.prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         self.description = json.dumps(description, indent=1, sort_keys=True)
         words = "_".join(re.findall(r"\w+", self.prompts[0].removeprefix("a photo of "))[:4])
         words = words.encode(errors="replace")[:MOST_WORDS].decode(errors="ignore")  # the digest tells them apart
