@@ -16,7 +16,7 @@ from keras_booth.data.dreambooth_dataset import (
 )
 from keras_booth.data.dreambooth_dataset import SUBJECTS as DATASET_SUBJECTS
 from keras_booth.data.errors import PhotoError
-from keras_booth.data.geometry import center_crop, resize_short_side
+from keras_booth.data.geometry import center_crop, fit_to, resize_short_side
 from keras_booth.data.inspection import Inspection, inspect_photos
 from keras_booth.data.photo_set import PhotoSet
 from keras_booth.data.reading.photographs import find_photos, read_photo
@@ -35,6 +35,7 @@ __all__ = [
     "dreambooth_builder",
     "find_captions",
     "find_photos",
+    "fit_to",
     "inspect_photos",
     "photo_dataset",
     "photo_digests",

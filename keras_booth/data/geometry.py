@@ -41,6 +41,11 @@ def center_crop(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     return image[top : top + height, left : left + width]
 
 
+def fit_to(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+    """Resizes a picture and cuts its middle to `size` (int or `(height, width)`)."""
+    return center_crop(resize_short_side(image, size), size)
+
+
 def random_crop(image: np.ndarray, size: int | tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Cuts `size` (int or `(height, width)`) out at a place drawn from `rng`, a `numpy.random.Generator`."""
     height, width = as_pair(size)

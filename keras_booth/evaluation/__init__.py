@@ -5,7 +5,7 @@ from keras_booth.tools.process.backend import require_backend
 require_backend()
 
 from keras_booth.evaluation.encoders import ImageEncoder, Lpips, TextEncoder, load_clip, load_dino, load_lpips
-from keras_booth.evaluation.intervals import ANY, SHARE, Estimate, estimate_mean
+from keras_booth.evaluation.intervals import SHARE, Estimate, estimate_mean
 from keras_booth.evaluation.metrics import Metric, default_metrics, metrics_of, paper_metrics
 from keras_booth.evaluation.prompts import PromptSet, default_prompts_of
 from keras_booth.evaluation.protocol import (
@@ -19,7 +19,7 @@ from keras_booth.evaluation.protocol import (
     score,
     score_photographs,
 )
-from keras_booth.evaluation.tables import table
+from keras_booth.evaluation.tables import SUFFIXES, table
 from keras_booth.evaluation.tiny_world import (
     PHOTO_SETTINGS,
     PROMPT_SETTINGS,
@@ -31,7 +31,6 @@ from keras_booth.evaluation.tiny_world import (
 )
 
 __all__ = [
-    "ANY",
     "BASE",
     "Drawn",
     "Estimate",
@@ -46,6 +45,7 @@ __all__ = [
     "Row",
     "SHARE",
     "SUBJECTS",
+    "SUFFIXES",
     "TextEncoder",
     "agreement",
     "base_prompts",

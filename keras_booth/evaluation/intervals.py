@@ -13,7 +13,7 @@ RESAMPLES = 2000
 LEVEL = 0.95
 NORMAL = 1.959964  # the normal distribution's quantile to it
 Bounds: TypeAlias = tuple[float, float]
-ANY, SHARE = (-np.inf, np.inf), (0.0, 1.0)
+SHARE = (0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Estimate:
 
 
 def estimate(
-    statistic: Callable[[np.ndarray], np.ndarray], count: int, seed: int = 0, bounds: Bounds = ANY
+    statistic: Callable[[np.ndarray], np.ndarray], count: int, seed: int = 0, bounds: Bounds | None = None
 ) -> Estimate:
     """A statistic of pictures with its bootstrap interval (Efron and Tibshirani 1993, chapter 13).
 
@@ -51,7 +51,7 @@ def estimate(
         statistic: callable, how often each picture counts, float64 `(resamples, count)`, -> `(resamples,)`.
         count: int >= 1. Number of pictures.
         seed: int.
-        bounds: smallest and largest value that there can be, beyond which no interval goes.
+        bounds: smallest and largest value that there can be, beyond which no interval goes; `None` for any.
     """
     value = float(statistic(np.ones((1, count)))[0])
     if count < 2:
@@ -61,7 +61,8 @@ def estimate(
     found = found[np.isfinite(found)]
     ends = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     low, high = value + (ends - value) * np.sqrt(count / (count - 1)) * student(count - 1) / NORMAL
-    return Estimate(value, float(max(low, bounds[0])), float(min(high, bounds[1])), count)
+    low, high = (low, high) if bounds is None else np.clip((low, high), *bounds)
+    return Estimate(value, float(low), float(high), count)
 
 
 def student(freedom: int) -> float:
@@ -75,13 +76,13 @@ def student(freedom: int) -> float:
     return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
 
 
-def estimate_mean(values: ArrayLike, seed: int = 0, bounds: Bounds = ANY) -> Estimate:
+def estimate_mean(values: ArrayLike, seed: int = 0, bounds: Bounds | None = None) -> Estimate:
     """The mean of one number a picture."""
     values = np.asarray(values, "float64")
     return estimate(lambda weights: weights @ values / weights.sum(axis=1), len(values), seed, bounds)
 
 
-def estimate_pairs(values: ArrayLike, seed: int = 0, bounds: Bounds = ANY) -> Estimate:
+def estimate_pairs(values: ArrayLike, seed: int = 0, bounds: Bounds | None = None) -> Estimate:
     """The mean over pairs of different pictures.
 
     Args:

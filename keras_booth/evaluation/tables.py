@@ -64,6 +64,9 @@ FORMATS: dict[str, Callable[[Sequence[Row], Sequence[Metric]], str]] = {
 }
 
 
+SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
+
+
 def table(rows: Sequence[Row], metrics: Sequence[Metric], format: str = "markdown") -> str:
     """Rows as text in one of `FORMATS`.
 

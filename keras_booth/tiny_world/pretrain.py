@@ -3,8 +3,9 @@
 Six stages: corpus (captioned renders), autoencoder, denoiser (text encoder and UNet), judge, encoders (of identity and
 meaning, to measure with), and export. A seventh on demand, which the weights in the package have not been through, is
 the decoder, refined on the latents as they are with a patch discriminator. Each can be killed at any moment: the same
-command goes on, and loses a minute. Figures are appended to `figures.txt` in the folder of work. On a GPU all takes
-minutes, with `KERAS_BACKEND=jax`; on two CPU cores days.
+command goes on, and loses a minute; judge and encoders, which take a quarter of an hour on two CPU cores, begin again.
+Figures are appended to `figures.txt` in the folder of work. On a GPU all takes minutes, with `KERAS_BACKEND=jax`; on
+two CPU cores days.
 """
 
 import argparse

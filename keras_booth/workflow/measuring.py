@@ -7,9 +7,10 @@ import pathlib
 
 import numpy as np
 
-from keras_booth.data import center_crop, resize_short_side
+from keras_booth.data import fit_to
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.evaluation import (
+    SUFFIXES,
     PromptSet,
     Protocol,
     default_metrics,
@@ -26,7 +27,6 @@ from keras_booth.workflow.files import check_writable
 from keras_booth.workflow.pictures import open_model
 
 logger = logging.getLogger("keras_booth")
-SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 ANY = PromptSet(("{}",))  # until the model is open, by which the prompts are chosen
 SHOWN = 6  # pictures of a row of the sheet
 
@@ -75,8 +75,7 @@ def measure(
     before = model_before(booth, model, base)
     if before is None:
         logger.warning("What the model was before training is not known: give it with --base to have it measured too.")
-    places = {name: place for name, place in (("dino", dino), ("clip", clip)) if place is not None}
-    metrics = default_metrics(booth, lpips=lpips, **places)
+    metrics = default_metrics(booth, lpips=lpips, dino=dino, clip=clip)
     drawn = {}
     with progress_bar(protocol.pictures * (1 + (before is not None)), "pictures", "picture") as bar:
         rows = evaluate(
@@ -139,7 +138,7 @@ def as_json(rows, model, photos, protocol, metrics):
 def sheet(booth, references, drawn, protocol):
     """The photographs; of each model the subject by different prompts, and the class."""
     size = booth.image_size
-    rows = [[center_crop(resize_short_side(photo, size), size) for photo in references[:SHOWN]]]
+    rows = [[fit_to(photo, size) for photo in references[:SHOWN]]]
     captions, beneath = ["the photographs"], [[]]
     with_subject, _ = protocol.prompts.of(booth.identifier, booth.class_noun)
     step = max(1, len(with_subject) // SHOWN)

@@ -9,7 +9,7 @@ import pathlib
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from keras_booth.data import center_crop, read_photo, resize_short_side
+from keras_booth.data import fit_to, read_photo
 from keras_booth.dreambooth import DreamBooth, load
 from keras_booth.figures import image_grid, image_matrix, rows_of
 from keras_booth.tools.errors import require, require_guidance
@@ -120,7 +120,7 @@ def draw_pictures(
     if merge_tokens is not None:
         booth.base.merge_tokens(merge_tokens)
     all_settings = settings_of(booth, options)
-    start = None if start is None else center_crop(resize_short_side(start, booth.image_size), booth.image_size)
+    start = None if start is None else fit_to(start, booth.image_size)
     said = unknown_to(booth.base.config, prompts, booth.class_noun)
     for text in said + drawn_without_effect(options, all_settings, lora, lora_scale):
         logging.getLogger("keras_booth").warning(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keras_booth.bases import Checkpoint
 from keras_booth.callbacks import BEST_WEIGHTS, NotFinite, in_order, newest_whole, require_tensorboard, restore
-from keras_booth.data import center_crop, read_photo, resize_short_side
+from keras_booth.data import fit_to, read_photo
 from keras_booth.figures import image_grid, loss_curves, score_curves
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files.writing import FULL, whole_file, write_text
@@ -262,7 +262,7 @@ def report(config, booth, samples, photos, folder):
 
 def as_trained(photo, size):
     """A photograph in the shape in which the model saw it."""
-    return center_crop(resize_short_side(read_photo(photo), size), size)
+    return fit_to(read_photo(photo), size)
 
 
 def lora_name(config):

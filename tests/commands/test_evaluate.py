@@ -86,6 +86,21 @@ def csv_lines(text):
 
 
 @LONG
+def test_a_recipe_that_keeps_the_best(measured, monkeypatch):
+    """Where nothing is learned the first weights are the best: what is drawn after training is what the base drew."""
+    monkeypatch.chdir(measured.folder)
+    recipe = RECIPE | {"training": RECIPE["training"] | {"keep_best": 1, "learning_rate": 1e-2}}
+    Path("best.yaml").write_text(yaml.safe_dump(recipe))
+    flags = ["--recipe", "best.yaml", "--prior-loss", "with", "--output", "best", "--base-count", "0"]
+    assert evaluate.main([*QUICK, *flags]) == 0
+    before, after = (
+        [path.read_bytes() for path in sorted(Path("best/samples", f"dog-{state}", "class").iterdir())]
+        for state in ("the-base-untouched", "with-prior-loss")
+    )
+    assert before == after and len(after) == 4
+
+
+@LONG
 def test_the_dreambooth_dataset(measured, monkeypatch, capsys):
     """A checkout's first subject, with the 25 prompts of its kind."""
     monkeypatch.chdir(measured.folder)

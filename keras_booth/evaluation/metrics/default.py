@@ -13,17 +13,21 @@ from keras_booth.tools.annotations import FilePath
 
 
 def default_metrics(
-    booth: DreamBooth, *, lpips: FilePath | None = None, dino: FilePath = DINO, clip: FilePath = CLIP
+    booth: DreamBooth,
+    *,
+    lpips: FilePath | None = None,
+    dino: FilePath | None = None,
+    clip: FilePath | None = None,
 ) -> tuple[Metric, ...]:
     """The judge for the tiny world; for all other models the paper's metrics.
 
     Args:
         booth: `DreamBooth`.
         lpips: file of LPIPS's weights; `None` to leave DIV out.
-        dino: folder of DINO, or its address on the hub.
-        clip: folder of CLIP, or its address on the hub.
+        dino: folder of DINO, or an address on the hub; `None` for the original's.
+        clip: folder of CLIP, or an address on the hub; `None` for the original's.
     """
     if known_classes(booth.base.config) is not None:
         return (SubjectRead(), ClassRead())
-    *others, diversity = paper_metrics(lpips or "", dino, clip)
+    *others, diversity = paper_metrics(lpips or "", dino or DINO, clip or CLIP)
     return (*others, diversity) if lpips else tuple(others)

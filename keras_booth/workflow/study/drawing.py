@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import tempfile
 
 import numpy as np
 from PIL import Image
@@ -14,8 +15,15 @@ from keras_booth.workflow.build import build_booth, compile_booth, resolve
 from keras_booth.workflow.config import RunConfig
 from keras_booth.workflow.files import slug
 from keras_booth.workflow.study.cases import Case
-from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior, hold_out
-from keras_booth.workflow.training.fitting import sampling_options
+from keras_booth.workflow.subjects import (
+    Pictures,
+    build_dataset,
+    find_pictures,
+    gather_prior,
+    hold_out,
+    ready_metrics,
+)
+from keras_booth.workflow.training.fitting import keep_best, sampling_options
 
 BEFORE, WITHOUT, WITH = BASE, "without prior loss", "with prior loss"
 
@@ -85,13 +93,16 @@ def train(config, booth):
     config = resolve(config, booth)
     photos, own = find_pictures(config)
     trained, _ = hold_out(config, photos)
-    data = build_dataset(config, booth, Pictures(trained, gather_prior(config, booth, own)))
+    pictures = Pictures(trained, gather_prior(config, booth, own), metrics=ready_metrics(config, booth))
+    data = build_dataset(config, booth, pictures)
     compile_booth(config, booth)
     progress = TrainingProgress(config.training.steps)
-    try:
-        booth.fit(data, verbose=0, callbacks=[progress])
-    finally:
-        progress.close()
+    with tempfile.TemporaryDirectory(prefix="keras_booth-") as folder:
+        best = keep_best(config, booth, pictures, pathlib.Path(folder))
+        try:
+            booth.fit(data, verbose=0, callbacks=[progress, *([best] if best else [])])
+        finally:
+            progress.close()
 
 
 def write_pictures(folder, pictures):

@@ -9,9 +9,10 @@ import json
 import pathlib
 
 from keras_booth.bases import known_classes
-from keras_booth.data import center_crop, resize_short_side
+from keras_booth.data import fit_to
 from keras_booth.evaluation import (
     PHOTOGRAPHS,
+    SUFFIXES,
     agreement,
     base_prompts,
     default_metrics,
@@ -31,8 +32,6 @@ from keras_booth.workflow.study.cases import dataset_cases, tiny_world_cases
 from keras_booth.workflow.study.drawing import BEFORE, WITH, WITHOUT, Study
 from keras_booth.workflow.study.tables import as_text, base_table, figure
 from keras_booth.workflow.training.fitting import sampling_options
-
-SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 def evaluate(
@@ -82,14 +81,8 @@ def evaluate(
     check_writable(output, "output")
     cases = dataset_cases(dataset, subjects) if dataset else tiny_world_cases(subjects, output / "photos")
     booth = build_booth(cases[0].config(config))
-    size, tiny_world = booth.image_size, known_classes(booth.base.config) is not None
-    if not (tiny_world or dataset):
-        raise InputError(
-            "The recipe's base does not know the tiny world's subjects: give --protocol dreambooth FOLDER. "
-            f"Received: base.preset={config.base.preset!r}"
-        )
-    places = {name: place for name, place in (("dino", dino), ("clip", clip)) if place is not None}
-    metrics = default_metrics(booth, lpips=lpips, **places)
+    size, tiny_world = booth.image_size, knows_tiny_world(booth, dataset)
+    metrics = default_metrics(booth, lpips=lpips, dino=dino, clip=clip)
     for metric in metrics:
         metric.prepare()
     drawn = {"count": count, "class_count": class_count, "seed": seed, "of": "dataset" if dataset else "tiny_world"}
@@ -106,10 +99,21 @@ def evaluate(
         text = f"{base_table(shares)}\n{text}"
     write_text(output / f"table.{SUFFIXES[format]}", text)
     write_text(output / "scores.json", json.dumps(as_json(scores), indent=1) + "\n")
-    photographs = [center_crop(resize_short_side(one, size), size) for one in read_references(cases[0].photos)]
+    photographs = [fit_to(photo, size) for photo in read_references(cases[0].photos)]
     with whole_file(output / "figure.png") as part:
         figure(study, cases[0], states, photographs).save(part, format="png")
     return text
+
+
+def knows_tiny_world(booth, dataset):
+    """Whether the base is the tiny world's; an `InputError` where it would have to be."""
+    known = known_classes(booth.base.config) is not None
+    if not (known or dataset):
+        raise InputError(
+            "The recipe's base does not know the tiny world's subjects: give --protocol dreambooth FOLDER. "
+            f"Received: base {booth.base.config.name!r}"
+        )
+    return known
 
 
 def remember_recipe(path, recipe):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_booth.evaluation import ANY, SHARE, Row, estimate_mean, table
+from keras_booth.evaluation import SHARE, Row, estimate_mean, table
 from keras_booth.figures import image_grid
 from keras_booth.workflow.study.drawing import BEFORE, read_pictures
 
@@ -24,7 +24,7 @@ def mean_rows(scores):
             values = [np.mean([one.value for one in some]) for some in runs if some]
             # Of a single run all that is known is what the run's own pictures say.
             alone = len(runs) == 1 and len(runs[0]) == 1
-            found[name] = runs[0][0] if alone else estimate_mean(values, bounds=SHARE if within(values) else ANY)
+            found[name] = runs[0][0] if alone else estimate_mean(values, bounds=SHARE if within(values) else None)
         rows.append(Row(state, found))
     return rows
 
