@@ -117,26 +117,26 @@ def test_training(place, number, tmp_path):
     (ours,), (theirs,) = ((folder / "cache" / "class_images").iterdir() for folder in (tmp_path, whole))
     assert contents(ours) == contents(theirs)
     # The last of them may have been killed when all was done: the next command, whichever, clears up after it.
-    finish(tmp_path, "export", "run/dog.keras", "--output", "dog.safetensors")
+    finish(tmp_path, "export", "run/dog.keras", "--output", "dog")
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("output", ["dog", "dog.safetensors"])
-def test_exporting(place, number, output):
+@pytest.mark.parametrize("output, kind", [("dog", "diffusers"), ("dog.safetensors", "lora")])
+def test_exporting(place, number, output, kind):
     whole, _ = place
-    model, out = whole / "run" / "dog.keras", whole / f"out-{int(number)}-{output}"
-    length = finish(whole, "export", model, "--output", out / f"whole-{output}")
+    out, command = whole / f"out-{int(number)}-{output}", ["export", whole / "run" / "dog.keras", "--format", kind]
+    length = finish(whole, *command, "--output", out / f"whole-{output}")
     chance = random.Random(int(number))
     for _ in range(5):
-        stopped(whole, number, chance.uniform(0.6, 1.0) * length, "export", model, "--output", out / output)
+        stopped(whole, number, chance.uniform(0.6, 1.0) * length, *command, "--output", out / output)
         made = out / output
         if made.exists():
             break
     else:
-        finish(whole, "export", model, "--output", made)
+        finish(whole, *command, "--output", made)
     if made.is_dir():
         assert contents(made) == contents(out / f"whole-{output}")
     else:
         assert content(made) == content(out / f"whole-{output}")
-    finish(whole, "export", model, "--output", out / f"once-more-{output}")
+    finish(whole, *command, "--output", out / f"once-more-{output}")
     assert left(whole) == []
