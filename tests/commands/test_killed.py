@@ -123,9 +123,10 @@ def test_training(place, number, tmp_path):
 
 @pytest.mark.parametrize("output, kind", [("dog", "diffusers"), ("dog.safetensors", "lora")])
 def test_exporting(place, number, output, kind):
+    """Each into a file of the same name, which a LoRA's metadata has."""
     whole, _ = place
     out, command = whole / f"out-{int(number)}-{output}", ["export", whole / "run" / "dog.keras", "--format", kind]
-    length = finish(whole, *command, "--output", out / f"whole-{output}")
+    length = finish(whole, *command, "--output", out / "whole" / output)
     chance = random.Random(int(number))
     for _ in range(5):
         stopped(whole, number, chance.uniform(0.6, 1.0) * length, *command, "--output", out / output)
@@ -135,8 +136,8 @@ def test_exporting(place, number, output, kind):
     else:
         finish(whole, *command, "--output", made)
     if made.is_dir():
-        assert contents(made) == contents(out / f"whole-{output}")
+        assert contents(made) == contents(out / "whole" / output)
     else:
-        assert content(made) == content(out / f"whole-{output}")
-    finish(whole, *command, "--output", out / f"once-more-{output}")
+        assert content(made) == content(out / "whole" / output)
+    finish(whole, *command, "--output", out / "once more" / output)
     assert left(whole) == []
