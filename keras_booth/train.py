@@ -9,12 +9,17 @@ import sys
 from keras_booth.tools.process.command import command
 from keras_booth.tools.process.quiet import quiet_import
 from keras_booth.workflow.parsing import parse_train
+from keras_booth.workflow.settings.shipped import describe_configs
 
 
 @command
 def main(argv=None):
     """Parses the flags, runs, says where everything is. See `--help`."""
-    folder, options = parse_train(sys.argv[1:] if argv is None else argv)
+    flags = list(sys.argv[1:] if argv is None else argv)
+    if flags in (["--config", "list"], ["--config=list"]):
+        print(describe_configs())
+        return
+    folder, options = parse_train(flags)
     with quiet_import():
         from keras_booth.workflow.run import resume, run, summary
     print(summary(run(options) if folder is None else resume(folder, **options)))

@@ -19,9 +19,10 @@ from keras_booth.tools.wording import shown
 from keras_booth.workflow.config import RunConfig, SubjectOptions
 from keras_booth.workflow.settings.hardware import with_hardware
 from keras_booth.workflow.settings.kinds import describe
+from keras_booth.workflow.settings.inheritance import with_layers
 from keras_booth.workflow.settings.shipped import with_shipped
-from keras_booth.workflow.settings.texts import config_files, keep_texts, named_values
-from keras_booth.workflow.settings.yaml_text import check_size, load_yaml, read_yaml
+from keras_booth.workflow.settings.texts import keep_texts, named_values
+from keras_booth.workflow.settings.yaml_text import check_size, load_yaml
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
 MORE = "more_subjects"
@@ -58,7 +59,7 @@ def make_parser():
     parser.add_argument(
         "--config",
         action="config",
-        help="YAML file with any of these fields, or the name of one that comes along: quickstart. Later flags win.",
+        help="YAML file with any of these fields, or the name of one that comes along; list lists those. Later flags win.",
     )
     # Replaced before the flags come here (`with_hardware`).
     parser.add_argument(
@@ -89,8 +90,9 @@ def parse_config(flags):
     """
     parser = make_parser()
     flags, shipped = with_shipped(with_hardware(option_names(flags, "-", "_")))
-    for path in config_files(flags):
-        check_file(path)
+    flags, layers = with_layers(flags)
+    for layer in layers:
+        check_layer(layer)
     check_flags(flags)
     # jsonargparse lets through what Python says of a number that is too large, of a text that is too deep.
     what = "The config or its flags cannot be read"
@@ -110,10 +112,26 @@ def parse_config(flags):
     return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
 
 
-def check_file(path):
-    """Refuses a config file that jsonargparse would stumble over, or follow elsewhere."""
-    content = read_yaml(path)
-    for name in content if isinstance(content, dict) else ():
+def check_layer(layer):
+    """Refuses a config that jsonargparse would stumble over, or follow elsewhere, or that is for another command."""
+    if layer.sweep is not None:
+        raise InputError(
+            f"sweep is for {command_line('sweep', layer.path)}, which makes many runs. Received: config={layer.path}"
+        )
+    check_groups(load_yaml(layer.text, layer.path))
+    for text in layer.presets.values():
+        groups = load_yaml(text, layer.path)
+        check_groups(groups)
+        # Those of a base that this run does not have meet no parser.
+        for group, fields in groups.items():
+            for name in (f"{group}.{field}" for field in fields or ()):
+                if name not in FIELDS:
+                    raise InputError(_unknown(name))
+
+
+def check_groups(content):
+    """Refuses groups of fields that jsonargparse would stumble over, or follow elsewhere."""
+    for name in content:
         if name in FLAGS_ALONE:
             raise InputError(
                 f"{name} is no field of a config, but the flag --{name}. Received: {name}={shown(content[name])}"
@@ -251,8 +269,6 @@ def explain(message):
         return f"The config cannot be read: {about_file[1]}"
     if text.startswith("Key must be a string"):
         return f"The config cannot be read: {text}"
-    if text.startswith("Unexpected config:"):
-        return f"The config file must hold groups of fields: {', '.join(GROUPS)}. Received:{text.partition(':')[2]}"
     return text
 
 

@@ -41,7 +41,7 @@ class TestParsing:
         assert config.base.weights is None
         assert config.subject.class_noun == "cat"
 
-    @pytest.mark.parametrize("name", ["quickstart", "stable_diffusion_1.4"])
+    @pytest.mark.parametrize("name", ["quickstart", "dreambooth"])
     def test_shipped_configs(self, name, pytestconfig):
         read_config(pytestconfig.rootpath / "configs" / f"{name}.yaml")
 

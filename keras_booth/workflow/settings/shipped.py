@@ -1,8 +1,12 @@
 """The configs and photographs that come with the project: in a clone beside the package, or where pip put them."""
 
+import difflib
 import os
 import pathlib
+import re
 from importlib import metadata
+
+from keras_booth.tools.errors import InputError
 
 PACKAGE = pathlib.Path(__file__).parents[2]
 SHARE = "share/keras_booth"
@@ -31,11 +35,34 @@ def with_shipped(flags):
     for place, (flag, value) in enumerate(zip(flags, [*flags[1:], ""], strict=False)):
         joined = flag.startswith("--config=")
         name = flag.partition("=")[2] if joined else value if flag == "--config" else ""
-        path = None if not name or os.path.exists(name) else shipped_configs().get(name)
+        path = None if not name or os.path.exists(name) else shipped_config(name)
         if path is not None:
             flags[place if joined else place + 1] = f"--config={path}" if joined else str(path)
             folder = path.parents[1]
     return flags, folder
+
+
+def shipped_config(name):
+    """`Path` of the shipped config of a name, or `None` for what is no name but a path.
+
+    Raises:
+        InputError: for a name that none of them has.
+    """
+    found = shipped_configs()
+    if name in found or not re.fullmatch(r"\w[\w.-]*", name) or name.endswith((".yaml", ".yml", ".json")):
+        return found.get(name)
+    close = difflib.get_close_matches(name, found, n=1)
+    hint = f"did you mean {close[0]}?" if close else "--config list lists those that come along."
+    raise InputError(f"There is no config {name}, nor a file of that name; {hint} Received: --config={name}")
+
+
+def describe_configs():
+    """What `--config list` says: the name of each shipped config, and what it is for."""
+    lines = ["Configs that come along, for --config NAME:"]
+    for name, path in shipped_configs().items():
+        comment = re.match(r"(?:#.*\n)*", path.read_text(encoding="utf-8"))[0].splitlines()
+        lines += [f"  {name}", *(f"      {line.lstrip('# ')}" for line in comment)]
+    return "\n".join(lines)
 
 
 def shipped_configs():

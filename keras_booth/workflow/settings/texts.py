@@ -3,8 +3,7 @@
 import types
 import typing
 
-from keras_booth.tools.files.paths import expand_home
-from keras_booth.workflow.settings.yaml_text import load_yaml, read_yaml
+from keras_booth.workflow.settings.yaml_text import load_yaml
 
 
 def keep_texts(values, flags, fields, subjects):
@@ -30,11 +29,11 @@ def keep_texts(values, flags, fields, subjects):
 
 
 def written_values(flags, fields, subjects):
-    """What flags and config files say, later ones over earlier ones: dict by name of field."""
+    """What flags and the texts of configs say, later ones over earlier ones: dict by name of field."""
     written = {}
     for name, value in named_values(flags):
         if name == "config":
-            content = read_yaml(expand_home(value, "config"))
+            content = load_yaml(value, "config")
             for group, options in content.items():
                 options = options if isinstance(options, dict) else {}
                 written |= {f"{group}.{name}": text for name, text in options.items()}
@@ -51,10 +50,3 @@ def named_values(flags):
     for flag, after in zip(flags, [*flags[1:], ""], strict=False):
         name, joined, value = flag.partition("=")
         yield name.removeprefix("--"), value if joined else after
-
-
-def config_files(flags):
-    """The paths of all config files among the flags."""
-    after = [value for flag, value in zip(flags, flags[1:], strict=False) if flag == "--config"]
-    joined = [flag.partition("=")[2] for flag in flags if flag.startswith("--config=")]
-    return [expand_home(path, "config") for path in (*after, *joined)]

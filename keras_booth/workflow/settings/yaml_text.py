@@ -18,16 +18,16 @@ class Loader(yaml.SafeLoader):
 Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_str)
 
 
-def read_yaml(path):
-    """What a YAML file holds; see `load_yaml`.
+def read_config_text(path):
+    """The text of a config file.
 
     Args:
         path: str or `Path`.
 
     Raises:
-        InputError: also for a file that cannot be read, or is too large.
+        InputError: for a file that cannot be read, or is too large.
     """
-    return load_yaml(read_text(path, "config", most=MOST_CONFIG), f"config={path}")
+    return read_text(path, "config", most=MOST_CONFIG)
 
 
 def load_yaml(text, received):

@@ -1,0 +1,161 @@
+"""Configs that build on others (`base_config`), and that say of a base what fits it (`presets`)."""
+
+import dataclasses
+import difflib
+import os
+import pathlib
+from typing import Any
+
+import yaml
+
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.files.paths import expand_home
+from keras_booth.tools.wording import shown
+from keras_booth.workflow.config import RunConfig
+from keras_booth.workflow.settings.shipped import shipped_configs
+from keras_booth.workflow.settings.texts import named_values
+from keras_booth.workflow.settings.yaml_text import Loader, load_yaml, read_config_text
+
+BASE_CONFIG, PRESETS, SWEEP = "base_config", "presets", "sweep"
+DEFAULT_PRESET = "tiny_world"
+KNOWN_PRESETS = ("tiny_world", "stable_diffusion_1.4", "stable_diffusion_2.1")
+MOST_LAYERS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One config file.
+
+    Args:
+        path: str.
+        text: str. YAML of its groups of fields, as they stand there.
+        presets: dict of str. The same of what counts for one base, by its preset.
+        sweep: what stands under `sweep`; `None` for nothing.
+    """
+
+    path: str
+    text: str
+    presets: dict[str, str]
+    sweep: Any
+
+
+def layers_of(path, below=()):
+    """A config file, and before it all that it builds on: list of `Layer`.
+
+    Args:
+        path: str.
+        below: tuple of str. The files that build on it.
+
+    Raises:
+        InputError: for a file that cannot be read, that holds no groups of fields, or leads back to itself.
+    """
+    whole = os.path.realpath(path)
+    if whole in below:
+        circle = " -> ".join([*below[below.index(whole) :], whole])
+        raise InputError(f"base_config must not lead back to where it began: {circle}. Received: config={below[0]}")
+    if len(below) == MOST_LAYERS:
+        raise InputError(f"At most {MOST_LAYERS} configs may build on one another. Received: config={below[0]}")
+    text = read_config_text(path)
+    content = load_yaml(text, f"config={path}")
+    if not isinstance(content, dict):
+        groups = ", ".join(field.name for field in dataclasses.fields(RunConfig))
+        raise InputError(f"The config file must hold groups of fields: {groups}. Received: {shown(content)} in {path}")
+    nodes = {name.value: value for name, value in yaml.compose(text, Loader).value}
+    parts = {name: nodes.pop(name) for name in (BASE_CONFIG, PRESETS, SWEEP) if name in nodes}
+    layer = Layer(
+        str(path),
+        as_text(path, text, parts),
+        presets_of(path, content.get(PRESETS), parts.get(PRESETS)),
+        content.get(SWEEP),
+    )
+    if BASE_CONFIG not in content:
+        return [layer]
+    return [*layers_of(find_base(path, content[BASE_CONFIG]), (*below, whole)), layer]
+
+
+def as_text(path, text, left_out):
+    """The YAML of a file without some of its names."""
+    if not left_out:
+        return text
+    node = yaml.compose(text, Loader)
+    node.value = [(name, value) for name, value in node.value if name.value not in left_out]
+    return yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True)
+
+
+def presets_of(path, content, node):
+    """YAML of groups by preset."""
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(groups, dict) for groups in content.values()):
+        raise InputError(
+            "presets must hold groups of fields for a preset: presets: {tiny_world: {training: {steps: 300}}}. "
+            f"Received: presets={shown(content)} in config={path}"
+        )
+    for name in content:
+        if name not in KNOWN_PRESETS:
+            close = difflib.get_close_matches(name, KNOWN_PRESETS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f", but {', '.join(KNOWN_PRESETS)}."
+            raise InputError(f"There is no preset {name}{hint} Received: presets.{name} in config={path}")
+    return {
+        name.value: yaml.serialize(groups, Dumper=yaml.SafeDumper, allow_unicode=True) for name, groups in node.value
+    }
+
+
+def find_base(path, name):
+    """The path of what a config builds on: beside it, or one that comes along."""
+    received = f"Received: base_config={shown(name)} in config={path}"
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"base_config must be the path of a config, from this one. {received}")
+    beside = pathlib.Path(path).parent / expand_home(name, BASE_CONFIG)
+    if beside.exists():
+        return str(beside)
+    if name in shipped_configs():
+        return str(shipped_configs()[name])
+    raise InputError(f"base_config must be a file that is there, from {pathlib.Path(path).parent} on. {received}")
+
+
+def with_layers(flags):
+    """Flags in which each `--config FILE` is replaced by the texts of all configs that it builds on.
+
+    What they say of the preset that is chosen in the end comes behind them, and before all later flags.
+
+    Args:
+        flags: list of str.
+
+    Returns:
+        `(flags, layers)`: list of str, and list of `Layer`.
+    """
+    found, places, layers = [], {}, []
+    rest = list(flags)
+    while rest:
+        flag = rest.pop(0)
+        name, joined, value = flag.partition("=")
+        # One without a value is the parser's to refuse.
+        if name != "--config" or not (joined or rest):
+            found.append(flag)
+            continue
+        mine = layers_of(expand_home(value if joined else rest.pop(0), "config"))
+        found += [as_flag(layer.text) for layer in mine]
+        places[len(found)] = mine
+        layers += mine
+    preset = chosen_preset(found)
+    for place, mine in reversed(places.items()):
+        found[place:place] = [as_flag(layer.presets[preset]) for layer in mine if preset in layer.presets]
+    return found, layers
+
+
+def as_flag(text):
+    """A config's text as a flag, which jsonargparse takes for no path."""
+    return f"--config=\n{text}"
+
+
+def chosen_preset(flags):
+    """The preset that flags and the texts of configs ask for."""
+    chosen = DEFAULT_PRESET
+    for name, value in named_values(flags):
+        if name == "base.preset":
+            chosen = value
+        elif name == "config":
+            base = (load_yaml(value, "config") or {}).get("base")
+            chosen = base.get("preset", chosen) if isinstance(base, dict) else chosen
+    return chosen
