@@ -18,8 +18,8 @@ from keras_booth.tools.process.shell import command_line
 from keras_booth.tools.wording import shown
 from keras_booth.workflow.config import RunConfig, SubjectOptions
 from keras_booth.workflow.settings.hardware import with_hardware
-from keras_booth.workflow.settings.kinds import describe
 from keras_booth.workflow.settings.inheritance import with_layers
+from keras_booth.workflow.settings.kinds import describe
 from keras_booth.workflow.settings.shipped import with_shipped
 from keras_booth.workflow.settings.texts import keep_texts, named_values
 from keras_booth.workflow.settings.yaml_text import check_size, load_yaml
@@ -59,7 +59,8 @@ def make_parser():
     parser.add_argument(
         "--config",
         action="config",
-        help="YAML file with any of these fields, or the name of one that comes along; list lists those. Later flags win.",
+        help="YAML file with any of these fields, or the name of one that comes along (list lists them). Later flags "
+        "win.",
     )
     # Replaced before the flags come here (`with_hardware`).
     parser.add_argument(
