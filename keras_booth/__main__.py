@@ -12,7 +12,8 @@ COMMANDS = {
     "generate": "draw with what training left, or with a base",
     "doctor": "examine a run before it starts",
     "export": "write a model for diffusers, ComfyUI, AUTOMATIC1111",
-    "evaluate": "measure training on subjects of the tiny world",
+    "evaluate": "measure a model, or the method over many subjects",
+    "sweep": "make many runs, and measure them",
     "pretrain": "make the base in the package from nothing",
 }
 USAGE = "\n".join(

@@ -63,7 +63,7 @@ def main(argv=None):
         protocol, dataset = flags["protocol"] or ("dreambooth", None)
         require(protocol == "dreambooth", "--protocol", "dreambooth and a folder", protocol)
         with quiet_import():
-            from keras_booth.workflow.study.running import evaluate
+            from keras_booth.experiments.study.running import evaluate
         names = ("recipe", "subjects", "seeds", "prior_loss", "base_count")
         text = evaluate(dataset=dataset, **{name: flags[name] for name in (*shared, *names)})
     else:

@@ -89,9 +89,38 @@ def parse_config(flags):
     Raises:
         InputError: With one sentence, for an unknown field, a value of the wrong kind or an unreadable file.
     """
+    config, layers = parse_layers(flags)
+    for layer in layers:
+        if layer.sweep is not None:
+            line = command_line("sweep", layer.path)
+            raise InputError(f"sweep is for {line}, which makes many runs. Received: config={layer.path}")
+    return config
+
+
+def parse_sweep(flags):
+    """Makes of flags what all runs of a sweep have, and finds what stands under `sweep`.
+
+    Returns:
+        `(RunConfig, dict)`; the dict may be empty.
+
+    Raises:
+        InputError: as `parse_config`.
+    """
+    # A sweep of subjects needs none beside them.
+    config, layers = parse_layers(["--subject.photos=photos", "--subject.class_noun=subject", *flags])
+    content = {}
+    for layer in layers:
+        if not isinstance(layer.sweep, dict | types.NoneType):
+            raise InputError(f"sweep must be a group of fields. Received: sweep={shown(layer.sweep)} in {layer.path}")
+        content |= layer.sweep or {}
+    return config, content
+
+
+def parse_layers(flags):
+    """`(RunConfig, list of `Layer` that it is made of)`; see `parse_config`."""
     parser = make_parser()
     flags, shipped = with_shipped(with_hardware(option_names(flags, "-", "_")))
-    flags, layers = with_layers(flags)
+    flags, layers, used = with_layers(flags)
     for layer in layers:
         check_layer(layer)
     check_flags(flags)
@@ -110,18 +139,15 @@ def parse_config(flags):
     if shipped and photos and not pathlib.Path(photos).exists() and (shipped / photos).exists():
         values.subject.photos = str(shipped / photos)
     groups = parser.instantiate(values)
-    return RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
+    config = RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
+    return config, used
 
 
 def check_layer(layer):
-    """Refuses a config that jsonargparse would stumble over, or follow elsewhere, or that is for another command."""
-    if layer.sweep is not None:
-        raise InputError(
-            f"sweep is for {command_line('sweep', layer.path)}, which makes many runs. Received: config={layer.path}"
-        )
+    """Refuses a config that jsonargparse would stumble over, or follow elsewhere."""
     check_groups(load_yaml(layer.text, layer.path))
-    for text in layer.presets.values():
-        groups = load_yaml(text, layer.path)
+    for preset in layer.presets.values():
+        groups = load_yaml(preset.text, layer.path)
         check_groups(groups)
         # Those of a base that this run does not have meet no parser.
         for group, fields in groups.items():

@@ -8,9 +8,9 @@ import pytest
 
 from keras_booth.callbacks import KeepBest, few_pictures
 from keras_booth.evaluation import Protocol, default_metrics, default_prompts_of, read_references, score
+from keras_booth.experiments.study.cases import tiny_world_cases
 from keras_booth.workflow.build import build_booth, compile_booth, resolve
 from keras_booth.workflow.parsing import read_config
-from keras_booth.workflow.study.cases import tiny_world_cases
 from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior
 from tests.helpers.places import ROOT
 

@@ -3,10 +3,10 @@
 import pytest
 
 from keras_booth.evaluation import default_metrics, read_references, score
+from keras_booth.experiments.study.cases import tiny_world_cases
+from keras_booth.experiments.study.drawing import WITH, WITHOUT, Study
 from keras_booth.workflow.build import build_booth
 from keras_booth.workflow.parsing import read_config
-from keras_booth.workflow.study.cases import tiny_world_cases
-from keras_booth.workflow.study.drawing import WITH, WITHOUT, Study
 from tests.helpers.places import ROOT
 
 LORA = [

@@ -24,19 +24,19 @@ MOST_LAYERS = 16
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One config file.
+    """One config file, or what it says of one preset.
 
     Args:
         path: str.
         text: str. YAML of its groups of fields, as they stand there.
-        presets: dict of str. The same of what counts for one base, by its preset.
         sweep: what stands under `sweep`; `None` for nothing.
+        presets: dict of `Layer`, by the preset for which it counts.
     """
 
     path: str
     text: str
-    presets: dict[str, str]
-    sweep: Any
+    sweep: Any = None
+    presets: dict[str, "Layer"] = dataclasses.field(default_factory=dict)
 
 
 def layers_of(path, below=()):
@@ -60,30 +60,35 @@ def layers_of(path, below=()):
     if not isinstance(content, dict):
         groups = ", ".join(field.name for field in dataclasses.fields(RunConfig))
         raise InputError(f"The config file must hold groups of fields: {groups}. Received: {shown(content)} in {path}")
-    nodes = {name.value: value for name, value in yaml.compose(text, Loader).value}
-    parts = {name: nodes.pop(name) for name in (BASE_CONFIG, PRESETS, SWEEP) if name in nodes}
     layer = Layer(
         str(path),
-        as_text(path, text, parts),
-        presets_of(path, content.get(PRESETS), parts.get(PRESETS)),
+        without(text, BASE_CONFIG, PRESETS, SWEEP),
         content.get(SWEEP),
+        presets_of(path, content.get(PRESETS), text),
     )
     if BASE_CONFIG not in content:
         return [layer]
     return [*layers_of(find_base(path, content[BASE_CONFIG]), (*below, whole)), layer]
 
 
-def as_text(path, text, left_out):
-    """The YAML of a file without some of its names."""
-    if not left_out:
-        return text
+def without(text, *names):
+    """YAML of a group without some of its names; all else as it was written."""
     node = yaml.compose(text, Loader)
-    node.value = [(name, value) for name, value in node.value if name.value not in left_out]
+    kept = [(name, value) for name, value in node.value if name.value not in names]
+    if len(kept) == len(node.value):
+        return text
+    node.value = kept
     return yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True)
 
 
-def presets_of(path, content, node):
-    """YAML of groups by preset."""
+def presets_of(path, content, text):
+    """What a file says of presets: dict of `Layer`.
+
+    Args:
+        path: str.
+        content: what stands under `presets`; `None` for nothing.
+        text: str. YAML of the whole file.
+    """
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(groups, dict) for groups in content.values()):
@@ -96,9 +101,12 @@ def presets_of(path, content, node):
             close = difflib.get_close_matches(name, KNOWN_PRESETS, n=1)
             hint = f"; did you mean {close[0]}?" if close else f", but {', '.join(KNOWN_PRESETS)}."
             raise InputError(f"There is no preset {name}{hint} Received: presets.{name} in config={path}")
-    return {
-        name.value: yaml.serialize(groups, Dumper=yaml.SafeDumper, allow_unicode=True) for name, groups in node.value
-    }
+    (node,) = [value for name, value in yaml.compose(text, Loader).value if name.value == PRESETS]
+    found = {}
+    for name, groups in node.value:
+        text = yaml.serialize(groups, Dumper=yaml.SafeDumper, allow_unicode=True)
+        found[name.value] = Layer(str(path), without(text, SWEEP), content[name.value].get(SWEEP))
+    return found
 
 
 def find_base(path, name):
@@ -123,9 +131,9 @@ def with_layers(flags):
         flags: list of str.
 
     Returns:
-        `(flags, layers)`: list of str, and list of `Layer`.
+        `(flags, layers, used)`: list of str; list of `Layer` that were read; and of those that count, in order.
     """
-    found, places, layers = [], {}, []
+    found, places, layers, used = [], {}, [], []
     rest = list(flags)
     while rest:
         flag = rest.pop(0)
@@ -140,8 +148,10 @@ def with_layers(flags):
         layers += mine
     preset = chosen_preset(found)
     for place, mine in reversed(places.items()):
-        found[place:place] = [as_flag(layer.presets[preset]) for layer in mine if preset in layer.presets]
-    return found, layers
+        fitting = [layer.presets[preset] for layer in mine if preset in layer.presets]
+        found[place:place] = [as_flag(layer.text) for layer in fitting]
+        used[:0] = [*mine, *fitting]
+    return found, layers, used
 
 
 def as_flag(text):

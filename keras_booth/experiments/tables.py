@@ -1,12 +1,8 @@
-"""What was measured of all subjects: a table of means, one of each subject, and the figure."""
+"""What was measured of many runs: a table of means over subjects, and one of each subject."""
 
 import numpy as np
 
 from keras_booth.evaluation import SHARE, Row, estimate_mean, table
-from keras_booth.figures import image_grid
-from keras_booth.workflow.study.drawing import BEFORE, read_pictures
-
-SHOWN = 4  # pictures of a row of the figure
 
 
 def mean_rows(scores):
@@ -65,31 +61,16 @@ def spread(values):
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.3f}"
 
 
-def base_table(shares):
-    """Markdown: what share of prompts the base follows, by attribute."""
-    lines = ["| the base follows the prompt | right |", "|---|---|"]
-    names = {name: name.replace("_noun", "").replace("_", " ") for name in shares}
-    return "\n".join([*lines, *(f"| {names[name]} | {share:.3f} |" for name, share in shares.items())]) + "\n"
+def as_text(scores, metrics, format, each=True):
+    """All tables: of means in the format that is asked for; of single subjects, too, where there is room.
 
-
-def as_text(scores, metrics, format):
-    """All tables: of means in the format that is asked for; of single subjects, too, where there is room."""
+    Args:
+        scores: as `mean_rows` takes them.
+        metrics: sequence of `Metric`.
+        format: `"markdown"`, `"latex"` or `"csv"`.
+        each: bool. Whether single subjects are of interest.
+    """
     if format == "csv":
         return table(mean_rows(scores) + run_rows(scores), metrics, format)
     text = table(mean_rows(scores), metrics, format)
-    return text if format == "latex" else f"{text}\n{subject_table(scores)}"
-
-
-def figure(study, case, states, references):
-    """The photographs; the subject in new settings; its class before and after training, as far as it was trained."""
-    config = case.config(study.recipe)
-    with_subject, _ = case.prompts.of(config.subject.identifier, case.class_noun)
-    prompt, trained = config.subject.class_prompt, [state for state in states if state != BEFORE]
-    learned = read_pictures(study.place(case, trained[-1]) / "subject")[:: study.count]
-    rows = [references[:SHOWN], learned[:SHOWN]]
-    captions = [f"{len(rows[0])} photographs", f"drawn after training {trained[-1]}"]
-    for state in states:
-        rows.append(read_pictures(study.place(case, state) / "class")[:SHOWN])
-        captions.append(f"{prompt}: " + (state if state == BEFORE else f"after training {state}"))
-    beneath = [[], with_subject[: len(rows[1])], *([] for _ in states)]
-    return image_grid(rows, captions, beneath=beneath)
+    return text if format == "latex" or not each else f"{text}\n{subject_table(scores)}"

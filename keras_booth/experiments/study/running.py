@@ -21,6 +21,10 @@ from keras_booth.evaluation import (
     score,
     score_photographs,
 )
+from keras_booth.experiments.study.cases import dataset_cases, tiny_world_cases
+from keras_booth.experiments.study.drawing import BEFORE, WITH, WITHOUT, Study
+from keras_booth.experiments.study.tables import base_table, figure
+from keras_booth.experiments.tables import as_text
 from keras_booth.figures import image_grid, rows_of
 from keras_booth.tools.errors import InputError, require
 from keras_booth.tools.files.writing import whole_file, write_text
@@ -28,9 +32,6 @@ from keras_booth.tools.progress import progress_bar
 from keras_booth.workflow.build import build_booth
 from keras_booth.workflow.files import check_writable
 from keras_booth.workflow.parsing import read_config
-from keras_booth.workflow.study.cases import dataset_cases, tiny_world_cases
-from keras_booth.workflow.study.drawing import BEFORE, WITH, WITHOUT, Study
-from keras_booth.workflow.study.tables import as_text, base_table, figure
 from keras_booth.workflow.training.fitting import sampling_options
 
 

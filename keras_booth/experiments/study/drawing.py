@@ -4,17 +4,14 @@ import dataclasses
 import pathlib
 import tempfile
 
-import numpy as np
-from PIL import Image
-
 from keras_booth.callbacks import TrainingProgress
-from keras_booth.data import read_photo
-from keras_booth.evaluation import BASE, Drawn, Protocol
+from keras_booth.evaluation import BASE, Protocol
+from keras_booth.experiments.drawn import read_drawn, write_drawn
+from keras_booth.experiments.study.cases import Case
 from keras_booth.tools.files.writing import whole_file
 from keras_booth.workflow.build import build_booth, compile_booth, resolve
 from keras_booth.workflow.config import RunConfig
 from keras_booth.workflow.files import slug
-from keras_booth.workflow.study.cases import Case
 from keras_booth.workflow.subjects import (
     Pictures,
     build_dataset,
@@ -69,12 +66,9 @@ class Study:
             found = self.protocol(case).draw(booth)
             place.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(place) as part:
-                write_pictures(part / "subject", found.subject)
-                write_pictures(part / "class", found.of_class)
-        subject, of_class = read_pictures(place / "subject"), read_pictures(place / "class")
-        _, alone = case.prompts.of(config.subject.identifier, case.class_noun)
-        prompts = [prompt for prompt in alone for _ in range(self.count)]
-        return Drawn(subject, prompts, of_class, config.subject.class_prompt)
+                write_drawn(part, found)
+        names = (config.subject.identifier, case.class_noun, config.subject.class_prompt)
+        return read_drawn(place, self.protocol(case), *names)
 
     def protocol(self, case):
         """The `Protocol` of a subject."""
@@ -103,15 +97,3 @@ def train(config, booth):
             booth.fit(data, verbose=0, callbacks=[progress, *([best] if best else [])])
         finally:
             progress.close()
-
-
-def write_pictures(folder, pictures):
-    """Numbered PNG files."""
-    folder.mkdir(parents=True)
-    for index, picture in enumerate(pictures):
-        Image.fromarray(picture).save(folder / f"{index:03d}.png", format="png")
-
-
-def read_pictures(folder):
-    """uint8 `(count, H, W, 3)` of numbered PNG files."""
-    return np.stack([read_photo(path) for path in sorted(folder.glob("*.png"))])
