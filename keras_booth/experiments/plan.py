@@ -70,12 +70,8 @@ def make_plan(flags, output):
     base, content = parse_sweep(flags)
     options = sweep_options(content)
     subjects = find_subjects(options, base, output / "photos")
-    rows = [
-        {**run, **dict(zip(options.grid, values, strict=True))}
-        for run in options.runs or [{}]
-        for values in itertools.product(*options.grid.values())
-    ]
-    draws = [dict(zip(options.draw, values, strict=True)) for values in itertools.product(*options.draw.values())]
+    rows = list(itertools.product(options.runs or [{}], combinations(options.grid)))
+    draws = combinations(options.draw)
     cells = []
     for subject in subjects:
         own = fields_of(subject)
@@ -84,10 +80,12 @@ def make_plan(flags, output):
         if options.base:
             config, _ = parse_sweep([*flags, *own])
             cells.append(named(subject, len(subjects), BASE_LABEL, 0, {}, config, trained=False))
-        for row in rows:
-            settings = {name: value for name, value in row.items() if name != LABEL}
+        for one, point in rows:
+            settings = {name: value for name, value in one.items() if name != LABEL}
+            words = (one.get(LABEL) or label_of(settings, options), label_of(point, options))
+            settings |= point
             config, _ = parse_sweep([*flags, *own, *as_flags(settings)])
-            label = row.get(LABEL) or label_of(settings, options)
+            label = ", ".join(part for part in words if part)
             for run in range(options.seeds):
                 seeded = config.replace("training", seed=config.training.seed + run)
                 cells.append(named(subject, len(subjects), label, run, settings, seeded))
@@ -97,6 +95,11 @@ def make_plan(flags, output):
     if len(cells) * len(draws) == 1 and not options.count:
         raise InputError("A sweep needs at least two runs, or something to measure. Received: one run, sweep.count=0")
     return Plan(options, cells, draws)
+
+
+def combinations(axes):
+    """Each combination of values: list of dicts by field."""
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 def named(subject, subjects, label, run, settings, config, trained=True):

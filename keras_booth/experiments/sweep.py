@@ -26,7 +26,7 @@ def sweep(flags, output, engine, encoders=None):
         encoders: dict, where the encoders' weights are, as `default_metrics` takes them; `None` for the hub's.
 
     Returns:
-        str: the tables.
+        `(text, failed)`: the tables, and how many runs failed.
 
     Raises:
         InputError: for a mistake in any of the runs, before the first.
@@ -99,7 +99,7 @@ def do(plan, output, engine):
 
 
 def write_results(plan, output):
-    """Writes tables and picture. Returns the tables as text."""
+    """Writes tables and picture. Returns the tables as text, and the number of runs that failed."""
     results = gather(plan, output)
     text = tables(results)
     write_text(output / "table.md", text)
@@ -108,4 +108,4 @@ def write_results(plan, output):
     if picture is not None:
         with whole_file(output / "grid.png") as part:
             picture.save(part, format="png")
-    return text
+    return text, len({row.cell.name for row in results.rows if row.scores is None})

@@ -20,6 +20,8 @@ from keras_booth.workflow.doctor.report import WARNING, diagnose
 from keras_booth.workflow.files import check_writable, slug, working_in, working_in_fresh
 from keras_booth.workflow.memory import enough_memory
 from keras_booth.workflow.parsing import read_config, to_yaml
+from keras_booth.workflow.reporting.card import model_card
+from keras_booth.workflow.reporting.page import run_page
 from keras_booth.workflow.subjects import (
     Pictures,
     build_datasets,
@@ -50,8 +52,8 @@ def run(config):
     Everything that can be wrong is found before the first file is written. The run folder then holds `config.yaml`
     (with everything that was left open filled in, and with whole paths, so that `--resume` works from any folder),
     `photos.json` (what tells whether the photographs changed), `log.csv`, `loss.png`, `samples.png`, `samples/` (when
-    there are samples during training) and the model, named after the class: `dog.keras`. While it trains there are
-    `checkpoints/` and `.lock` too.
+    there are samples during training), `report.html` with all of it, `README.md` (the model's card) and the model,
+    named after the class: `dog.keras`. While it trains there are `checkpoints/` and `.lock` too.
 
     Args:
         config: `RunConfig`.
@@ -216,7 +218,7 @@ def finish(config, booth, data, pictures, folder, start=0):
                 )
             for callback in callbacks:
                 callback.finish()
-            report(config, booth, samples, pictures.photos[0].paths, folder)
+            report(config, booth, samples, pictures, folder)
     except NotFinite as error:
         raise InputError(f"{error} The last sound checkpoint is in {folder / CHECKPOINTS}.") from error
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
@@ -246,18 +248,22 @@ def going_on_with(again, stopped="Stopped before the first step. Go on with: "):
         raise OSError(f"{sentence(error).rstrip('.')}; {what} with: {again}") from error
 
 
-def report(config, booth, samples, photos, folder):
-    """Writes the loss curves, and the sheet of photographs and final samples."""
+def report(config, booth, samples, pictures, folder):
+    """Writes the loss curves, the sheet of photographs and final samples, the page of it all, and the model's card."""
     with whole_file(folder / "loss.png") as part:
         loss_curves(folder / "log.csv").savefig(part)
     if config.training.keep_best:
         with whole_file(folder / "best.png") as part:
             score_curves(folder / "best.csv").savefig(part)
     drawn = samples.pictures if samples.drawn_at == config.training.steps else samples.draw()
-    shown = [as_trained(photo, booth.image_size) for photo in photos[: max(config.sampling.count, 4)]]
+    photos = pictures.photos[0].paths[: max(config.sampling.count, 4)]
+    shown = [as_trained(photo, booth.image_size) for photo in photos]
     sheet = image_grid([shown, *drawn], ["the photographs", *config.sampling.prompts])
     with whole_file(folder / "samples.png") as part:
         sheet.save(part, format="png")
+    write_text(folder / "report.html", run_page(config, folder, pictures))
+    names = [model_name(config), *([lora_name(config)] if config.lora.rank else [])]
+    write_text(folder / "README.md", model_card(config, names))
 
 
 def as_trained(photo, size):
@@ -316,6 +322,7 @@ def summary(folder):
             "  samples.png  the photographs and what the model draws now",
             "  loss.png     how the losses went; log.csv has the numbers",
             *(["  best.png     how good the model was, and which weights were kept; best.csv has the numbers"] * kept),
+            "  report.html  all of it on one page; README.md is the card to publish it with",
             "  config.yaml  all settings, to run it again",
             "Draw more with:",
             f"  {draw_more}",

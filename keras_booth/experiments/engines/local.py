@@ -75,7 +75,9 @@ def begin(folder: pathlib.Path, environment: dict[str, str]) -> subprocess.Popen
     """Starts the process of one cell; what it says goes into its log."""
     with open(folder / LOG, "w") as log:
         line = [sys.executable, "-m", MODULE, str(folder.absolute())]
-        return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        # In its folder, so that the paths of a config that travelled are those of the pictures that came with it.
+        ends = {"stdin": subprocess.PIPE, "stdout": log, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(line, cwd=folder, env=environment, **ends)
 
 
 def end(processes: Sequence[subprocess.Popen]) -> None:

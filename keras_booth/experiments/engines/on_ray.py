@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import shutil
+import socket
 import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
@@ -69,13 +70,25 @@ def connect(ray, address):
     """Joins a cluster that is there."""
     if ray.is_initialized():
         return
-    hint = "start one with: ray start --head"
     try:
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", str(SECONDS))
+        check_answers(address)
         ray.init(address=address, log_to_driver=False, logging_level="error", configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"No Ray cluster answers; {hint} ({reason}). Received: --address={address!r}") from error
+        raise InputError(
+            f"No Ray cluster answers; begin one with: ray start --head ({reason}). Received: --address={address!r}"
+        ) from error
+
+
+def check_answers(address):
+    """Raises an error where nobody listens, for which Ray itself would wait for minutes."""
+    if address == "auto":
+        # Where Ray itself looks: a file that a cluster leaves behind when it is killed.
+        note = pathlib.Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()), "ray", "ray_current_cluster")
+        address = os.environ.get("RAY_ADDRESS") or (note.read_text().strip() if note.is_file() else "")
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=SECONDS).close()
 
 
 def pack_cell(folder: pathlib.Path) -> bytes:
