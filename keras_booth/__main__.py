@@ -18,7 +18,7 @@ COMMANDS = {
 }
 USAGE = "\n".join(
     [
-        f"keras_booth {__version__}: DreamBooth for Keras. Commands, each with --help:",
+        f"keras_booth {__version__}: DreamBooth for Keras. Commands, each with --help (also: keras-booth NAME):",
         *(f"  python -m keras_booth.{name:<9} {text}" for name, text in COMMANDS.items()),
         "Begin with:",
         "  python -m keras_booth.train --config configs/quickstart.yaml",

@@ -2,12 +2,13 @@
 
 import importlib
 import inspect
+import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -78,26 +79,37 @@ def test_every_room_says_what_it_offers():
 
 
 @pytest.mark.large
-def test_a_wheel_holds_configs_and_photographs(tmp_path):
+def test_a_wheel_is_enough(tmp_path):
+    """Installed from it, in an empty folder, the script trains with the config and photographs that come along."""
     # Of a copy: setuptools leaves a folder `build` beside what it builds, with files that later wheels would hold.
     source = tmp_path / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "tests"))
     subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", wheel], check=True)
-    code = "from keras_booth.workflow.settings.shipped import *; "
-    code += "print(shipped_configs()['quickstart']); print(shipped_folder())"
+    bin = tmp_path / "venv" / "bin"
+    subprocess.run([bin / "python", "-m", "pip", "install", "-q", "--no-deps", wheel], check=True)
     # What the package needs comes from this environment, the package itself from the wheel.
     (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
     (site / "needs.pth").write_text(sysconfig.get_path("purelib"))
-    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     names = zipfile.ZipFile(wheel).namelist()
     assert any(name.endswith("share/keras_booth/photos/orange_dog/00.jpg") for name in names)
     # For editors and type checkers.
     assert {"keras_booth/py.typed", "keras_booth/__init__.pyi"} <= set(names)
-    assert done.stdout.splitlines(), done.stderr
-    config, folder = map(Path, done.stdout.splitlines())
-    assert config.read_text() == (ROOT / "configs" / "quickstart.yaml").read_text()
-    assert folder == config.parents[1] and tmp_path in folder.parents
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    alone["KERAS_BOOTH_CACHE"] = str(tmp_path / "cache")
+    listed = subprocess.run(
+        [bin / "keras-booth", "train", "--config", "list"], cwd=empty, env=alone, capture_output=True
+    )
+    assert set(re.findall(r"^  (\S+)$", listed.stdout.decode(), re.M)) == {
+        path.stem for path in (ROOT / "configs").glob("*.yaml")
+    }
+    few = ["--training.steps", "1", "--prior.count", "5", "--prior.steps", "1", "--sampling.count", "1"]
+    line = [bin / "keras-booth", "train", "--config", "quickstart", *few, "--sampling.steps", "1"]
+    done = subprocess.run(line, **place)
+    assert done.returncode == 0, done.stderr
+    assert (empty / "runs" / "quickstart" / "dog.keras").is_file()
+    assert (empty / "runs" / "quickstart" / "report.html").is_file()
+    assert "share/keras_booth/photos" in (empty / "runs" / "quickstart" / "config.yaml").read_text()

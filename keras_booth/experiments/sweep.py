@@ -4,6 +4,7 @@ import json
 import pathlib
 
 from keras_booth.experiments.layout import CELL, CELLS, CONFIG, FAILED, SCORES
+from keras_booth.experiments.page import sweep_page
 from keras_booth.experiments.plan import description, make_plan
 from keras_booth.experiments.results import comma_separated, gather, picture_of_all, tables
 from keras_booth.tools.errors import InputError
@@ -21,7 +22,7 @@ def sweep(flags, output, engine, encoders=None):
 
     Args:
         flags: list of str, the first of them `--config`, with fields that override those of the file.
-        output: path of a folder: `cells/` with a run each, `table.md`, `table.csv`, `grid.png`.
+        output: path of a folder: `cells/` with a run each, `table.md`, `table.csv`, `grid.png`, `report.html`.
         engine: `Local` or `Ray`.
         encoders: dict, where the encoders' weights are, as `default_metrics` takes them; `None` for the hub's.
 
@@ -45,7 +46,7 @@ def sweep(flags, output, engine, encoders=None):
         for cell in plan.cells:
             prepare(output / CELLS / cell.name, cell, descriptions[cell.name])
         do(plan, output, engine)
-        return write_results(plan, output)
+        return write_results(plan, output, flags)
 
 
 def list_runs(flags, output):
@@ -98,8 +99,8 @@ def do(plan, output, engine):
         engine.run(missing, ended)
 
 
-def write_results(plan, output):
-    """Writes tables and picture. Returns the tables as text, and the number of runs that failed."""
+def write_results(plan, output, flags):
+    """Writes tables, picture and page. Returns the tables as text, and the number of runs that failed."""
     results = gather(plan, output)
     text = tables(results)
     write_text(output / "table.md", text)
@@ -108,4 +109,5 @@ def write_results(plan, output):
     if picture is not None:
         with whole_file(output / "grid.png") as part:
             picture.save(part, format="png")
+    write_text(output / "report.html", sweep_page(results, output, flags[1:]))
     return text, len({row.cell.name for row in results.rows if row.scores is None})

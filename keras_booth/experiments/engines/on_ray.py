@@ -84,7 +84,8 @@ def check_answers(address):
     """Raises an error where nobody listens, for which Ray itself would wait for minutes."""
     if address == "auto":
         # Where Ray itself looks: a file that a cluster leaves behind when it is killed.
-        note = pathlib.Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()), "ray", "ray_current_cluster")
+        place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+        note = pathlib.Path(place, "ray", "ray_current_cluster")
         address = os.environ.get("RAY_ADDRESS") or (note.read_text().strip() if note.is_file() else "")
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
