@@ -100,12 +100,9 @@ def test_a_wheel_is_enough(tmp_path):
     empty.mkdir()
     alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     alone["KERAS_BOOTH_CACHE"] = str(tmp_path / "cache")
-    listed = subprocess.run(
-        [bin / "keras-booth", "train", "--config", "list"], cwd=empty, env=alone, capture_output=True
-    )
-    assert set(re.findall(r"^  (\S+)$", listed.stdout.decode(), re.M)) == {
-        path.stem for path in (ROOT / "configs").glob("*.yaml")
-    }
+    place = {"cwd": empty, "env": alone, "capture_output": True, "text": True}
+    listed = subprocess.run([bin / "keras-booth", "train", "--config", "list"], **place).stdout
+    assert set(re.findall(r"^  (\S+)$", listed, re.M)) == {path.stem for path in (ROOT / "configs").glob("*.yaml")}
     few = ["--training.steps", "1", "--prior.count", "5", "--prior.steps", "1", "--sampling.count", "1"]
     line = [bin / "keras-booth", "train", "--config", "quickstart", *few, "--sampling.steps", "1"]
     done = subprocess.run(line, **place)
