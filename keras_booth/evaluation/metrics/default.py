@@ -6,10 +6,14 @@ from keras_booth.bases import known_classes
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.evaluation.encoders.clip import CLIP
 from keras_booth.evaluation.encoders.dino import DINO
+from keras_booth.evaluation.encoders.tiny_world import tiny_world_loaders
 from keras_booth.evaluation.metrics.judge import ClassRead, SubjectRead
 from keras_booth.evaluation.metrics.metric import Metric
-from keras_booth.evaluation.metrics.paper import paper_metrics
+from keras_booth.evaluation.metrics.paper import metrics_of, paper_metrics
 from keras_booth.tools.annotations import FilePath
+
+# In the places of DINO, CLIP-I, CLIP-T, PRES and DIV: what those say is not said here, the formulas are the paper's.
+TINY_NAMES = ("identity", "likeness", "prompt", "PRES", "DIV")
 
 
 def default_metrics(
@@ -19,7 +23,7 @@ def default_metrics(
     dino: FilePath | None = None,
     clip: FilePath | None = None,
 ) -> tuple[Metric, ...]:
-    """The judge for the tiny world; for all other models the paper's metrics.
+    """The paper's metrics; for the tiny world the judge, and those metrics with its own small encoders.
 
     Args:
         booth: `DreamBooth`.
@@ -28,6 +32,6 @@ def default_metrics(
         clip: folder of CLIP, or an address on the hub; `None` for the original's.
     """
     if known_classes(booth.base.config) is not None:
-        return (SubjectRead(), ClassRead())
+        return (SubjectRead(), ClassRead(), *metrics_of(*tiny_world_loaders(), TINY_NAMES))
     *others, diversity = paper_metrics(lpips or "", dino or DINO, clip or CLIP)
     return (*others, diversity) if lpips else tuple(others)

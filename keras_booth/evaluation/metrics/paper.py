@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_booth.evaluation.encoders import ImageEncoder, Lpips, TextEncoder, load_clip, load_dino, load_lpips
@@ -15,6 +15,8 @@ from keras_booth.evaluation.metrics.similarity import ImageSimilarity, PromptSim
 from keras_booth.tools.annotations import FilePath
 
 PAPER = "arXiv:2208.12242"
+# Of subject, subject by another encoder, prompt, drift and diversity.
+NAMES = ("DINO", "CLIP-I", "CLIP-T", "PRES", "DIV")
 
 
 def paper_metrics(
@@ -34,6 +36,7 @@ def metrics_of(
     identity: Callable[[], ImageEncoder],
     image_text: Callable[[], tuple[ImageEncoder, TextEncoder]],
     distance: Callable[[], Lpips | Any],
+    names: Sequence[str] = NAMES,
 ) -> tuple[Metric, Metric, Metric, Metric, Metric]:
     """The five metrics with any encoders in the roles of DINO, CLIP and LPIPS, each loaded once.
 
@@ -41,12 +44,13 @@ def metrics_of(
         identity: callable that gives what tells subjects apart.
         image_text: callable that gives what tells whether a picture shows what a text says.
         distance: callable that gives what has `pairwise`, as `Lpips`.
+        names: five str, which stand in the tables.
     """
     identity, image_text, distance = (functools.cache(load) for load in (identity, image_text, distance))
     return (
-        ImageSimilarity("DINO", identity, f"{PAPER}, section 4.1", role="subject"),
-        ImageSimilarity("CLIP-I", lambda: image_text()[0], f"{PAPER}, section 4.1"),
-        PromptSimilarity("CLIP-T", image_text, f"{PAPER}, section 4.1"),
-        ImageSimilarity("PRES", identity, f"{PAPER}, section 4.3", of=CLASS, higher_is_better=False, role="drift"),
-        Diversity("DIV", distance, f"{PAPER}, section 4.3"),
+        ImageSimilarity(names[0], identity, f"{PAPER}, section 4.1", role="subject"),
+        ImageSimilarity(names[1], lambda: image_text()[0], f"{PAPER}, section 4.1"),
+        PromptSimilarity(names[2], image_text, f"{PAPER}, section 4.1"),
+        ImageSimilarity(names[3], identity, f"{PAPER}, section 4.3", of=CLASS, higher_is_better=False, role="drift"),
+        Diversity(names[4], distance, f"{PAPER}, section 4.3"),
     )
