@@ -1,7 +1,7 @@
 """The page of a sweep."""
 
 from keras_booth.data import find_photos, read_photo
-from keras_booth.experiments.layout import CELLS
+from keras_booth.experiments.cell_files import CELLS
 from keras_booth.experiments.results import full_name, tables
 from keras_booth.figures import Section, html_page, picture, sheet
 from keras_booth.tools.process.shell import command_line

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_booth.data import find_photos, fit_to, read_photo
 from keras_booth.evaluation import PHOTOGRAPHS, Estimate
-from keras_booth.experiments.layout import CELLS, DRAWN, FAILED, PICTURE, SCORES
+from keras_booth.experiments.cell_files import CELLS, DRAWN, FAILED, PICTURE, SCORES
 from keras_booth.experiments.plan import draw_name, label_of
 from keras_booth.experiments.tables import as_text
 from keras_booth.figures import image_matrix

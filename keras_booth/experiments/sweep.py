@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from keras_booth.experiments.layout import CELL, CELLS, CONFIG, FAILED, SCORES
+from keras_booth.experiments.cell_files import CELL, CELLS, CONFIG, FAILED, SCORES
 from keras_booth.experiments.page import sweep_page
 from keras_booth.experiments.plan import description, make_plan
 from keras_booth.experiments.results import comma_separated, gather, picture_of_all, tables

@@ -18,8 +18,8 @@ from keras_booth.evaluation import (
     score,
     score_photographs,
 )
+from keras_booth.experiments.cell_files import CELL, CONFIG, DRAWN, LOCK, PICTURE, RUN, SCORES
 from keras_booth.experiments.drawn import read_drawn, write_drawn
-from keras_booth.experiments.layout import CELL, CONFIG, DRAWN, LOCK, PICTURE, RUN, SCORES
 from keras_booth.tools.files.writing import whole_file, write_text
 from keras_booth.workflow.build import build_booth
 from keras_booth.workflow.parsing import read_config

@@ -16,7 +16,7 @@ from tests.helpers.places import ROOT
 
 SUBJECTS = 5
 # Twice the quickstart's steps, and its learning rate to the end.
-FLAGS = ["--training.steps", "400", "--training.learning_rate_schedule", "constant"]
+FLAGS = ["--training.steps", "600", "--training.learning_rate_schedule", "constant"]
 
 
 class Last(keras.callbacks.Callback):

@@ -44,10 +44,10 @@ def test_tables_and_figures(measured):
     assert (out / "table.md").read_text() == measured.out
     of_base, of_means, of_subjects = measured.out.split("\n\n")
     assert of_base.startswith("| the base follows the prompt | right |")
-    states = ["the base, untouched", "without prior loss", "with prior loss"]
+    states = ["real photographs", "the base, untouched", "without prior loss", "with prior loss"]
     assert [line.split("|")[1].strip() for line in of_means.splitlines()[2:]] == states
     assert [line.split("|")[2].strip() for line in of_subjects.splitlines()[2:]] == states
-    assert "drift ↓" in of_means and "diversity ↑" in of_means
+    assert "drift ↓" in of_means and "diversity ↑" in of_means and "PRES ↓" in of_means and "DIV ↑" in of_means
     for name in ("figure.png", "base.png"):
         assert picture_size(out / name)[0] > 4 * 128
     assert len(files(out / "photos" / "dog")) == 4
@@ -108,7 +108,7 @@ def test_the_dreambooth_dataset(measured, monkeypatch, capsys):
     flags = ["--protocol", "dreambooth", "checkout", "--prior-loss", "with", "--output", "dataset", "--base-count", "0"]
     assert evaluate.main([*QUICK, *flags]) == 0
     of_subjects = capsys.readouterr().out.split("\n\n")[1].splitlines()[2:]
-    states = ["the base, untouched", "with prior loss"]
+    states = ["real photographs", "the base, untouched", "with prior loss"]
     assert [line.split("|")[1:3] for line in of_subjects] == [[" backpack ", f" {state} "] for state in states]
     assert len(list(Path("dataset/samples/backpack-with-prior-loss/subject").iterdir())) == 25
 
@@ -172,8 +172,11 @@ class TestModel:
     def test_table(self, done):
         assert done.code == 0, done.err
         lines = done.out.splitlines()
-        assert lines[0] == "| | fidelity ↑ | setting ↑ | class ↑ | drift ↓ | diversity ↑ |"
-        assert [line.split("|")[1].strip() for line in lines[2:]] == ["the base, untouched", "the model"]
+        names = ("fidelity ↑", "setting ↑", "class ↑", "drift ↓", "diversity ↑")
+        names += ("identity ↑", "likeness ↑", "prompt ↑", "PRES ↓", "DIV ↑")
+        assert {head.strip() for head in lines[0].strip("| ").split("|")} == set(names)
+        rows = ["real photographs", "the base, untouched", "the model"]
+        assert [line.split("|")[1].strip() for line in lines[2:]] == rows
         assert done.out == (done.folder / "out" / "table.md").read_text()
 
     @LONG
@@ -196,7 +199,7 @@ class TestModel:
     def test_as_latex_and_csv(self, trained, model, prompts, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(trained.folder)
         for kind, name, start in (
-            ("latex", "table.tex", r"\begin{tabular}{lccccc}"),
+            ("latex", "table.tex", r"\begin{tabular}{lcccccccccc}"),
             ("csv", "table.csv", "row,metric"),
         ):
             flags = ["--prompt-file", str(prompts), "--output", str(tmp_path), "--format", kind, *FEW]

@@ -6,7 +6,10 @@ import pytest
 from keras_booth.bases import load_base, rare_identifiers
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.evaluation import agreement, base_prompts, load_judge
-from keras_booth.tiny_world import random_scene, render
+from keras_booth.tiny_world import TinyEncoders, random_scene, render
+from keras_booth.tiny_world.encoders import make_pairs
+from keras_booth.tiny_world.pretrain import retrieval
+from keras_booth.tiny_world.scenes import caption
 from keras_booth.tools.images import to_float, to_uint8
 
 FRESH = 2_000_000  # seeds of no corpus
@@ -39,6 +42,14 @@ def test_prompts(count):
     if count < 100:
         limits = dict.fromkeys(found, 0.75)  # one of eight, or of those that name it
     assert {name: share for name, share in found.items() if share < limits[name]} == {}
+
+
+def test_encoders():
+    """Of sixty looks, each is found in another setting; of sixty captions, each picture that it describes."""
+    pairs = make_pairs(60, FRESH)
+    pictures = np.stack([np.stack([render(scene) for scene in pair]) for pair in pairs])
+    found = retrieval(TinyEncoders.load(), pictures, [caption(pair[0]) for pair in pairs])
+    assert found["looks"] >= 0.95 and found["captions"] >= 0.95, found
 
 
 def test_rare_identifiers_are_told_apart():

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from keras_booth.experiments.layout import LOG
+from keras_booth.experiments.cell_files import LOG
 from keras_booth.tools.errors import require
 
 MODULE = "keras_booth.experiments.cell"

@@ -10,8 +10,8 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 
+from keras_booth.experiments.cell_files import CELL, CONFIG, LOG
 from keras_booth.experiments.engines.local import begin, end, failure
-from keras_booth.experiments.layout import CELL, CONFIG, LOG
 from keras_booth.tools.errors import InputError
 from keras_booth.workflow.parsing import read_config, to_yaml
 
