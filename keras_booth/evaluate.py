@@ -40,6 +40,7 @@ def make_parser():
         default=["without", "with"],
         help="which runs (default: both)",
     )
+    many.add_argument("--jobs", type=int, default=1, help="runs at once (default: 1)")
     many.add_argument("--base-count", type=int, default=400, help="prompts to measure tiny_world with (default: 400)")
     add = parser.add_argument
     add("--output", type=user_path, default="runs/evaluation", help="folder; what is there is not done again")
@@ -63,17 +64,23 @@ def main(argv=None):
         protocol, dataset = flags["protocol"] or ("dreambooth", None)
         require(protocol == "dreambooth", "--protocol", "dreambooth and a folder", protocol)
         with quiet_import():
-            from keras_booth.experiments.study.running import evaluate
-        names = ("recipe", "subjects", "seeds", "prior_loss", "base_count")
-        text = evaluate(dataset=dataset, **{name: flags[name] for name in (*shared, *names)})
+            from keras_booth.experiments.engines.local import Local
+            from keras_booth.experiments.method import evaluate
+            from keras_booth.experiments.sweep import check_all_done
+        engine = Local(flags["jobs"])
+        encoders = {name: flags[name] for name in ("lpips", "dino", "clip")}
+        names = ("recipe", "output", "subjects", "seeds", "prior_loss", "count", "class_count", "base_count", "seed")
+        options = {name: flags[name] for name in (*names, "format")}
+        text, failed = evaluate(engine=engine, dataset=dataset, encoders=encoders, **options)
+        print(text, end="")
+        check_all_done(failed, flags["output"])
     else:
         require(flags["photos"] is not None, "--photos", "a folder of the subject's photographs", None)
         require(flags["protocol"] is None, "--protocol", "left out beside a model", flags["protocol"])
         with quiet_import():
             from keras_booth.workflow.measuring import measure
         names = ("model", "photos", "base", "prompt_file", "batch_size")
-        text = measure(**{name: flags[name] for name in (*shared, *names)})
-    print(text, end="")
+        print(measure(**{name: flags[name] for name in (*shared, *names)}), end="")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from keras_booth.tools.errors import InputError, require
+from keras_booth.tools.errors import require
 from keras_booth.tools.process.command import Parser, command, user_path
 from keras_booth.tools.process.quiet import quiet_import
 
@@ -50,14 +50,13 @@ def main(argv=None):
     output = flags.output or str(Path("runs") / Path(flags.config).stem)
     encoders = {name: getattr(flags, name) for name in ("lpips", "dino", "clip")}
     with quiet_import():
-        from keras_booth.experiments.sweep import list_runs, sweep
+        from keras_booth.experiments.sweep import check_all_done, list_runs, sweep
     if flags.dry_run:
         print(list_runs(config, output), end="")
         return
     text, failed = sweep(config, output, make_engine(flags), encoders)
     print(text, end="")
-    if failed:
-        raise InputError(f"{failed} runs failed; the table says why. The same command tries them again: {output}")
+    check_all_done(failed, output)
 
 
 if __name__ == "__main__":

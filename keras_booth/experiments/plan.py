@@ -9,6 +9,7 @@ from keras_booth.data import find_photos
 from keras_booth.experiments.options import LABEL, SweepOptions, sweep_options
 from keras_booth.experiments.subjects import Subject, find_subjects
 from keras_booth.tools.errors import InputError
+from keras_booth.version import __version__
 from keras_booth.workflow.build import with_whole_paths
 from keras_booth.workflow.config import RunConfig
 from keras_booth.workflow.files import stem
@@ -58,16 +59,23 @@ class Plan:
 
 
 def make_plan(flags, output):
+    """`Plan` of a sweep, of what stands under `sweep` in its config; see `plan_of`."""
+    _, content = parse_sweep(flags)
+    return plan_of(flags, content, output)
+
+
+def plan_of(flags, content, output):
     """`Plan` of a sweep.
 
     Args:
         flags: list of str, the first of them `--config`, with fields that override those of the file.
+        content: dict of fields of `SweepOptions`.
         output: `Path` of the folder of results, where photographs will be that are made.
 
     Raises:
         InputError: for a mistake in any of the runs.
     """
-    base, content = parse_sweep(flags)
+    base, _ = parse_sweep(flags)
     options = sweep_options(content)
     subjects = find_subjects(options, base, output / "photos")
     rows = list(itertools.product(options.runs or [{}], combinations(options.grid)))
@@ -156,6 +164,7 @@ def description(plan, cell, encoders):
         "run": cell.run,
         "settings": cell.settings,
         "trained": cell.trained,
+        "version": __version__,
         "draws": [{"name": draw_name(draw, plan.options), "settings": draw} for draw in plan.draws],
         "measured": options,
         "encoders": {name: path and str(pathlib.Path(path).absolute()) for name, path in encoders.items()},

@@ -80,19 +80,27 @@ def as_estimates(scores):
     return {name: Estimate(**found) for name, found in scores.items()}
 
 
-def tables(results):
-    """Markdown: means over subjects and seeds; of each subject, where there are several; what failed."""
-    scores = (
-        {PHOTOGRAPHS: {name: [found] for name, found in results.photographs.items()}} if results.photographs else {}
-    )
+def scores_of(results):
+    """Scores as `mean_rows` takes them: dict by label of dicts by subject of lists with the scores of each run."""
+    scores = {}
+    if results.photographs:
+        scores[PHOTOGRAPHS] = {name: [found] for name, found in results.photographs.items()}
     for row in results.rows:
         if row.scores:
             scores.setdefault(row.label, {}).setdefault(row.cell.subject.name, []).append(row.scores)
+    return scores
+
+
+def tables(results, format="markdown"):
+    """Means over subjects and seeds; of each subject, where there are several; what failed."""
+    scores = scores_of(results)
     text, several = "", any(len(runs) > 1 for by in scores.values() for runs in by.values())
     if scores:
         metrics = [types.SimpleNamespace(name="", higher_is_better=results.higher_is_better)]
         subjects = {name for by in scores.values() for name in by}
-        text = as_text(scores, metrics, "markdown", each=len(subjects) > 1 or several)
+        text = as_text(scores, metrics, format, each=len(subjects) > 1 or several)
+    if format != "markdown":
+        return text
     failed = [f"| {full_name(results, row)} | {row.failure} |" for row in results.rows if row.scores is None]
     if failed:
         text += "\n".join(["" if text else "", "| not measured | |", "|---|---|", *failed, ""])

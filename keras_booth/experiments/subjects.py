@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from keras_booth.data import DATASET_SUBJECTS, dreambooth_builder, subject_folder
-from keras_booth.experiments.study.cases import tiny_world_cases
+from keras_booth.experiments.cases import PROMPTS, tiny_world_cases
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.paths import expand_home
 from keras_booth.tools.wording import shown
@@ -114,16 +114,15 @@ def class_noun(name):
 
 def of_tiny_world(config, folder):
     """The ten of the tiny world, whose photographs are rendered."""
-    cases = tiny_world_cases(None, folder)
-    prompts = list(cases[0].prompts.templates)
+    prompts = list(PROMPTS.templates)
     return [
         Subject(
             case.name,
-            {"photos": str(case.photos), "class_noun": case.class_noun},
+            {"photos": str(case.photos), "class_noun": case.name},
             prompts,
             functools.partial(case.write_photos, config),
         )
-        for case in cases
+        for case in tiny_world_cases(folder)
     ]
 
 

@@ -14,7 +14,7 @@ from keras_booth.workflow.files import check_writable, working_in
 from keras_booth.workflow.parsing import to_yaml
 
 # What may change between two calls: what is drawn again is measured again.
-OPEN = ("draws",)
+OPEN = ("draws", "version")
 
 
 def sweep(flags, output, engine, encoders=None):
@@ -35,6 +35,12 @@ def sweep(flags, output, engine, encoders=None):
     output = pathlib.Path(output)
     check_writable(output, "output")
     plan = make_plan(flags, output)
+    do_all(plan, output, engine, encoders)
+    return write_results(plan, output, flags)
+
+
+def do_all(plan, output, engine, encoders=None):
+    """Does what is missing of a plan; `plan` may have more runs than the last time, but no other ones."""
     descriptions = {cell.name: description(plan, cell, encoders or {}) for cell in plan.cells}
     for cell in plan.cells:
         refuse_other(output / CELLS / cell.name, descriptions[cell.name])
@@ -46,7 +52,6 @@ def sweep(flags, output, engine, encoders=None):
         for cell in plan.cells:
             prepare(output / CELLS / cell.name, cell, descriptions[cell.name])
         do(plan, output, engine)
-        return write_results(plan, output, flags)
 
 
 def list_runs(flags, output):
@@ -56,6 +61,12 @@ def list_runs(flags, output):
     lines = [f"{'done' if ready else 'to do':<6} {cell.name}" for ready, cell in zip(done, plan.cells, strict=True)]
     draws = f", each drawn in {len(plan.draws)} ways" if len(plan.draws) > 1 else ""
     return "\n".join([*lines, f"{len(lines)} runs{draws}; {sum(done)} done.", ""])
+
+
+def check_all_done(failed, output):
+    """Raises an `InputError` where runs failed, so that the command says so, too."""
+    if failed:
+        raise InputError(f"{failed} runs failed; the table says why. The same command tries them again: {output}")
 
 
 def refuse_other(folder, wanted):

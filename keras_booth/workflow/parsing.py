@@ -100,12 +100,16 @@ def parse_config(flags):
 def parse_sweep(flags):
     """Makes of flags what all runs of a sweep have, and finds what stands under `sweep`.
 
+    Args:
+        flags: List of str, as `parse_config` takes them, and `--sweep.NAME VALUE`.
+
     Returns:
         `(RunConfig, dict)`; the dict may be empty.
 
     Raises:
         InputError: as `parse_config`.
     """
+    flags, own = sweep_flags(flags)
     # A sweep of subjects needs none beside them.
     config, layers = parse_layers(["--subject.photos=photos", "--subject.class_noun=subject", *flags])
     content = {}
@@ -113,7 +117,23 @@ def parse_sweep(flags):
         if not isinstance(layer.sweep, dict | types.NoneType):
             raise InputError(f"sweep must be a group of fields. Received: sweep={shown(layer.sweep)} in {layer.path}")
         content |= layer.sweep or {}
-    return config, content
+    return config, content | own
+
+
+def sweep_flags(flags):
+    """Flags without those of the group `sweep`, and a dict of what those say."""
+    rest, own, flags = [], {}, list(flags)
+    while flags:
+        flag = flags.pop(0)
+        name, joined, value = flag.partition("=")
+        if not name.startswith("--sweep."):
+            rest.append(flag)
+            continue
+        if not joined and not flags:
+            raise InputError(f"{name} must be followed by a value. Received: {name}")
+        name = name.removeprefix("--sweep.").replace("-", "_")
+        own[name] = load_yaml(value if joined else flags.pop(0), f"--sweep.{name}")
+    return rest, own
 
 
 def parse_layers(flags):

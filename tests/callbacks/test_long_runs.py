@@ -8,7 +8,7 @@ import pytest
 
 from keras_booth.callbacks import KeepBest, few_pictures
 from keras_booth.evaluation import Protocol, default_metrics, default_prompts_of, read_references, score
-from keras_booth.experiments.study.cases import tiny_world_cases
+from keras_booth.experiments.cases import tiny_world_cases
 from keras_booth.workflow.build import build_booth, compile_booth, resolve
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures, gather_prior
@@ -37,7 +37,7 @@ def test_the_kept_weights_beat_the_last(tmp_path, monkeypatch):
     """On prompts that were not asked while they trained, over five subjects."""
     monkeypatch.chdir(ROOT)
     recipe, products = read_config("configs/quickstart.yaml", *FLAGS), []
-    for case in tiny_world_cases(SUBJECTS, tmp_path / "photos"):
+    for case in tiny_world_cases(tmp_path / "photos")[:SUBJECTS]:
         case.write_photos(recipe)
         booth = build_booth(case.config(recipe))
         config = resolve(case.config(recipe), booth)

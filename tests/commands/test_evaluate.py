@@ -1,7 +1,6 @@
 """`python -m keras_booth.evaluate`, with few steps on random weights: everything happens, nothing is learned."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from keras_booth import evaluate
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.workflow.measuring import model_before
 from tests.helpers.booths import small_booth
-from tests.helpers.commands import call, files
+from tests.helpers.commands import call, eager_cells, files
 from tests.helpers.photographs import picture_size, write_photos
 
 RECIPE = {
@@ -34,7 +33,22 @@ def measured(tmp_path_factory):
     """The command, done once."""
     folder = tmp_path_factory.mktemp("measured")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
-    return call(folder, "evaluate", *QUICK, "--output", "out")
+    return call(folder, "evaluate", *QUICK, "--jobs", "2", "--output", "out", **eager_cells())
+
+
+@pytest.fixture
+def there(measured, monkeypatch):
+    """Stands where that was."""
+    monkeypatch.chdir(measured.folder)
+    for name, value in eager_cells().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KERAS_BOOTH_CACHE", str(measured.folder / "cache"))
+    return measured.folder
+
+
+def rows(text):
+    """The first cells of the lines of a table."""
+    return [line.split("|")[1].strip() for line in text.splitlines()[2:]]
 
 
 @LONG
@@ -42,11 +56,9 @@ def test_tables_and_figures(measured):
     assert measured.code == 0, measured.err
     out = measured.folder / "out"
     assert (out / "table.md").read_text() == measured.out
-    of_base, of_means, of_subjects = measured.out.split("\n\n")
+    of_base, of_means = measured.out.split("\n\n")
     assert of_base.startswith("| the base follows the prompt | right |")
-    states = ["real photographs", "the base, untouched", "without prior loss", "with prior loss"]
-    assert [line.split("|")[1].strip() for line in of_means.splitlines()[2:]] == states
-    assert [line.split("|")[2].strip() for line in of_subjects.splitlines()[2:]] == states
+    assert rows(of_means) == ["real photographs", "the base, untouched", "without prior loss", "with prior loss"]
     assert "drift ↓" in of_means and "diversity ↑" in of_means and "PRES ↓" in of_means and "DIV ↑" in of_means
     for name in ("figure.png", "base.png"):
         assert picture_size(out / name)[0] > 4 * 128
@@ -54,74 +66,64 @@ def test_tables_and_figures(measured):
 
 
 @LONG
-def test_several_runs_of_one_kind(measured, monkeypatch, capsys):
+def test_several_runs_of_one_kind(there, capsys):
     """With another seed each; the table has their mean and standard deviation. What was drawn is not drawn again."""
-    monkeypatch.chdir(measured.folder)
-    before = {path: path.stat().st_mtime_ns for path in Path("out/samples").rglob("*.png")}
+    before = {path: path.stat().st_mtime_ns for path in Path("out/cells").rglob("drawn/**/*.png")}
     assert evaluate.main([*QUICK, "--output", "out", "--seeds", "2", "--prior-loss", "with"]) == 0
     found = json.loads(Path("out/scores.json").read_text())["with prior loss"]["dog"]
     diversities = [run["diversity"]["value"] for run in found]
     of_dog = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| dog | with prior loss"))
     assert f"| {np.mean(diversities):.3f} ± {np.std(diversities, ddof=1):.3f} |" in of_dog
-    after = {path: path.stat().st_mtime_ns for path in Path("out/samples").rglob("*.png")}
-    assert {path: after[path] for path in before} == before and len(after) == len(before) + 8 + 4
-    assert {path.name for path in Path("out/samples").iterdir()} > {"dog-with-prior-loss-run-2"}
+    after = {path: path.stat().st_mtime_ns for path in Path("out/cells").rglob("drawn/**/*.png")}
+    assert {path: after[path] for path in before} == before and len(after) == len(before) + 1 + 8 + 4
 
 
 @LONG
-def test_measures_what_is_there(measured, monkeypatch, capsys):
+def test_measures_again_what_another_version_measured(there, capsys):
     """The figures are of the pictures in the folder."""
-    monkeypatch.chdir(measured.folder)
-    for path in Path("out/samples/dog-with-prior-loss/class").iterdir():
+    (cell,) = (path for path in Path("out/cells").glob("with-prior-loss*") if "run" not in path.name)
+    for path in next(cell.glob("drawn/*/class")).iterdir():
         shutil.copy("out/photos/dog/00.png", path)
+    said = json.loads((cell / "cell.json").read_text())
+    (cell / "cell.json").write_text(json.dumps(said | {"version": "0.0"}))
     assert evaluate.main([*QUICK, "--output", "out", "--format", "csv"]) == 0
-    rows = {tuple(line.split(",")[:2]): line.split(",")[2] for line in csv_lines(capsys.readouterr().out)}
-    assert rows["dog; with prior loss", "drift"] == rows["dog; with prior loss", "class"] == "1"
-    assert rows["dog; with prior loss", "diversity"] == "0"
-
-
-def csv_lines(text):
-    """Lines of a table whose names have commas."""
-    return [re.sub(r'"([^"]*), ([^"]*)"', r"\1; \2", line) for line in text.splitlines()]
+    rows = {tuple(line.split(",")[:2]): line.split(",")[2] for line in capsys.readouterr().out.splitlines()}
+    assert rows["with prior loss", "drift"] == rows["with prior loss", "class"] == "1"
+    assert rows["with prior loss", "diversity"] == "0"
 
 
 @LONG
-def test_a_recipe_that_keeps_the_best(measured, monkeypatch):
+def test_a_recipe_that_keeps_the_best(there):
     """Where nothing is learned the first weights are the best: what is drawn after training is what the base drew."""
-    monkeypatch.chdir(measured.folder)
     recipe = RECIPE | {"training": RECIPE["training"] | {"keep_best": 1, "learning_rate": 1e-2}}
     Path("best.yaml").write_text(yaml.safe_dump(recipe))
     flags = ["--recipe", "best.yaml", "--prior-loss", "with", "--output", "best", "--base-count", "0"]
     assert evaluate.main([*QUICK, *flags]) == 0
     before, after = (
-        [path.read_bytes() for path in sorted(Path("best/samples", f"dog-{state}", "class").iterdir())]
+        [path.read_bytes() for path in sorted(Path("best/cells").glob(f"{state}*/drawn/*/class/*.png"))]
         for state in ("the-base-untouched", "with-prior-loss")
     )
     assert before == after and len(after) == 4
 
 
 @LONG
-def test_the_dreambooth_dataset(measured, monkeypatch, capsys):
+def test_the_dreambooth_dataset(there, capsys):
     """A checkout's first subject, with the 25 prompts of its kind."""
-    monkeypatch.chdir(measured.folder)
     write_photos(Path("checkout/dataset/backpack"), count=6)
     flags = ["--protocol", "dreambooth", "checkout", "--prior-loss", "with", "--output", "dataset", "--base-count", "0"]
     assert evaluate.main([*QUICK, *flags]) == 0
-    of_subjects = capsys.readouterr().out.split("\n\n")[1].splitlines()[2:]
-    states = ["real photographs", "the base, untouched", "with prior loss"]
-    assert [line.split("|")[1:3] for line in of_subjects] == [[" backpack ", f" {state} "] for state in states]
-    assert len(list(Path("dataset/samples/backpack-with-prior-loss/subject").iterdir())) == 25
+    assert rows(capsys.readouterr().out) == ["real photographs", "the base, untouched", "with prior loss"]
+    assert len(list(Path("dataset/cells").glob("with-prior-loss*/drawn/*/subject/*.png"))) == 25
 
 
 @LONG
-def test_never_mixes_recipes(measured, monkeypatch, capsys):
-    monkeypatch.chdir(measured.folder)
-    before = files(measured.folder / "out")
+def test_never_mixes_recipes(there, capsys):
+    before = files(there / "out")
     changed = RECIPE | {"training": {"steps": 2, "batch_size": 6}}
-    (measured.folder / "changed.yaml").write_text(yaml.safe_dump(changed))
+    (there / "changed.yaml").write_text(yaml.safe_dump(changed))
     assert evaluate.main([*QUICK, "--output", "out", "--recipe", "changed.yaml"]) == 2
-    assert "another recipe" in capsys.readouterr().err
-    assert files(measured.folder / "out") == before
+    assert "another config" in capsys.readouterr().err
+    assert files(there / "out") == before
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from keras_booth import sweep
 from keras_booth.experiments.plan import make_plan
 from keras_booth.experiments.results import Result, places_of
 from keras_booth.experiments.subjects import class_noun
+from keras_booth.workflow.parsing import parse_config
 from keras_booth.workflow.settings.shipped import shipped_configs
 from tests.helpers.commands import files
 from tests.helpers.photographs import write_photos
@@ -54,6 +55,12 @@ class TestRuns:
         assert len(found.cells) == 1
         assert found.draws[1] == {"sampling.steps": 3, "sampling.guidance_scale": 2.5}
 
+    def test_by_flags(self, plan):
+        found = plan(
+            "{grid: {training.steps: [3]}, seeds: 1}", "--sweep.seeds", "2", "--sweep.grid={lora.rank: [1, 2]}"
+        )
+        assert [(cell.config.lora.rank, cell.run) for cell in found.cells] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+
     def test_two_fields_of_one_name(self, plan):
         found = plan("{grid: {training.steps: [3, 5]}, draw: {sampling.steps: [1, 2]}}")
         assert found.cells[0].label == "training.steps 3"
@@ -65,6 +72,26 @@ class TestRuns:
         assert [cell.config.training.steps for cell in plan(text).cells] == [2, 3]
         assert plan(text).options.count == 3
         assert [cell.config.training.steps for cell in plan(text, "--base.preset", "x.safetensors").cells] == [1]
+
+
+class TestShipped:
+    @pytest.mark.parametrize("preset", ["tiny_world", "stable_diffusion_1.4"])
+    def test_five_variants_are_the_five_configs(self, tmp_path, preset):
+        """The quickstart's way stands for that with prior loss alone where the base is small."""
+        names = [
+            "dreambooth",
+            "dreambooth_text_encoder",
+            "dreambooth_prior",
+            "dreambooth_lora",
+            "dreambooth_lora_prior",
+        ]
+        cells = make_plan(["--config", "sweep_variants", "--base.preset", preset], tmp_path).cells
+        for cell, name in zip(cells, names, strict=True):
+            if preset == "tiny_world" and name == "dreambooth_prior":
+                name = "quickstart"
+            config = parse_config(["--config", name, "--base.preset", preset])
+            assert (cell.config.training, cell.config.lora) == (config.training, config.lora), name
+            assert cell.config.prior.loss_weight == config.prior.loss_weight
 
 
 class TestSubjects:
@@ -177,6 +204,8 @@ class TestCommand:
                 "There is no config sweep_lr_step, nor a file of that name; did you mean sweep_lr_steps?",
             ),
             (["s.yaml", "--jobs", "0"], "--jobs must be >= 1. Received: --jobs=0"),
+            (["s.yaml", "--sweep.seed"], "--sweep.seed must be followed by a value. Received: --sweep.seed"),
+            (["s.yaml", "--sweep.sede", "3"], "There is no field sweep.sede; did you mean sweep.seed"),
             (["s.yaml", "--training.step", "3"], "There is no field training.step; did you mean training.steps?"),
             (
                 ["s.yaml", "--output", "s.yaml"],

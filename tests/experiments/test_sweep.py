@@ -10,9 +10,8 @@ import time
 import keras
 import pytest
 
-from tests.helpers.commands import environment, files
+from tests.helpers.commands import eager_cells, environment, files
 from tests.helpers.photographs import picture_size, write_photos
-from tests.helpers.places import ROOT
 
 pytestmark = [
     pytest.mark.large,
@@ -33,15 +32,6 @@ sweep:
   count: 1
   class_count: 2
 """
-# In each process of a run, before anything else: no tracing, which would take most of the time.
-EAGER = """
-import sys
-if "keras_booth.experiments.cell" in sys.orig_argv:
-    import os
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf
-    tf.config.run_functions_eagerly(True)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +40,14 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweeps")
     write_photos(folder / "photos")
     (folder / "s.yaml").write_text(CONFIG)
-    (folder / "eager").mkdir()
-    (folder / "eager" / "sitecustomize.py").write_text(EAGER)
     return folder
 
 
 def start(place, output, *flags):
     """Begins the command."""
-    alone = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{place / 'eager'}:{ROOT}"}
     line = [sys.executable, "-m", "keras_booth.sweep", "s.yaml", "--output", output, *flags]
     with open(place / f"{output}.log", "a") as log:
-        return subprocess.Popen(line, cwd=place, env=environment(place) | alone, stdout=log, stderr=log)
+        return subprocess.Popen(line, cwd=place, env=environment(place) | eager_cells(), stdout=log, stderr=log)
 
 
 def finish(place, output, *flags):

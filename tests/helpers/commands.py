@@ -41,16 +41,24 @@ def flags(**options):
     return [part for name, value in given.items() for part in (f"--{name}", str(value))]
 
 
+EAGER_CELLS = ROOT / "tests" / "helpers" / "processes" / "eager_cells"
+
+
+def eager_cells():
+    """What has the runs of a sweep not trace, and be the same however many there are at once."""
+    return {"PYTHONPATH": f"{EAGER_CELLS}:{ROOT}", "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
 def environment(folder):
     """The environment of a user's shell, with the class images kept in `folder`."""
     kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return kept | {"KERAS_BOOTH_CACHE": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
 
 
-def call(folder, command, *arguments):
-    """Runs `python -m keras_booth.COMMAND` in a folder, as a user does."""
+def call(folder, command, *arguments, **variables):
+    """Runs `python -m keras_booth.COMMAND` in a folder, as a user does; with further variables of the environment."""
     line = [sys.executable, "-m", f"keras_booth.{command}", *map(str, arguments)]
-    done = subprocess.run(line, cwd=folder, env=environment(folder), capture_output=True, text=True)
+    done = subprocess.run(line, cwd=folder, env=environment(folder) | variables, capture_output=True, text=True)
     return Done(done.returncode, done.stdout, done.stderr, folder)
 
 

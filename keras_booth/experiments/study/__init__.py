@@ -1,1 +1,0 @@
-"""A method measured over many subjects."""
