@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import difflib
-import pathlib
 import re
 import types
 import typing
@@ -20,7 +19,7 @@ from keras_booth.workflow.config import RunConfig, SubjectOptions
 from keras_booth.workflow.settings.hardware import with_hardware
 from keras_booth.workflow.settings.inheritance import with_layers
 from keras_booth.workflow.settings.kinds import describe
-from keras_booth.workflow.settings.shipped import with_shipped
+from keras_booth.workflow.settings.shipped import find_shipped, with_shipped
 from keras_booth.workflow.settings.texts import keep_texts, named_values
 from keras_booth.workflow.settings.yaml_text import check_size, load_yaml
 
@@ -139,8 +138,7 @@ def sweep_flags(flags):
 def parse_layers(flags):
     """`(RunConfig, list of `Layer` that it is made of)`; see `parse_config`."""
     parser = make_parser()
-    flags, shipped = with_shipped(with_hardware(option_names(flags, "-", "_")))
-    flags, layers, used = with_layers(flags)
+    flags, layers, used = with_layers(with_shipped(with_hardware(option_names(flags, "-", "_"))))
     for layer in layers:
         check_layer(layer)
     check_flags(flags)
@@ -155,9 +153,7 @@ def parse_layers(flags):
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
     keep_texts(values, flags, FIELDS, MORE)
-    photos = values.subject.photos
-    if shipped and photos and not pathlib.Path(photos).exists() and (shipped / photos).exists():
-        values.subject.photos = str(shipped / photos)
+    values.subject.photos = find_shipped(values.subject.photos, [layer.path for layer in layers])
     groups = parser.instantiate(values)
     config = RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
     return config, used

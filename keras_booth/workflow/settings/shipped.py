@@ -26,20 +26,29 @@ def shipped_folder():
 
 
 def with_shipped(flags):
-    """Flags in which `--config quickstart` is the path of the config of that name, unless a file has that name.
-
-    Returns:
-        `(flags, folder)`: list of str; and the `Path` beside whose `photos/` such a config lies, or `None`.
-    """
-    flags, folder = list(flags), None
+    """Flags in which `--config quickstart` is the path of the config of that name, unless a file has that name."""
+    flags = list(flags)
     for place, (flag, value) in enumerate(zip(flags, [*flags[1:], ""], strict=False)):
         joined = flag.startswith("--config=")
         name = flag.partition("=")[2] if joined else value if flag == "--config" else ""
         path = None if not name or os.path.exists(name) else shipped_config(name)
         if path is not None:
             flags[place if joined else place + 1] = f"--config={path}" if joined else str(path)
-            folder = path.parents[1]
-    return flags, folder
+    return flags
+
+
+def find_shipped(path, configs):
+    """Where a config's photographs are: as it says, or, where nothing is there, beside the shipped config that says it.
+
+    Args:
+        path: str.
+        configs: list of str, the files that the config is made of.
+    """
+    folder = shipped_folder()
+    if not path or folder is None or os.path.exists(path):
+        return path
+    ours = any(pathlib.Path(config).resolve().parent == folder / "configs" for config in configs)
+    return str(folder / path) if ours and (folder / path).exists() else path
 
 
 def shipped_config(name):

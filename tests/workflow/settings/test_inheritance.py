@@ -60,6 +60,7 @@ class TestInheritance:
         (folder / "mine.yaml").write_text("base_config: quickstart\ntraining: {steps: 9}\n")
         config = read_config("mine.yaml")
         assert config.training.steps == 9 and config.prior == read_config("quickstart").prior
+        assert config.subject.photos == str(ROOT / "photos" / "orange_dog")  # which come along, too
 
     @pytest.mark.parametrize(
         "text, message",
