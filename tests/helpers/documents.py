@@ -11,6 +11,11 @@ CODE = re.compile(r"^ *```(?P<kind>\w*)[^\n]*\n(?P<block>.*?)^ *```|`(?P<span>[^
 COMMAND = re.compile(r"python -m (keras_booth[\w.]*)([^\n&]*)")
 
 
+def parse_train_command(arguments):
+    """Parses what `python -m keras_booth.train` is given; `--config list` asks for a list, and runs nothing."""
+    return None if arguments == ["--config", "list"] else parse_train(arguments)
+
+
 def parse_sweep_command(arguments):
     """Parses what `python -m keras_booth.sweep` is given: its own flags, then the fields and its config's group."""
     flags, fields = sweep.make_parser().parse_known_args(arguments)
@@ -19,7 +24,7 @@ def parse_sweep_command(arguments):
 
 
 PARSERS = {
-    "keras_booth.train": parse_train,
+    "keras_booth.train": parse_train_command,
     "keras_booth.doctor": lambda arguments: read_config(*arguments),
     "keras_booth.generate": lambda arguments: generate.make_parser().parse_args(arguments),
     "keras_booth.evaluate": lambda arguments: evaluate.make_parser().parse_args(arguments),
