@@ -5,28 +5,13 @@ import shlex
 
 import pytest
 
-from keras_booth import evaluate, export, generate, pretrain, sweep
 from keras_booth.__main__ import COMMANDS as commands
-from keras_booth.workflow.parsing import parse_sweep, parse_train, read_config
 from tests.helpers.commands import call
+from tests.helpers.documents import PARSERS, commands_in, parse_command
 from tests.helpers.places import ROOT
 
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"python -m (keras_booth[\w.]*)([^\n`&]*)", README)
-PARSERS = {
-    "keras_booth.train": parse_train,
-    "keras_booth.doctor": lambda arguments: read_config(*arguments),
-    "keras_booth.generate": lambda arguments: generate.make_parser().parse_args(arguments),
-    "keras_booth.evaluate": lambda arguments: evaluate.make_parser().parse_args(arguments),
-    "keras_booth.export": lambda arguments: export.make_parser().parse_args(arguments),
-    "keras_booth.pretrain": lambda arguments: pretrain.make_parser().parse_args(arguments),
-    "keras_booth.sweep": lambda arguments: parse_all_of_sweep(arguments),
-}
-
-
-def parse_all_of_sweep(arguments):
-    flags, fields = sweep.make_parser().parse_known_args(arguments)
-    return parse_sweep(["--config", flags.config, *fields])
+COMMANDS = commands_in(README)
 
 
 def test_names_every_command():
@@ -36,7 +21,7 @@ def test_names_every_command():
 @pytest.mark.parametrize("module, arguments", COMMANDS, ids=lambda text: text.strip()[:40])
 def test_commands_parse(module, arguments, monkeypatch):
     monkeypatch.chdir(ROOT)
-    PARSERS[module](shlex.split(arguments))
+    parse_command(module, arguments)
 
 
 def test_files_exist():

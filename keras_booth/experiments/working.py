@@ -24,7 +24,7 @@ from keras_booth.tools.files.writing import whole_file, write_text
 from keras_booth.workflow.build import build_booth
 from keras_booth.workflow.parsing import read_config
 from keras_booth.workflow.pictures import open_model
-from keras_booth.workflow.run import CONFIG_FILE, model_name, resume, run
+from keras_booth.workflow.run import CONFIG_FILE, REPORT, model_name, resume, run
 from keras_booth.workflow.training.fitting import CHECKPOINTS, sampling_options
 
 WAIT = 600  # seconds for a process that is about to end
@@ -56,7 +56,8 @@ def train(config, place):
     """Trains, or goes on with what was begun. Returns the `Path` of the run folder."""
     if (place / model_name(config)).exists() and not (place / CHECKPOINTS).exists():
         return place
-    if (place / CONFIG_FILE).exists():
+    # Of a run whose model was not kept nothing is left to go on with.
+    if (place / CONFIG_FILE).exists() and ((place / CHECKPOINTS).exists() or not (place / REPORT).exists()):
         return resume(place)
     shutil.rmtree(place, ignore_errors=True)
     return run(config.replace("output", folder=str(place)))

@@ -42,7 +42,7 @@ from keras_booth.workflow.training.fingerprint import (
 from keras_booth.workflow.training.fitting import CHECKPOINTS, fit
 from keras_booth.workflow.training.same_photos import check_digests, digest_pictures, write_digests
 
-CONFIG_FILE = "config.yaml"
+CONFIG_FILE, REPORT = "config.yaml", "report.html"
 logger = logging.getLogger("keras_booth")
 
 
@@ -261,7 +261,7 @@ def report(config, booth, samples, pictures, folder):
     sheet = image_grid([shown, *drawn], ["the photographs", *config.sampling.prompts])
     with whole_file(folder / "samples.png") as part:
         sheet.save(part, format="png")
-    write_text(folder / "report.html", run_page(config, folder, pictures))
+    write_text(folder / REPORT, run_page(config, folder, pictures))
     names = [model_name(config), *([lora_name(config)] if config.lora.rank else [])]
     write_text(folder / "README.md", model_card(config, names))
 

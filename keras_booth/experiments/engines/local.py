@@ -57,6 +57,9 @@ class Local:
             share = str(max(1, (os.cpu_count() or 1) // self.jobs))
             for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
                 found.setdefault(name, share)
+            # Of a GPU that several share the first would take nearly all memory.
+            found.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+            found.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
             devices = gpus()
             if len(devices) > 1:
                 found["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
