@@ -19,7 +19,7 @@ from keras_booth.evaluation.protocol import (
     score,
     score_photographs,
 )
-from keras_booth.evaluation.tables import SUFFIXES, table
+from keras_booth.evaluation.tables import SUFFIXES, columns, table
 from keras_booth.evaluation.tiny_world import (
     PHOTO_SETTINGS,
     PROMPT_SETTINGS,
@@ -49,6 +49,7 @@ __all__ = [
     "TextEncoder",
     "agreement",
     "base_prompts",
+    "columns",
     "default_metrics",
     "default_prompts_of",
     "estimate_mean",

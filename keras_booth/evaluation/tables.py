@@ -78,9 +78,10 @@ def table(rows: Sequence[Row], metrics: Sequence[Metric], format: str = "markdow
     return FORMATS[format](rows, metrics)
 
 
-def columns(rows):
-    """The names of all scores, in the order in which they come."""
-    return list(dict.fromkeys(name for row in rows for name in row.scores))
+def columns(rows: Sequence[Row]) -> list[str]:
+    """The names of all scores, in the order of a row that has most of them: photographs have but a few."""
+    longest = sorted(rows, key=lambda row: -len(row.scores))
+    return list(dict.fromkeys(name for row in longest for name in row.scores))
 
 
 def directions(names, metrics):

@@ -94,8 +94,8 @@ def evaluate(
         text = f"{base_table(shares)}\n{text}"
     write_text(output / f"table.{SUFFIXES[format]}", text)
     write_text(output / "scores.json", json.dumps(as_json(scores_of(results)), indent=1) + "\n")
-    first = plan.cells[0].subject.name
-    cells = {row.cell.label: row.cell for row in results.rows if row.scores and row.cell.subject.name == first}
+    first = [row for row in results.rows if row.cell.subject == plan.cells[0].subject and not row.cell.run]
+    cells = {row.cell.label: row.cell for row in first if row.scores}
     if len(cells) > 1:
         with whole_file(output / "figure.png") as part:
             figure(cells, plan, output).save(part, format="png")

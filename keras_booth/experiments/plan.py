@@ -80,14 +80,15 @@ def plan_of(flags, content, output):
     subjects = find_subjects(options, base, output / "photos")
     rows = list(itertools.product(options.runs or [{}], combinations(options.grid)))
     draws = combinations(options.draw)
-    cells = []
+    # By what the config says, and not by how many there are: of more subjects the first keep their folders.
+    cells, several = [], options.subjects is not None
     for subject in subjects:
         own = fields_of(subject)
         if subject.make is None:
             find_photos(subject.fields.get("photos", base.subject.photos))
         if options.base:
             config, _ = parse_sweep([*flags, *own])
-            cells.append(named(subject, len(subjects), BASE_LABEL, 0, {}, config, trained=False))
+            cells.append(named(subject, several, BASE_LABEL, 0, {}, config, trained=False))
         for one, point in rows:
             settings = {name: value for name, value in one.items() if name != LABEL}
             words = (one.get(LABEL) or label_of(settings, options), label_of(point, options))
@@ -96,7 +97,7 @@ def plan_of(flags, content, output):
             label = ", ".join(part for part in words if part)
             for run in range(options.seeds):
                 seeded = config.replace("training", seed=config.training.seed + run)
-                cells.append(named(subject, len(subjects), label, run, settings, seeded))
+                cells.append(named(subject, several, label, run, settings, seeded))
     check_names(cells)
     for draw in draws:
         parse_sweep([*flags, *fields_of(subjects[0]), *as_flags(draw)])
@@ -110,9 +111,9 @@ def combinations(axes):
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
-def named(subject, subjects, label, run, settings, config, trained=True):
+def named(subject, several, label, run, settings, config, trained=True):
     """A `Cell` with a folder's name of its own."""
-    parts = [subject.name if subjects > 1 else "", label, f"run {run + 1}" if run else ""]
+    parts = [subject.name if several else "", label, f"run {run + 1}" if run else ""]
     name = stem(", ".join(part for part in parts if part) or "run")
     config = with_whole_paths(config).replace("output", folder="run")
     return Cell(name, label, subject, run, settings, config, trained)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_booth.evaluation import SHARE, Row, estimate_mean, table
+from keras_booth.evaluation import SHARE, Row, columns, estimate_mean, table
 
 
 def mean_rows(scores):
@@ -42,7 +42,7 @@ def run_rows(scores):
 
 def subject_table(scores):
     """Markdown: a line for each subject and state, of several runs the mean and the standard deviation."""
-    names = list(dict.fromkeys(name for cases in scores.values() for runs in cases.values() for name in runs[0]))
+    names = columns(mean_rows(scores))
     subjects = dict.fromkeys(subject for of_subjects in scores.values() for subject in of_subjects)
     lines = [f"| subject | | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
     for subject in subjects:

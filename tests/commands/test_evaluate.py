@@ -81,7 +81,7 @@ def test_several_runs_of_one_kind(there, capsys):
 @LONG
 def test_measures_again_what_another_version_measured(there, capsys):
     """The figures are of the pictures in the folder."""
-    (cell,) = (path for path in Path("out/cells").glob("with-prior-loss*") if "run" not in path.name)
+    (cell,) = (path for path in Path("out/cells").glob("dog-with-prior-loss*") if "run" not in path.name)
     for path in next(cell.glob("drawn/*/class")).iterdir():
         shutil.copy("out/photos/dog/00.png", path)
     said = json.loads((cell / "cell.json").read_text())
@@ -100,7 +100,7 @@ def test_a_recipe_that_keeps_the_best(there):
     flags = ["--recipe", "best.yaml", "--prior-loss", "with", "--output", "best", "--base-count", "0"]
     assert evaluate.main([*QUICK, *flags]) == 0
     before, after = (
-        [path.read_bytes() for path in sorted(Path("best/cells").glob(f"{state}*/drawn/*/class/*.png"))]
+        [path.read_bytes() for path in sorted(Path("best/cells").glob(f"dog-{state}*/drawn/*/class/*.png"))]
         for state in ("the-base-untouched", "with-prior-loss")
     )
     assert before == after and len(after) == 4
@@ -113,7 +113,7 @@ def test_the_dreambooth_dataset(there, capsys):
     flags = ["--protocol", "dreambooth", "checkout", "--prior-loss", "with", "--output", "dataset", "--base-count", "0"]
     assert evaluate.main([*QUICK, *flags]) == 0
     assert rows(capsys.readouterr().out) == ["real photographs", "the base, untouched", "with prior loss"]
-    assert len(list(Path("dataset/cells").glob("with-prior-loss*/drawn/*/subject/*.png"))) == 25
+    assert len(list(Path("dataset/cells").glob("backpack-with-prior-loss*/drawn/*/subject/*.png"))) == 25
 
 
 @LONG

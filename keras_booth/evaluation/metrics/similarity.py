@@ -14,6 +14,8 @@ from keras_booth.evaluation.intervals import Estimate, estimate_mean, estimate_p
 from keras_booth.evaluation.metrics.metric import SUBJECT
 from keras_booth.tools.errors import InputError
 
+COSINE = (-1.0, 1.0)
+
 
 @dataclasses.dataclass
 class ImageSimilarity:
@@ -51,8 +53,8 @@ class ImageSimilarity:
         embedded = self.encoder(pictures)
         if references is pictures:
             require_pairs(self.name, pictures)
-            return {self.name: estimate_pairs(embedded @ embedded.T)}
-        return {self.name: estimate_mean((embedded @ self.encoder(references).T).mean(axis=1))}
+            return {self.name: estimate_pairs(embedded @ embedded.T, bounds=COSINE)}
+        return {self.name: estimate_mean((embedded @ self.encoder(references).T).mean(axis=1), bounds=COSINE)}
 
 
 @dataclasses.dataclass
@@ -86,7 +88,8 @@ class PromptSimilarity:
         self.prepare()
         require_prompts(self.name, pictures, prompts)
         images, texts = self.encoders
-        return {self.name: estimate_mean((images(pictures) * self._texts(texts, prompts)).sum(axis=1))}
+        cosines = (images(pictures) * self._texts(texts, prompts)).sum(axis=1)
+        return {self.name: estimate_mean(cosines, bounds=COSINE)}
 
     def _texts(self, encode, prompts):
         """An embedding for each prompt, each text encoded once."""

@@ -45,6 +45,7 @@ class Local:
                 for slot, (folder, process) in list(running.items()):
                     if process.poll() is not None:
                         del running[slot]
+                        close(process)
                         on_end(folder, failure(process.returncode, (folder / LOG).read_text(errors="replace")))
                 time.sleep(TICK)
         finally:
@@ -83,12 +84,18 @@ def begin(folder: pathlib.Path, environment: dict[str, str]) -> subprocess.Popen
         return subprocess.Popen(line, cwd=folder, env=environment, **ends)
 
 
+def close(process: subprocess.Popen) -> None:
+    """Lets go of the other end of a process's input."""
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+
+
 def end(processes: Sequence[subprocess.Popen]) -> None:
     """Has processes end, with a checkpoint where they train."""
     for process in processes:
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-        process.terminate()
+        close(process)
+        if process.poll() is None:
+            process.terminate()
     for process in processes:
         try:
             process.wait(PATIENCE)

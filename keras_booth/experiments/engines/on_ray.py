@@ -135,7 +135,7 @@ def do(archive: bytes) -> tuple[bytes, str | None]:
                     packed.add(path, path.name)
             return stream.getvalue(), said
     finally:
-        if process is not None and process.poll() is None:
+        if process is not None:
             end([process])
         shutil.rmtree(folder, ignore_errors=True)
 
