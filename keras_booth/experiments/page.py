@@ -1,8 +1,7 @@
 """The page of a sweep."""
 
-from keras_booth.data import find_photos, read_photo
 from keras_booth.experiments.cell_files import CELLS
-from keras_booth.experiments.results import full_name, tables
+from keras_booth.experiments.results import first_photo, full_name, tables
 from keras_booth.figures import Section, html_page, picture, sheet
 from keras_booth.tools.process.shell import command_line
 from keras_booth.version import __version__
@@ -24,9 +23,8 @@ def sweep_page(results, output, flags):
     config = plan.cells[0].config
     lead = f"{len(plan.cells)} runs on {config.base.preset}, by keras_booth {__version__}."
     of_all = [sheet(output / "grid.png")] if (output / "grid.png").exists() else []
-    photographs = [
-        picture(read_photo(find_photos(cell.config.subject.photos)[0]), name) for name, cell in subjects.items()
-    ]
+    firsts = {name: first_photo(cell.config) for name, cell in subjects.items()}
+    photographs = [picture(photo, name) for name, photo in firsts.items() if photo is not None]
     tabulated = [as_table(text) for text in tables(results).split("\n\n") if text.strip()] if done else []
     sections = [
         Section(f"“{plan.options.prompt.replace('{}', 'the subject')}”", pictures=of_all, wide=True),

@@ -8,7 +8,7 @@ import types
 
 import numpy as np
 
-from keras_booth.data import find_photos, fit_to, read_photo
+from keras_booth.data import PhotoError, find_photos, fit_to, read_photo
 from keras_booth.evaluation import PHOTOGRAPHS, Estimate
 from keras_booth.experiments.cell_files import CELLS, DRAWN, FAILED, PICTURE, SCORES
 from keras_booth.experiments.plan import draw_name, label_of
@@ -154,10 +154,18 @@ def picture_of_all(results):
     subjects = {row.cell.subject.name: row.cell for row in shown}
     if len(subjects) > 1 and list(subjects) == columns:
         size = pictures[0].shape[:2]
-        firsts = [fit_to(read_photo(find_photos(cell.config.subject.photos)[0]), size) for cell in subjects.values()]
-        matrix.insert(0, [[photo] for photo in firsts])
+        firsts = [first_photo(cell.config) for cell in subjects.values()]
+        matrix.insert(0, [[blank if photo is None else fit_to(photo, size)] for photo in firsts])
         rows.insert(0, "a photograph")
     return image_matrix(matrix, rows, columns, title=results.plan.options.prompt.replace("{}", "the subject"))
+
+
+def first_photo(config):
+    """A photograph of a run's subject, uint8 `(H, W, 3)`; `None` where it is what the run failed for."""
+    try:
+        return read_photo(find_photos(config.subject.photos)[0])
+    except PhotoError:
+        return None
 
 
 def places_of(plan, result):

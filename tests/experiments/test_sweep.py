@@ -114,13 +114,16 @@ def test_killed_twice(whole, place, jobs):
 
 @pytest.fixture(scope="module")
 def cluster(place):
-    """Two nodes with a CPU slot each."""
+    """Two nodes with a CPU slot each, whose processes have the environment of all runs here."""
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     size = {"num_cpus": 1, "object_store_memory": 300 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
-    cluster.add_node(**size)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (environment(place) | eager_cells()).items():
+            patch.setenv(name, value)
+        cluster = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
+        cluster.add_node(**size)
     yield cluster.address
     cluster.shutdown()
 
