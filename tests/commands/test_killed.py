@@ -84,7 +84,7 @@ def content(path):
 def contents(folder):
     """The bytes of a run but for its logs, whose times and running means differ, and the pictures of the curves."""
     names = [name for name in files(folder) if (folder / name).is_file()]
-    skipped = ("log.csv", "loss.png", "config.yaml", "dog.keras")
+    skipped = ("log.csv", "loss.png", "config.yaml", "report.html", "dog.keras")
     return {name: content(folder / name) for name in names if not name.endswith(skipped)}
 
 

@@ -23,7 +23,8 @@ class TestRun:
     def test_leaves_the_run_folder(self, trained):
         assert trained.code == 0, trained.err
         expected = ["config.yaml", "dog.keras", "log.csv", "loss.png", "photos.json", "samples", "samples.png"]
-        assert files(trained.folder / "run") == sorted([*expected, "samples/step-0002.png"])
+        expected += ["README.md", "report.html", "samples/step-0002.png"]
+        assert files(trained.folder / "run") == sorted(expected)
 
     def test_says_where_everything_is_and_what_comes_next(self, trained):
         assert "The run is in run:" in trained.out
@@ -61,6 +62,15 @@ class TestRun:
         assert picture_size(run / "samples.png")[1] > 2 * 192  # the photographs and a row of samples
         assert picture_size(run / "loss.png")[0] > 600
         assert picture_size(run / "samples" / "step-0002.png")[1] > 192
+
+    def test_page_and_card_say_it_all(self, trained):
+        page = (trained.folder / "run" / "report.html").read_text()
+        # The sheet, the photographs, two class images, the losses, the sheet of step 2.
+        assert page.count("<img ") == 1 + len(files(trained.folder / "photos")) + 2 + 1 + 1
+        assert command_line("train", "--config", "run/config.yaml") in page
+        assert "<h1>sks dog: tiny_world</h1>" in page and "subject.class_noun" in page
+        card = (trained.folder / "run" / "README.md").read_text()
+        assert card.startswith("---\nlicense: apache-2.0\n") and "a photo of sks dog in the snow" in card
 
     def test_class_images_are_kept(self, trained):
         pictures = [name for name in files(trained.folder / "cache") if name.endswith(".png")]
