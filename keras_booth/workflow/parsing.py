@@ -19,7 +19,7 @@ from keras_booth.workflow.config import RunConfig, SubjectOptions
 from keras_booth.workflow.settings.hardware import with_hardware
 from keras_booth.workflow.settings.inheritance import with_layers
 from keras_booth.workflow.settings.kinds import describe
-from keras_booth.workflow.settings.shipped import find_shipped, with_shipped
+from keras_booth.workflow.settings.shipped import find_shipped
 from keras_booth.workflow.settings.texts import keep_texts, named_values
 from keras_booth.workflow.settings.yaml_text import check_size, load_yaml
 
@@ -138,7 +138,7 @@ def sweep_flags(flags):
 def parse_layers(flags):
     """`(RunConfig, list of `Layer` that it is made of)`; see `parse_config`."""
     parser = make_parser()
-    flags, layers, used = with_layers(with_shipped(with_hardware(option_names(flags, "-", "_"))))
+    flags, layers, used = with_layers(with_hardware(option_names(flags, "-", "_")))
     for layer in layers:
         check_layer(layer)
     check_flags(flags)
@@ -153,7 +153,8 @@ def parse_layers(flags):
         if not isinstance(values[group], jsonargparse.Namespace):
             raise InputError(f"{group} must be a group of fields. Received: {group}={values[group]!r}")
     keep_texts(values, flags, FIELDS, MORE)
-    values.subject.photos = find_shipped(values.subject.photos, [layer.path for layer in layers])
+    if any(layer.shipped for layer in layers):
+        values.subject.photos = find_shipped(values.subject.photos)
     groups = parser.instantiate(values)
     config = RunConfig(**{group: groups[group] for group in GROUPS}, more_subjects=tuple(groups[MORE]))
     return config, used

@@ -12,7 +12,7 @@ from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.paths import expand_home
 from keras_booth.tools.wording import shown
 from keras_booth.workflow.config import RunConfig
-from keras_booth.workflow.settings.shipped import shipped_configs
+from keras_booth.workflow.settings.shipped import find_config, shipped_configs
 from keras_booth.workflow.settings.texts import named_values
 from keras_booth.workflow.settings.yaml_text import Loader, load_yaml, read_config_text
 
@@ -31,19 +31,22 @@ class Layer:
         text: str. YAML of its groups of fields, as they stand there.
         sweep: what stands under `sweep`; `None` for nothing.
         presets: dict of `Layer`, by the preset for which it counts.
+        shipped: bool. Whether it was found by its name, among those that come along.
     """
 
     path: str
     text: str
     sweep: Any = None
     presets: dict[str, "Layer"] = dataclasses.field(default_factory=dict)
+    shipped: bool = False
 
 
-def layers_of(path, below=()):
+def layers_of(path, shipped=False, below=()):
     """A config file, and before it all that it builds on: list of `Layer`.
 
     Args:
         path: str.
+        shipped: bool. Whether it was found by its name.
         below: tuple of str. The files that build on it.
 
     Raises:
@@ -65,10 +68,11 @@ def layers_of(path, below=()):
         without(text, BASE_CONFIG, PRESETS, SWEEP),
         content.get(SWEEP),
         presets_of(path, content.get(PRESETS), text),
+        shipped,
     )
     if BASE_CONFIG not in content:
         return [layer]
-    return [*layers_of(find_base(path, content[BASE_CONFIG]), (*below, whole)), layer]
+    return [*layers_of(*find_base(path, content[BASE_CONFIG]), (*below, whole)), layer]
 
 
 def without(text, *names):
@@ -110,15 +114,15 @@ def presets_of(path, content, text):
 
 
 def find_base(path, name):
-    """The path of what a config builds on: beside it, or one that comes along."""
+    """What a config builds on, beside it, or one that comes along: `(path, shipped)`."""
     received = f"Received: base_config={shown(name)} in config={path}"
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"base_config must be the path of a config, from this one. {received}")
     beside = pathlib.Path(path).parent / expand_home(name, BASE_CONFIG)
     if beside.exists():
-        return str(beside)
+        return str(beside), False
     if name in shipped_configs():
-        return str(shipped_configs()[name])
+        return str(shipped_configs()[name]), True
     raise InputError(f"base_config must be a file that is there, from {pathlib.Path(path).parent} on. {received}")
 
 
@@ -142,7 +146,8 @@ def with_layers(flags):
         if name != "--config" or not (joined or rest):
             found.append(flag)
             continue
-        mine = layers_of(expand_home(value if joined else rest.pop(0), "config"))
+        path, shipped = find_config(value if joined else rest.pop(0))
+        mine = layers_of(expand_home(path, "config"), shipped)
         found += [as_flag(layer.text) for layer in mine]
         places[len(found)] = mine
         layers += mine

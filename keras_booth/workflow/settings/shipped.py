@@ -25,30 +25,18 @@ def shipped_folder():
     return pathlib.Path(configs[0].locate()).resolve().parents[1] if configs else None
 
 
-def with_shipped(flags):
-    """Flags in which `--config quickstart` is the path of the config of that name, unless a file has that name."""
-    flags = list(flags)
-    for place, (flag, value) in enumerate(zip(flags, [*flags[1:], ""], strict=False)):
-        joined = flag.startswith("--config=")
-        name = flag.partition("=")[2] if joined else value if flag == "--config" else ""
-        path = None if not name or os.path.exists(name) else shipped_config(name)
-        if path is not None:
-            flags[place if joined else place + 1] = f"--config={path}" if joined else str(path)
-    return flags
+def find_config(name):
+    """Where a config is, `(path, shipped)`: a file that is there, or else one of that name that comes along."""
+    path = None if not name or os.path.exists(name) else shipped_config(name)
+    return (name, False) if path is None else (str(path), True)
 
 
-def find_shipped(path, configs):
-    """Where a config's photographs are: as it says, or, where nothing is there, beside the shipped config that says it.
-
-    Args:
-        path: str.
-        configs: list of str, the files that the config is made of.
-    """
+def find_shipped(path):
+    """The path of photographs of a shipped config: as it is, or, where nothing is there, beside the shipped configs."""
     folder = shipped_folder()
-    if not path or folder is None or os.path.exists(path):
+    if not path or folder is None or os.path.exists(path) or not (folder / path).exists():
         return path
-    ours = any(pathlib.Path(config).resolve().parent == folder / "configs" for config in configs)
-    return str(folder / path) if ours and (folder / path).exists() else path
+    return str(folder / path)
 
 
 def shipped_config(name):
