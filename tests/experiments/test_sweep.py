@@ -150,8 +150,8 @@ def test_one_that_fails(place):
         assert process.wait() == 2
         assert "1 runs failed; the table says why." in (place / "failing.log").read_text()
         text = (place / "failing" / "table.md").read_text()
-        assert "| cat, learning_rate 1.0e-3 |" in text and "0.png" in text
-        assert "| dog | learning_rate 1.0e-3 |" in text or "| learning_rate 1.0e-3 |" in text
+        assert "| cat, learning_rate 0.001 | The photo cannot be read" in text and "0.png" in text
+        assert "| learning_rate 0.001 | 0." in text
         broken.write_bytes(whole)
         finish(place, "failing", "--training.steps", "1")
         assert "not measured" not in (place / "failing" / "table.md").read_text()
