@@ -53,7 +53,7 @@ class Ray:
                 on_end(folder, said)
         finally:
             for reference in pending:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(ray.exceptions.RayError):
                     ray.cancel(reference)
 
 
