@@ -11,11 +11,40 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+import keras_booth
 from tests.helpers.places import ROOT
+from tests.notebooks import make_outputs
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# Pictures of a cell: the base, the photographs, the class images, a sheet an epoch, new settings, the loaded model.
-SHOWN = [1, 1, 1, 3, 1, 1]
+# Pictures that their cells display, of those that display any.
+SHOWN = {
+    "quickstart": [1, 1, 1, 3, 1, 1],
+    "your_photos": [1, 4, 1, 1],
+    "prior_preservation": [1, 1, 1, 1],
+    "lora_and_export": [1, 1, 1],
+    "inference": [1, 1, 1, 1, 1],
+}
+# What they leave.
+WRITTEN = {
+    "quickstart": ["dog.keras"],
+    "your_photos": ["subject.keras"],
+    "prior_preservation": [],
+    "lora_and_export": ["dog-lora.safetensors", "dog-diffusers/unet/diffusion_pytorch_model.safetensors"],
+    "inference": ["drawn/a-photo-of-sks-dog-in-the-snow-seed7-00.png"],
+}
+# In place of those of the cell of settings.
+SMALL = {
+    "quickstart": {"STEPS": 3, "COUNT": 6},
+    "your_photos": {"STEPS": 4, "COUNT": 6},
+    "prior_preservation": {"STEPS": 1, "COUNT": 6, "MEASURED": 2},
+    "lora_and_export": {"STEPS": 1, "COUNT": 6},
+    "inference": {},
+}
+
+
+def read(name):
+    """A notebook."""
+    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
 
 
 def pictures(cell):
@@ -23,8 +52,14 @@ def pictures(cell):
     return sum("image/png" in output.get("data", {}) for output in cell.get("outputs", ()))
 
 
-def test_quickstart_is_there():
-    assert ROOT / "notebooks" / "quickstart.ipynb" in NOTEBOOKS
+def shown(notebook):
+    """Numbers of pictures of the cells that display any."""
+    return [pictures(cell) for cell in notebook.cells if pictures(cell)]
+
+
+def test_all_are_known():
+    assert sorted(SHOWN) == [path.stem for path in NOTEBOOKS]
+    assert sorted(make_outputs.NAMES) == sorted(SHOWN)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -36,15 +71,43 @@ def test_is_stored_with_its_pictures(path):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
     assert all(output.output_type != "error" for output in outputs)
-    assert sum(map(pictures, code)) == sum(SHOWN)
+    assert shown(notebook) == SHOWN[path.stem]
     # Nothing of the machine that it ran on.
     assert "/root" not in str(outputs) and "/work" not in str(outputs) and "/home" not in str(outputs)
+    assert path.stat().st_size < 2.5e6
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_begins_as_all_do(name):
+    """Colab's badge, which leads to the repository that the notebook names; the same cell installs; then the base."""
+    first, install, settings = read(name).cells[:3]
+    found = {}
+    exec(next(line for line in install.source.splitlines() if line.startswith("REPOSITORY = ")), found)
+    assert first.source.splitlines()[0] == make_outputs.badge(found["REPOSITORY"], name)
+    assert install.source == first_cell()
+    assert settings.metadata.tags == ["parameters"]
+    assert 'BASE = "tiny_world"  # @param ["tiny_world", "stable_diffusion_1.4"]' in settings.source
+
+
+def test_writes_the_address_of_the_repository():
+    notebook = read("quickstart")
+    make_outputs.set_repository(notebook, "quickstart", "https://github.com/someone/booth.git")
+    link = "https://colab.research.google.com/github/someone/booth/blob/main/notebooks/quickstart.ipynb"
+    assert notebook.cells[0].source.splitlines()[0].endswith(f"({link})")
+    assert notebook.cells[0].source.splitlines()[1:] == read("quickstart").cells[0].source.splitlines()[1:]
+    assert 'REPOSITORY = "https://github.com/someone/booth.git"  # @param' in notebook.cells[1].source
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_cells_are_short(name):
+    """But for the first, which installs and is folded away on Colab."""
+    for cell in read(name).cells[2:]:
+        assert len(cell.source.splitlines()) <= 20
 
 
 def first_cell():
     """The code that finds the project."""
-    notebook = nbformat.read(ROOT / "notebooks" / "quickstart.ipynb", as_version=4)
-    return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return next(cell.source for cell in read("quickstart").cells if cell.cell_type == "code")
 
 
 class TestFindsTheProject:
@@ -91,18 +154,23 @@ class TestFindsTheProject:
 
 
 @pytest.mark.large
-def test_quickstart(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", SHOWN)
+def test_runs(name, tmp_path, monkeypatch):
     # As in a clone: the notebook finds the photographs beside its own folder.
     folder = tmp_path / "notebooks"
     folder.mkdir()
     (tmp_path / "photos").symlink_to(ROOT / "photos", target_is_directory=True)
-    settings = {"STEPS": "3", "COUNT": "6", "KERAS_BOOTH_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    notebook = nbformat.read(ROOT / "notebooks" / "quickstart.ipynb", as_version=4)
+    for variable, value in {"KERAS_BOOTH_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}.items():
+        monkeypatch.setenv(variable, value)
+    if name == "inference":
+        keras_booth.DreamBooth.from_preset("tiny_world").save(folder / "dog.keras")
+    notebook = read(name)
+    settings = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
+    source = "\n".join(f"{constant} = {value}" for constant, value in SMALL[name].items())
+    notebook.cells.insert(settings + 1, nbformat.v4.new_code_cell(source))
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
 
-    assert (folder / "dog.keras").is_file()
-    assert len(list((tmp_path / "cache").rglob("*.png"))) == 6
-    shown = [pictures(cell) for cell in notebook.cells if pictures(cell)]
-    assert shown == SHOWN
+    assert shown(notebook) == SHOWN[name]
+    for written in WRITTEN[name]:
+        assert (folder / written).is_file()
+    assert len(list((tmp_path / "cache").rglob("*.png"))) == SMALL[name].get("COUNT", 0)
