@@ -86,9 +86,21 @@ def evaluate(
     plan = plan_of(flags, content, output)
     do_all(plan, output, engine, encoders)
     results = gather(plan, output)
-    shares = None
-    if not dataset and base_count:
-        shares = measure_base(plan.cells[0].config, output, base_count)
+    shares = measure_base(plan.cells[0].config, output, base_count) if base_count and not dataset else None
+    text = write_results(plan, results, shares, output, format)
+    return text, sum(row.scores is None for row in results.rows)
+
+
+def write_results(plan, results, shares, output, format):
+    """Writes the table, all figures, and the picture of the first subject. Returns the table's text.
+
+    Args:
+        plan: `Plan`.
+        results: `Results`.
+        shares: what `measure_base` returns; `None` where it was not asked.
+        output: `Path`.
+        format: `"markdown"`, `"latex"` or `"csv"`.
+    """
     text = tables(results, format)
     if shares is not None and format == "markdown":
         text = f"{base_table(shares)}\n{text}"
@@ -99,7 +111,7 @@ def evaluate(
     if len(cells) > 1:
         with whole_file(output / "figure.png") as part:
             figure(cells, plan, output).save(part, format="png")
-    return text, sum(row.scores is None for row in results.rows)
+    return text
 
 
 def require_world(config, dataset):

@@ -77,6 +77,8 @@ def plan_of(flags, content, output):
     """
     base, _ = parse_sweep(flags)
     options = sweep_options(content)
+    if options.subjects is None:
+        parse_sweep(flags, subjects=False)
     subjects = find_subjects(options, base, output / "photos")
     rows = list(itertools.product(options.runs or [{}], combinations(options.grid)))
     draws = combinations(options.draw)

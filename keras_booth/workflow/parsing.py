@@ -96,11 +96,12 @@ def parse_config(flags):
     return config
 
 
-def parse_sweep(flags):
+def parse_sweep(flags, subjects=True):
     """Makes of flags what all runs of a sweep have, and finds what stands under `sweep`.
 
     Args:
         flags: List of str, as `parse_config` takes them, and `--sweep.NAME VALUE`.
+        subjects: bool. Whether `sweep` may say the subjects, so that there need be none beside it.
 
     Returns:
         `(RunConfig, dict)`; the dict may be empty.
@@ -109,8 +110,8 @@ def parse_sweep(flags):
         InputError: as `parse_config`.
     """
     flags, own = sweep_flags(flags)
-    # A sweep of subjects needs none beside them.
-    config, layers = parse_layers(["--subject.photos=photos", "--subject.class_noun=subject", *flags])
+    none = ["--subject.photos=photos", "--subject.class_noun=subject"] if subjects else []
+    config, layers = parse_layers([*none, *flags])
     content = {}
     for layer in layers:
         if not isinstance(layer.sweep, dict | types.NoneType):

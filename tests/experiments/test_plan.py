@@ -233,6 +233,15 @@ class TestCommand:
         assert f"\n{runs} runs" in capsys.readouterr().out
         assert files(tmp_path) == []
 
+    def test_no_subject(self, tmp_path, monkeypatch, capsys):
+        """Not one that nobody named, even where there is a folder `photos`."""
+        monkeypatch.chdir(tmp_path)
+        write_photos(tmp_path / "photos")
+        Path("s.yaml").write_text("sweep: {grid: {training.steps: [1, 2]}}\n")
+        assert sweep.main(["s.yaml", "--output", "out"]) == 2
+        said = "subject.photos and subject.class_noun must be given, in the YAML file or as --subject.photos VALUE."
+        assert capsys.readouterr().err == f"{said}\n"
+
     def test_another_sweep_in_the_folder(self, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         write_photos(tmp_path / "photos")

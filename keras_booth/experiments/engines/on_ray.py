@@ -1,6 +1,7 @@
 """Runs on the machines of a Ray cluster, one to a GPU or, where there are none, to a CPU slot."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import pathlib
@@ -15,7 +16,7 @@ from keras_booth.experiments.engines.local import begin, end, failure
 from keras_booth.tools.errors import InputError
 from keras_booth.workflow.parsing import read_config, to_yaml
 
-PHOTOS, CLASS_IMAGES = "photos", "class_images"
+PICTURES = "pictures"  # a folder of what a run reads
 SECONDS = 15  # that a cluster has to answer
 
 
@@ -94,12 +95,7 @@ def check_answers(address):
 
 def pack_cell(folder: pathlib.Path) -> bytes:
     """All that a run needs: what is to be done, and its pictures, from which it will read them there."""
-    config = read_config(folder / CONFIG)
-    folders = {PHOTOS: config.subject.photos}
-    if config.subject.class_images or config.prior.folder:
-        folders[CLASS_IMAGES] = config.subject.class_images or config.prior.folder
-        config = config.replace("subject", class_images=CLASS_IMAGES)
-    config = config.replace("subject", photos=PHOTOS)
+    config, folders = with_own_folders(read_config(folder / CONFIG))
     with io.BytesIO() as stream:
         with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=1) as archive:
             archive.add(folder / CELL, CELL)
@@ -107,6 +103,18 @@ def pack_cell(folder: pathlib.Path) -> bytes:
             for name, path in folders.items():
                 archive.add(path, name)
         return stream.getvalue()
+
+
+def with_own_folders(config):
+    """The config with its pictures in folders beside it, and a dict of where they are now by the names of those."""
+    folders, subjects = {}, []
+    for number, subject in enumerate(config.subjects, start=1):
+        own = {"photos": subject.photos, "class_images": subject.class_images or config.prior.folder}
+        names = {field: f"{PICTURES}/{field}_{number}" for field, path in own.items() if path}
+        folders |= {name: own[field] for field, name in names.items()}
+        subjects.append(dataclasses.replace(subject, **names))
+    first, *more = subjects
+    return dataclasses.replace(config, subject=first, more_subjects=tuple(more)), folders
 
 
 def add_text(archive, name, text):
@@ -126,7 +134,7 @@ def do(archive: bytes) -> tuple[bytes, str | None]:
         process = begin(folder, dict(os.environ))
         code = process.wait()
         said = failure(code, (folder / LOG).read_text(errors="replace"))
-        for name in (CELL, CONFIG, PHOTOS, CLASS_IMAGES):
+        for name in (CELL, CONFIG, PICTURES):
             path = folder / name
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         with io.BytesIO() as stream:
@@ -143,4 +151,5 @@ def do(archive: bytes) -> tuple[bytes, str | None]:
 def unpack(archive: bytes, folder: pathlib.Path) -> None:
     """Files of an archive into a folder, nothing outside of it."""
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
-        files.extractall(folder, filter="data")
+        # Pythons before 3.10.12 and 3.11.4 know no filters.
+        files.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
