@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -31,7 +32,7 @@ from keras_booth.tools.files.writing import whole_file
 from keras_booth.tools.progress import progress_bar
 
 ROLES = ("subject", "prompt", "drift", "diversity")
-COLUMNS = (*ROLES, "drift_limit", "kept")
+COLUMNS = (*ROLES, "second", "drift_limit", "kept")
 TABLE, WEIGHTS = "best.csv", "best.safetensors"
 EVERY_PROMPT = 3  # of the default ones
 
@@ -57,6 +58,7 @@ class Measured:
         subject, prompt: float, higher is better.
         drift: float, lower is better.
         diversity: float, for the curves alone.
+        second: float, the product of subject and prompt as the next metrics see them that ask for these; NaN for none.
     """
 
     step: int
@@ -64,6 +66,7 @@ class Measured:
     prompt: float
     drift: float
     diversity: float
+    second: float = math.nan
 
     def better_than(self, other: Measured | None, drift_limit: float) -> bool:
         """The rule: of those whose class stays what it was, the one with the highest product of subject and prompt.
@@ -71,7 +74,8 @@ class Measured:
         Args:
             other: `Measured`, or `None` if there was none yet.
             drift_limit: float, the upper end of the interval of the base's own drift. Of two that are above it the
-                one with less drift is better; of two that are equal the one that was there before.
+                one with less drift is better. Of two that are equal, as shares of few pictures often are, the one with
+                the higher `second` is; or else the one that was there before.
         """
         if other is None:
             return True
@@ -80,7 +84,21 @@ class Measured:
             return mine
         if not mine:
             return self.drift < other.drift
-        return self.subject * self.prompt > other.subject * other.prompt
+        product, others = self.subject * self.prompt, other.subject * other.prompt
+        return product > others or (product == others and self.second > other.second)
+
+
+def value_of(found: Mapping[str, Sequence[Estimate]], role: str, place: int = 0) -> float:
+    """What the metric at a place among those of a role says; NaN where there is none."""
+    answers = found.get(role, ())
+    return answers[place].value if place < len(answers) else math.nan
+
+
+def second_of(found: Mapping[str, Sequence[Estimate]]) -> float:
+    """`Measured.second`. Of a role that one metric alone asks for, its answer counts again."""
+    if all(len(found.get(role, ())) < 2 for role in ROLES[:2]):
+        return math.nan
+    return math.prod(value_of(found, role, min(1, len(found[role]) - 1)) for role in ROLES[:2])
 
 
 class KeepBest(StepCallback):
@@ -95,8 +113,8 @@ class KeepBest(StepCallback):
         folder: str or `Path` for the two files.
         every: int >= 1. Training steps between two measurements; the first is made before training, of the base.
         patience: int >= 1. Measurements without a better one after which training stops; `None` to go on to the end.
-        metrics: sequence of `keras_booth.evaluation.Metric`, of which the first that answers a question counts; `None`
-            for those of `default_metrics`.
+        metrics: sequence of `keras_booth.evaluation.Metric`, of which the first that answers a question counts, and the
+            second where the first says the same; `None` for those of `default_metrics`.
         protocol: `keras_booth.evaluation.Protocol`; `None` for `few_pictures`.
 
     Raises:
@@ -166,9 +184,9 @@ class KeepBest(StepCallback):
         self.sync()
         with averaged(self.model):
             found = self._scores()
-            measured = Measured(self.step, *(found[role].value if role in found else float("nan") for role in ROLES))
+            measured = Measured(self.step, *(value_of(found, role) for role in ROLES), second_of(found))
             if self.drift_limit is None:
-                drift = found["drift"]
+                drift = found["drift"][0]
                 self.drift_limit = drift.value if drift.high is None else drift.high
             better = measured.better_than(self.best, self.drift_limit)
             if better:
@@ -176,7 +194,7 @@ class KeepBest(StepCallback):
                 self._write()
             else:
                 self.waited += 1
-        values = {role: getattr(measured, role) for role in ROLES}
+        values = {name: getattr(measured, name) for name in (*ROLES, "second")}
         self.log.add(self.step, values | {"drift_limit": self.drift_limit, "kept": float(better)})
         if self.patience is not None and self.waited >= self.patience:
             self.model.stop_training = True
@@ -190,7 +208,7 @@ class KeepBest(StepCallback):
             return Measured(**json.loads(file.metadata()["measured"])).step
 
     def _scores(self) -> dict[str, Estimate]:
-        """dict of `Estimate` by role."""
+        """dict of lists of `Estimate` by role, in the order of the metrics."""
         with progress_bar(self.protocol.pictures, "scored", "picture", leave=False) as bar:
             drawn = self.protocol.draw(self.model, lambda done: bar.update(done - bar.n))
         found = score(self.metrics, drawn, self.references)
@@ -198,7 +216,7 @@ class KeepBest(StepCallback):
         for metric in self.metrics:
             for name, role in metric.roles.items():
                 if name in found:
-                    by_role.setdefault(role, found[name])
+                    by_role.setdefault(role, []).append(found[name])
         return by_role
 
     def _variables(self):

@@ -1,13 +1,14 @@
 """Which weights are kept: the rule by hand, and a model that ends with the best of its steps."""
 
 import csv
+import math
 
 import keras
 import numpy as np
 import pytest
 
 from keras_booth.callbacks import KeepBest
-from keras_booth.callbacks.best import Measured
+from keras_booth.callbacks.best import Measured, second_of
 from keras_booth.data import photo_dataset
 from keras_booth.evaluation import Estimate, PromptSet, Protocol
 from keras_booth.tools.errors import InputError
@@ -18,8 +19,8 @@ from tests.helpers.photographs import write_photos
 PROTOCOL = Protocol(PromptSet(("a {} in red",)), 1, 2, sampling={"steps": 1})
 
 
-def measured(subject, prompt, drift, step=0):
-    return Measured(step, subject, prompt, drift, 0.5)
+def measured(subject, prompt, drift, second=math.nan):
+    return Measured(0, subject, prompt, drift, 0.5, second)
 
 
 class TestRule:
@@ -32,6 +33,8 @@ class TestRule:
             (measured(0.7, 0.7, 0.1), measured(0.9, 0.5, 0.1)),
             (measured(0.2, 0.2, 0.1), measured(1.0, 1.0, 0.11)),  # of a class that drifted nothing counts
             (measured(0.2, 0.2, 0.2), measured(1.0, 1.0, 0.3)),  # of two that did, the one that did less
+            (measured(1.0, 1.0, 0.1, 0.61), measured(1.0, 1.0, 0.0, 0.6)),  # of equal ones the second opinion counts
+            (measured(1.0, 0.9, 0.1, 0.1), measured(1.0, 0.8, 0.0, 0.6)),  # and of others it does not
         ],
     )
     def test_the_better_one(self, one, other):
@@ -40,6 +43,13 @@ class TestRule:
 
     def test_anything_is_better_than_nothing(self):
         assert measured(0, 0, 1).better_than(None, self.LIMIT)
+
+    def test_the_second_metric_that_asks(self):
+        """Of each question, or again the first; of none that is asked twice there is no second opinion."""
+        one, two, three = (Estimate(value, None, None, 1) for value in (0.5, 0.6, 0.7))
+        assert second_of({"subject": [one, two, three], "prompt": [one, three]}) == pytest.approx(0.42)
+        assert second_of({"subject": [one, two], "prompt": [three]}) == pytest.approx(0.42)
+        assert math.isnan(second_of({"subject": [one], "prompt": [two], "drift": [one, two]}))
 
     def test_equal_ones_stay(self):
         assert not measured(0.5, 0.4, 0.0).better_than(measured(0.4, 0.5, 0.05), self.LIMIT)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_booth.evaluation.intervals import SHARE, Estimate, estimate_mean, estimate_pairs, student
+from keras_booth.evaluation.intervals import SHARE, Estimate, estimate_mean, estimate_pairs, estimate_share, student
 
 
 def covered(simulate, count=300):
@@ -48,6 +48,26 @@ def test_mean_and_width():
     assert found.low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
     assert found.high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
     assert found.count == 400
+
+
+@pytest.mark.parametrize("size, truth", [(16, 0.1), (30, 0.5), (100, 0.95)])
+def test_interval_of_a_share_covers_the_truth(size, truth):
+    """It covers too little nowhere, and more than it says for few pictures."""
+    assert 90 <= covered(lambda rng, _: (estimate_share(rng.random(size) < truth), truth))
+
+
+@pytest.mark.parametrize(
+    "hits, count, low, high", [(8, 20, 0.2188, 0.6134), (0, 16, 0.0, 0.1936), (16, 16, 0.8064, 1.0)]
+)
+def test_wilsons_interval(hits, count, low, high):
+    """As statsmodels' `proportion_confint(hits, count, method="wilson")` says."""
+    found = estimate_share([True] * hits + [False] * (count - hits))
+    assert (found.value, found.count) == (hits / count, count)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_a_share_of_one_picture_has_none():
+    assert estimate_share([True]) == Estimate(1.0, None, None, 1)
 
 
 def test_a_share_has_no_interval_beyond_1():

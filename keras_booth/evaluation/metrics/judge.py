@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from keras_booth.evaluation.intervals import SHARE, Estimate, estimate_mean, estimate_pairs
+from keras_booth.evaluation.intervals import SHARE, Estimate, estimate_pairs, estimate_share
 from keras_booth.evaluation.metrics.metric import CLASS, SUBJECT
 from keras_booth.evaluation.metrics.similarity import require_pairs
 from keras_booth.evaluation.tiny_world import IDENTITY, VARIETY
@@ -75,12 +75,12 @@ class SubjectRead(_OfJudge):
         right = {name: seen[name] == look[name] for name in IDENTITY}
         asked = np.array([next((a for a in ATTRIBUTES["accessory"] if f" {a}" in p), None) for p in prompts], object)
         right["accessory"] |= seen["accessory"] == asked
-        found = {"fidelity": estimate_mean(np.all(list(right.values()), axis=0), bounds=SHARE)}
+        found = {"fidelity": estimate_share(np.all(list(right.values()), axis=0))}
         settings = [next((value for value in ATTRIBUTES["setting"] if value in prompt), None) for prompt in prompts]
         named = [index for index, setting in enumerate(settings) if setting]
         if named:
             hits = [seen["setting"][index] == settings[index] for index in named]
-            found["setting"] = estimate_mean(hits, bounds=SHARE)
+            found["setting"] = estimate_share(hits)
         return found
 
 
@@ -106,7 +106,7 @@ class ClassRead(_OfJudge):
         like = (seen["main_color"] == look["main_color"]) & (seen["pattern"] == look["pattern"])
         differing = np.mean([seen[name][:, None] != seen[name] for name in VARIETY], axis=0)
         return {
-            "class": estimate_mean(seen["class_noun"] == look["class_noun"], bounds=SHARE),
-            "drift": estimate_mean(like, bounds=SHARE),
+            "class": estimate_share(seen["class_noun"] == look["class_noun"]),
+            "drift": estimate_share(like),
             "diversity": estimate_pairs(differing, bounds=SHARE),
         }
