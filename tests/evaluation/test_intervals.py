@@ -60,7 +60,7 @@ def test_interval_of_a_share_covers_the_truth(size, truth):
     "hits, count, low, high", [(8, 20, 0.2188, 0.6134), (0, 16, 0.0, 0.1936), (16, 16, 0.8064, 1.0)]
 )
 def test_wilsons_interval(hits, count, low, high):
-    """As statsmodels' `proportion_confint(hits, count, method="wilson")` says."""
+    """Numbers by hand: of none of n pictures the upper end is z² / (n + z²)."""
     found = estimate_share([True] * hits + [False] * (count - hits))
     assert (found.value, found.count) == (hits / count, count)
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
