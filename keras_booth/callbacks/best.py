@@ -207,7 +207,7 @@ class KeepBest(StepCallback):
                 variable.assign(file.get_tensor(name))
             return Measured(**json.loads(file.metadata()["measured"])).step
 
-    def _scores(self) -> dict[str, Estimate]:
+    def _scores(self) -> dict[str, list[Estimate]]:
         """dict of lists of `Estimate` by role, in the order of the metrics."""
         with progress_bar(self.protocol.pictures, "scored", "picture", leave=False) as bar:
             drawn = self.protocol.draw(self.model, lambda done: bar.update(done - bar.n))
