@@ -5,6 +5,7 @@ import dataclasses
 import io
 import os
 import pathlib
+import platform
 import shutil
 import socket
 import tarfile
@@ -59,7 +60,12 @@ class Ray:
 
 
 def import_ray():
-    """The module `ray`; an `InputError` where it is not installed."""
+    """The module `ray`; an `InputError` where it is not installed, or where archives cannot be unpacked safely."""
+    if not hasattr(tarfile, "data_filter"):
+        raise InputError(
+            "--engine ray needs Python 3.10.12, 3.11.4 or later, which unpacks archives safely. Received: Python "
+            f"{platform.python_version()}"
+        )
     try:
         import ray
     except ImportError as error:
@@ -151,5 +157,4 @@ def do(archive: bytes) -> tuple[bytes, str | None]:
 def unpack(archive: bytes, folder: pathlib.Path) -> None:
     """Files of an archive into a folder, nothing outside of it."""
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
-        # Pythons before 3.10.12 and 3.11.4 know no filters.
-        files.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        files.extractall(folder, filter="data")

@@ -1,10 +1,14 @@
 """What travels to a cluster."""
 
 import dataclasses
+import tarfile
 from pathlib import Path
 
+import pytest
+
 from keras_booth.experiments.cell_files import CELL, CONFIG
-from keras_booth.experiments.engines.on_ray import pack_cell, unpack
+from keras_booth.experiments.engines.on_ray import import_ray, pack_cell, unpack
+from keras_booth.tools.errors import InputError
 from keras_booth.workflow.config import SubjectOptions
 from keras_booth.workflow.parsing import read_config, to_yaml
 from tests.helpers.commands import files
@@ -36,3 +40,9 @@ def test_the_pictures_of_all_subjects(tmp_path, monkeypatch):
         assert [p.read_bytes() for p in sorted(Path(folder).iterdir())] == [
             p.read_bytes() for p in sorted((here / name).iterdir())
         ]
+
+
+def test_a_python_that_cannot_unpack_safely(monkeypatch):
+    monkeypatch.delattr(tarfile, "data_filter")
+    with pytest.raises(InputError, match="--engine ray needs Python 3.10.12, 3.11.4 or later"):
+        import_ray()
