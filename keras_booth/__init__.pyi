@@ -7,6 +7,7 @@ from . import figures as figures
 from .dreambooth import DreamBooth as DreamBooth
 from .dreambooth import LoraConfig as LoraConfig
 from .dreambooth import load as load
+from .tools.process.devices import on_devices as on_devices
 from .version import __version__ as __version__
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "evaluation",
     "figures",
     "load",
+    "on_devices",
 ]

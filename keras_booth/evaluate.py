@@ -3,7 +3,7 @@
 import sys
 
 from keras_booth.tools.errors import require
-from keras_booth.tools.process.command import Parser, command, user_path
+from keras_booth.tools.process.command import Parser, add_device_flags, command, user_path
 from keras_booth.tools.process.quiet import quiet_import
 
 
@@ -20,6 +20,7 @@ def make_parser():
     one.add_argument("--base", type=user_path, help="the model before training, where nobody else knows it")
     one.add_argument("--prompt-file", type=user_path, help="prompts, one a line, with {} where the subject goes")
     one.add_argument("--batch-size", type=int, default=8, help="pictures drawn at once (default: 8)")
+    add_device_flags(one)
     many = parser.add_argument_group("the method")
     many.add_argument(
         "--protocol",
@@ -78,9 +79,11 @@ def main(argv=None):
         require(flags["photos"] is not None, "--photos", "a folder of the subject's photographs", None)
         require(flags["protocol"] is None, "--protocol", "left out beside a model", flags["protocol"])
         with quiet_import():
+            from keras_booth.tools.process.devices import on_devices
             from keras_booth.workflow.measuring import measure
         names = ("model", "photos", "base", "prompt_file", "batch_size")
-        print(measure(**{name: flags[name] for name in (*shared, *names)}), end="")
+        with on_devices(flags["devices"], flags["sharding"]):
+            print(measure(**{name: flags[name] for name in (*shared, *names)}), end="")
 
 
 if __name__ == "__main__":

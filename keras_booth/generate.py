@@ -3,7 +3,7 @@
 import sys
 from argparse import BooleanOptionalAction
 
-from keras_booth.tools.process.command import Parser, command, user_path
+from keras_booth.tools.process.command import Parser, add_device_flags, command, user_path
 from keras_booth.tools.process.quiet import quiet_import
 
 
@@ -41,6 +41,7 @@ def make_parser():
     add("--lora-scale", type=float, default=1.0, help="what the LoRA is weighed by (default: 1)")
     add("--merge-tokens", type=float, help="share of tokens to merge, for speed at a large size (default: the model's)")
     add("--batch-size", type=int, default=8, help="pictures drawn at once (default: 8)")
+    add_device_flags(parser)
     return parser
 
 
@@ -48,13 +49,16 @@ def make_parser():
 def main(argv=None):
     """Parses the flags, draws, says where the pictures are. See `--help`."""
     flags = vars(make_parser().parse_args(argv))
+    devices = {name: flags.pop(name) for name in ("devices", "sharding")}
     with quiet_import():
+        from keras_booth.tools.process.devices import on_devices
         from keras_booth.workflow.pictures import PictureOptions, draw_pictures
     own = ("model", "prompts", "output", "prompt_file", "lora", "lora_scale", "merge_tokens")
     rest = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
     options = PictureOptions(**{name: value for name, value in rest.items() if name not in own})
-    for path in draw_pictures(**{name: flags[name] for name in own}, options=options):
-        print(path)
+    with on_devices(**devices):
+        for path in draw_pictures(**{name: flags[name] for name in own}, options=options):
+            print(path)
 
 
 if __name__ == "__main__":

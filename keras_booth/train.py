@@ -1,12 +1,13 @@
 """Teach a base one subject: `python -m keras_booth.train --config configs/quickstart.yaml`.
 
 `python -m keras_booth.train --resume runs/quickstart` goes on with a run that was cut off; with `--training.steps 1200`
-for more steps than it was begun with, with `--other-versions` after an upgrade of Keras or TensorFlow.
+for more steps than it was begun with, with `--other-versions` after an upgrade of Keras or TensorFlow. `--devices all`
+beside either shares each batch among the machine's GPUs.
 """
 
 import sys
 
-from keras_booth.tools.process.command import command
+from keras_booth.tools.process.command import command, take_devices
 from keras_booth.tools.process.quiet import quiet_import
 from keras_booth.workflow.parsing import parse_train
 from keras_booth.workflow.settings.shipped import describe_configs
@@ -19,10 +20,14 @@ def main(argv=None):
     if flags in (["--config", "list"], ["--config=list"]):
         print(describe_configs())
         return
+    devices, flags = take_devices(flags)
     folder, options = parse_train(flags)
     with quiet_import():
+        from keras_booth.tools.process.devices import on_devices
         from keras_booth.workflow.run import resume, run, summary
-    print(summary(run(options) if folder is None else resume(folder, **options)))
+    with on_devices(**devices):
+        folder = run(options) if folder is None else resume(folder, **options)
+    print(summary(folder))
 
 
 if __name__ == "__main__":

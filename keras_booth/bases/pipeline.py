@@ -14,6 +14,7 @@ from keras_booth.tools.errors import InputError
 from keras_booth.tools.images import to_uint8
 from keras_booth.tools.process.gradients import let_go_with
 from keras_booth.tools.process.machine import prefers_jit
+from keras_booth.tools.process.replicas import predicted, scope_of
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import is_natural
 
@@ -57,7 +58,7 @@ class DrawSettings:
 
 
 class Compiled(keras.Model):
-    """A function of arrays with a leading batch axis, which `predict_on_batch` compiles on every backend.
+    """A function of arrays with a leading batch axis, which `on_batch` compiles on every backend.
 
     Args:
         function: callable. Dict of arrays -> array.
@@ -77,6 +78,16 @@ class Compiled(keras.Model):
         with let_go_with(self):
             return self.function(inputs)
 
+    def on_batch(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """The function's value as a NumPy array; on several devices each computes its share of the rows."""
+        return predicted(self, inputs)
+
+
+def compiled(function: Callable[[dict[str, Tensor]], Tensor], part: keras.Model) -> Compiled:
+    """A `Compiled` that calls one part of a base, on the devices that the part was made for."""
+    with scope_of(part):
+        return Compiled(function, [part])
+
 
 class TextToImage:
     """Draws with a base: text encoder, sampling loop and decoder, each compiled once for each shape.
@@ -94,8 +105,8 @@ class TextToImage:
         base = self.base
         self.loops = {}
         encode = lambda inputs: ops.cast(base.text_encoder(inputs["tokens"], training=False), "float32")  # noqa: E731
-        self.encoder = Compiled(encode, [base.text_encoder])
-        self.decoder = Compiled(lambda inputs: base.decode(inputs["latents"]), [base.decoder])
+        self.encoder = compiled(encode, base.text_encoder)
+        self.decoder = compiled(lambda inputs: base.decode(inputs["latents"]), base.decoder)
 
     def encode(self, prompts: Sequence[str]) -> np.ndarray:
         """Text embeddings of some prompts, each of which is encoded once, by itself.
@@ -107,7 +118,7 @@ class TextToImage:
             float32 array `(len(prompts), length, width)`.
         """
         found = {
-            prompt: np.asarray(self.encoder.predict_on_batch({"tokens": self.base.tokenizer([prompt])}))[0]
+            prompt: self.encoder.on_batch({"tokens": self.base.tokenizer([prompt])})[0]
             for prompt in dict.fromkeys(prompts)
         }
         return np.stack([found[prompt] for prompt in prompts])
@@ -117,7 +128,7 @@ class TextToImage:
         height, width = self.base.config.image_size
         slices = max(1, DECODED_PIXELS // (height * width))
         self._require_finite(latents, "latents")
-        decoded = in_slices(self.decoder.predict_on_batch, {"latents": latents}, min(slices, len(latents)))
+        decoded = in_slices(self.decoder.on_batch, {"latents": latents}, min(slices, len(latents)))
         self._require_finite(decoded, "pictures")
         return to_uint8(decoded)
 
@@ -139,8 +150,8 @@ class TextToImage:
             inputs["fresh"] = np.pad(fresh, ((0, 0), (0, rows - fresh.shape[1]), *[(0, 0)] * (fresh.ndim - 2)))
         key = (frozenset(inputs), self.base.merged_tokens)
         if key not in self.loops:
-            self.loops[key] = Compiled(self.loop, [self.base.unet])
-        return np.asarray(self.loops[key].predict_on_batch(inputs))
+            self.loops[key] = compiled(self.loop, self.base.unet)
+        return self.loops[key].on_batch(inputs)
 
     def planned(self, settings: DrawSettings, count: int, over: bool) -> dict[str, np.ndarray]:
         """The numbers of a `Plan` as arrays with a leading batch axis, along which nothing differs."""
@@ -257,5 +268,5 @@ def in_slices(function, arrays, size):
     results = []
     for first in range(0, count, size):
         rows = np.minimum(np.arange(first, first + size), count - 1)
-        results.append(np.asarray(function({name: array[rows] for name, array in arrays.items()})))
+        results.append(function({name: array[rows] for name, array in arrays.items()}))
     return np.concatenate(results)[:count]

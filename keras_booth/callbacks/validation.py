@@ -14,6 +14,7 @@ from keras_booth.callbacks.steps import LOSSES, StepCallback
 from keras_booth.data import PhotoSet, photo_dataset
 from keras_booth.dreambooth import DreamBooth, averaged, squared_error
 from keras_booth.tools.annotations import FilePath
+from keras_booth.tools.process.replicas import predicted, scope_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -31,7 +32,8 @@ def compiled_errors(booth: DreamBooth) -> Compiled:
         found = booth.call(batch)
         return squared_error(found["prediction"], found["target"])
 
-    compiled = Compiled(errors, [booth.text_encoder, booth.unet, booth.image_encoder])
+    with scope_of(booth):
+        compiled = Compiled(errors, [booth.text_encoder, booth.unet, booth.image_encoder])
     compiled.jit_compile = booth.jit_compile
     return compiled
 
@@ -95,7 +97,7 @@ class ValidationLoss(StepCallback):
                 batch = {key: np.repeat(sample[key], TIMESTEPS, axis=0) for key in sample if key in TAKEN}
                 batch["timesteps"] = timesteps
                 batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
-                found.append(errors.predict_on_batch(batch).mean())
+                found.append(predicted(errors, batch).mean())
             losses[name] = float(np.mean(found))
         return losses
 

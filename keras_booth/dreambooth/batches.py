@@ -14,6 +14,7 @@ from keras_booth.dreambooth.measured_noise import with_measured_noise
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.process.gradients import let_go_with
+from keras_booth.tools.process.replicas import device_count, shared
 
 NAMES = (
     "images",
@@ -52,6 +53,7 @@ class Batches:
         self._require_same_parts()
         check_arguments(kwargs)
         self._check_data(x, y)
+        self._check_shares(x, *args[:1], **kwargs)
         if kwargs.get("validation_data") is not None:
             self._check_data(kwargs["validation_data"])
         if shuffle is None:
@@ -69,6 +71,7 @@ class Batches:
         if not kwargs.get("_use_cached_eval_dataset"):
             check_arguments(kwargs)
             self._check_data(x, y)
+            self._check_shares(x, *args[:1], **kwargs)
         return super().evaluate(in_tuples(x), None, *args, **kwargs)
 
     def train_on_batch(self, x: Mapping[str, Tensor], y: None = None, *args: Any, **kwargs: Any) -> Any:
@@ -77,14 +80,16 @@ class Batches:
         self._require_same_parts()
         check_arguments(kwargs)
         self._check_data(x, y)
-        return super().train_on_batch(x, None, *args, **kwargs)
+        self._check_shares(x, at_once=True)
+        return super().train_on_batch(shared(self, x), None, *args, **kwargs)
 
     def test_on_batch(self, x: Mapping[str, Tensor], y: None = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch` on a dict of arrays."""
         self._require_compiled("test_on_batch")
         check_arguments(kwargs)
         self._check_data(x, y)
-        return super().test_on_batch(x, None, *args, **kwargs)
+        self._check_shares(x, at_once=True)
+        return super().test_on_batch(shared(self, x), None, *args, **kwargs)
 
     # On TensorFlow the arguments are `(data,)`, on JAX `(state, data)`: the last one is the batch everywhere. What
     # TensorFlow notes while it compiles these goes with the model.
@@ -101,6 +106,9 @@ class Batches:
             batch, *nothing = self._prepare(data)
             batch = with_measured_noise(batch, self.seed, self._batches_before(*state), self.base)
             return super().test_step(*state, (batch, *nothing))
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing is left to build. Keras would average a batch over devices to see, which flags do not allow."""
 
     def _batches_before(self, state=None):
         """How many batches of this evaluation were measured: what the tracker of a loss has counted.
@@ -182,6 +190,30 @@ class Batches:
         if len(sizes) > 1:
             raise InputError(
                 self._batch_sentence("The parts of a batch must be of the same length", f"lengths {sorted(sizes)}")
+            )
+
+    def _check_shares(self, x, batch_size=None, at_once=False, **others):
+        """Refuse batches that the devices cannot share evenly, as far as it can be seen.
+
+        Args:
+            x: data as `fit` takes it.
+            batch_size: int. Rows of a dict of arrays that make a batch; `None` for Keras's default.
+            at_once: bool. Whether all of its rows do.
+        """
+        count = device_count(self)
+        given = getattr(x, "element_spec", x)
+        if count == 1 or not isinstance(given, Mapping):
+            return
+        rows = next(iter(shape[0] for shape in map(shape_of, given.values()) if shape))
+        batches = [rows]
+        if given is x and rows is not None and not at_once:
+            size = batch_size or 32
+            batches = [size] * (rows >= size) + [rows % size]
+        uneven = [size for size in batches if size is not None and size % count]
+        if uneven:
+            raise InputError(
+                f"{count} devices cannot share a batch of {uneven[0]} evenly: take a multiple of {count} for its size. "
+                f"Received: a batch of {uneven[0]}"
             )
 
     def _batch_sentence(self, wrong, received):

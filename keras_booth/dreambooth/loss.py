@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_booth.tools.annotations import Tensor
+from keras_booth.tools.process.replicas import total
 
 
 def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -28,8 +29,7 @@ def balance(is_prior: Tensor) -> Tensor:
         float32 array `(batch,)`: batch size / number of samples of the same kind.
     """
     prior = ops.cast(is_prior, "float32")
-    size = ops.cast(ops.shape(prior)[0], "float32")
-    count = ops.sum(prior)
+    size, count = total([ops.cast(ops.shape(prior)[0], "float32"), ops.sum(prior)])
     return ops.where(is_prior, size / ops.maximum(count, 1.0), size / ops.maximum(size - count, 1.0))
 
 

@@ -1,11 +1,13 @@
 """With what pictures are noised when they are measured: the same in every evaluation."""
 
+import functools
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_booth.tools.annotations import Tensor
+from keras_booth.tools.process.replicas import of_batch, whole
 
 GOLDEN = 0.6180339887498949  # its multiples, modulo 1, spread evenly, however many there are
 
@@ -65,9 +67,14 @@ def with_measured_noise(batch: dict[str, Tensor], seed: int, count: Tensor, base
     Returns:
         dict.
     """
-    shape = (ops.shape(batch["is_prior"])[0], *base.latent_shape)
-    drawn = {
-        name: keras.random.normal(shape, seed=CountedSeed(seed, count, stream))
-        for stream, name in enumerate(("posterior_noise", "noise"))
+    is_prior = batch["is_prior"]
+
+    def normal(stream, rows):
+        return keras.random.normal((rows, *base.latent_shape), seed=CountedSeed(seed, count, stream))
+
+    made = {
+        "timesteps": lambda _: even_timesteps(whole(is_prior), count, base.schedule.steps),
+        "posterior_noise": functools.partial(normal, 0),
+        "noise": functools.partial(normal, 1),
     }
-    return {"timesteps": even_timesteps(batch["is_prior"], count, base.schedule.steps), **drawn, **batch}
+    return {name: of_batch(make, ops.shape(is_prior)[0]) for name, make in made.items()} | batch

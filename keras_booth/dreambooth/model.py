@@ -30,6 +30,7 @@ from keras_booth.dreambooth.subject import Fixed, Subject, check_names
 from keras_booth.tools.annotations import FilePath, Prompts, Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.process.machine import prefers_jit
+from keras_booth.tools.process.replicas import of_batch, replica_count, scope_of
 from keras_booth.tools.process.settings import default_policy
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed
@@ -238,9 +239,10 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         """Have autoencoder and text encoder leave memory until something is drawn, encoded or saved.
 
         For training on batches with `moments` and `context`, as `photo_dataset` makes them with `cache_latents` and
-        `cache_text`. A text encoder that is trained stays. Does nothing on JAX, where all weights go through each step.
+        `cache_text`. A text encoder that is trained stays. Does nothing on JAX, where all weights go through each step,
+        and on several devices.
         """
-        if keras.backend.backend() == "tensorflow":
+        if keras.backend.backend() == "tensorflow" and replica_count(self.distribute_strategy) == 1:
             frozen = [] if self.text_encoder.trainable_variables else ["text_encoder"]
             self.base.park("image_encoder", "decoder", *frozen)
 
@@ -290,16 +292,17 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         check_trainable(self)
         self._parts.fixed |= settings
         self.count_steps()
-        super().compile(
-            optimizer=optimizer,
-            jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
-            **kwargs,
-        )
-        self.base.checkpoint_gradients(self.gradient_checkpointing)
-        fused = keras.backend.backend() == "tensorflow" and not self.jit_compile
-        self.optimizer = assemble(self._scaled(self.optimizer), fused=fused, slow=self._slow_group())
-        # Variables made inside of the first step would have TensorFlow trace it twice.
-        self.optimizer.build(self.trainable_variables)
+        with scope_of(self):
+            super().compile(
+                optimizer=optimizer,
+                jit_compile=("auto" if prefers_jit() else False) if jit_compile is None else jit_compile,
+                **kwargs,
+            )
+            self.base.checkpoint_gradients(self.gradient_checkpointing)
+            fused = keras.backend.backend() == "tensorflow" and not self.jit_compile
+            self.optimizer = assemble(self._scaled(self.optimizer), fused=fused, slow=self._slow_group())
+            # Variables made inside of the first step would have TensorFlow trace it twice.
+            self.optimizer.build(self.trainable_variables)
         self._parts.past.counted = steps_of(self.optimizer)
         self._parts.compiled_for = {id(variable) for variable in self.trainable_variables}
 
@@ -330,21 +333,24 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         """
         base = self.base
         size = ops.shape(batch["moments" if "moments" in batch else "images"])[0]
-        shape = (size, *base.latent_shape)
+        shape = base.latent_shape
+
+        def drawn(*rest):
+            return of_batch(lambda rows: keras.random.normal((rows, *rest), seed=self.seed_generator), size)
 
         def normal(key):
-            return batch[key] if key in batch else keras.random.normal(shape, seed=self.seed_generator)
+            return batch[key] if key in batch else drawn(*shape)
 
         moments = batch["moments"] if "moments" in batch else base.moments(ops.cast(batch["images"], "float32"))
         latents = base.sample_posterior(moments, normal("posterior_noise"))
         noise = normal("noise")
         if self.noise_offset and "noise" not in batch:
-            offset = keras.random.normal((size, 1, 1, shape[-1]), seed=self.seed_generator)
-            noise = noise + self.noise_offset * offset
+            noise = noise + self.noise_offset * drawn(1, 1, shape[-1])
         if "timesteps" in batch:
             timesteps = batch["timesteps"]
         else:
-            timesteps = keras.random.randint((size,), 0, base.schedule.steps, seed=self.seed_generator)
+            steps = base.schedule.steps
+            timesteps = of_batch(lambda rows: keras.random.randint((rows,), 0, steps, seed=self.seed_generator), size)
         noisy = base.schedule.add_noise(latents, noise, timesteps)
         context = batch["context"] if "context" in batch else base.text_encoder(batch["tokens"], training=training)
         prediction = base.unet([noisy, timesteps, context], training=training)
@@ -364,7 +370,8 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         instance, prior = prior_preservation_loss(losses, x["is_prior"], x["sample_weight"])
         self.instance_tracker.update_state(instance)
         self.prior_tracker.update_state(prior)
-        return instance + self.prior_loss_weight * prior
+        # Each device has its share of the objective, and their gradients are summed.
+        return (instance + self.prior_loss_weight * prior) / replica_count()
 
     # === Saving ===
 

@@ -25,6 +25,7 @@ from keras_booth.tiny_world.trunk import build_trunk
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.writing import whole_file
+from keras_booth.tools.process.replicas import predicted
 from keras_booth.tools.process.settings import channels_last
 
 ENCODERS_PATH = Path(__file__).parent / "assets" / "encoders.safetensors"
@@ -161,14 +162,14 @@ class TinyEncoders:
         """`identity` and `meaning` of uint8 pictures `(count, side, side, 3)`: float32 `(count, WIDTH)` each."""
         pictures = np.asarray(pictures)
         parts = [
-            self.vision.predict_on_batch(pictures[first : first + batch_size].astype("float32"))
+            predicted(self.vision, pictures[first : first + batch_size].astype("float32"))
             for first in range(0, len(pictures), batch_size)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """float32 `(count, WIDTH)`."""
-        return self.text.predict_on_batch(self.tokenizer(list(texts)))
+        return predicted(self.text, self.tokenizer(list(texts)))
 
 
 # === Training ===

@@ -17,6 +17,7 @@ from keras_booth.tiny_world.trunk import build_trunk, convolve
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.writing import whole_file
+from keras_booth.tools.process.replicas import predicted
 from keras_booth.tools.process.settings import channels_last
 
 JUDGE_PATH = Path(__file__).parent / "assets" / "judge.safetensors"
@@ -111,7 +112,7 @@ class Judge:
         if images.ndim != 4 or images.shape[1:] != expected:
             raise InputError(f"images must have shape (batch, *{expected}). Received: images.shape={images.shape}")
         batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
-        answers = [self.model.predict_on_batch(batch.astype("float32")) for batch in batches]
+        answers = [predicted(self.model, batch.astype("float32")) for batch in batches]
         return {
             name: np.concatenate([np.zeros((0, len(values)), "float32")] + [answer[name] for answer in answers])
             for name, values in ATTRIBUTES.items()

@@ -49,6 +49,19 @@ def eager_cells():
     return {"PYTHONPATH": f"{EAGER_CELLS}:{ROOT}", "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
+SEVERAL_DEVICES = ROOT / "tests" / "helpers" / "processes" / "several_devices"
+
+
+def several_devices(count, backend="tensorflow"):
+    """What has a process find so many devices, on a machine with one CPU."""
+    return {
+        "PYTHONPATH": f"{SEVERAL_DEVICES}:{ROOT}",
+        "KERAS_BACKEND": backend,
+        "LOGICAL_DEVICES": str(count),
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}",
+    }
+
+
 def environment(folder):
     """The environment of a user's shell, with the class images kept in `folder`."""
     kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}

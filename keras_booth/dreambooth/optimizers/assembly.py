@@ -7,11 +7,14 @@ import keras
 from keras_booth.dreambooth.optimizers.ending import Leftovers, innermost
 from keras_booth.dreambooth.optimizers.fused import FusedAdam
 from keras_booth.dreambooth.optimizers.rates import TwoRates
+from keras_booth.dreambooth.optimizers.replicas import OwnCopies, ScalesAlone, SumsFirst
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.process.replicas import make_own, replica_count
 
 # From the outermost to the innermost, whatever order they are asked for in: leftovers are a step like any other, so its
-# update must go through the rates; each rate's share of the variables is updated by Adam, fused or not.
-PARTS = Leftovers, TwoRates, FusedAdam
+# update must go through the rates; each rate's share of the variables is updated by Adam, fused or not. What is summed
+# over devices is summed before all else.
+PARTS = ScalesAlone, SumsFirst, Leftovers, TwoRates, FusedAdam, OwnCopies
 SCALARS = "_iterations", "_learning_rate"
 # Where Keras keeps what `exclude_from_weight_decay` was told, which no config says.
 EXCLUDED = "_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern", "_exclude_from_weight_decay_cache"
@@ -33,16 +36,22 @@ def assemble(optimizer, *, fused=False, slow=None):
     """
     inner = innermost(optimizer)
     kind = plain_class(type(inner))
+    several = replica_count() > 1
     wanted = {
+        SumsFirst: several and inner is optimizer,
+        OwnCopies: several,
         Leftovers: bool(inner.gradient_accumulation_steps),
         TwoRates: slow is not None,
         FusedAdam: fused and kind in (keras.optimizers.Adam, keras.optimizers.AdamW) and not inner.amsgrad,
     }
-    made = remade(inner, extended(kind, tuple(part for part in PARTS if wanted[part])))
+    made = remade(inner, extended(kind, tuple(part for part in PARTS if wanted.get(part))))
     if slow is not None:
         made.slow = slow
     if inner is optimizer:
         return made
+    if several:
+        kind = extended(plain_class(type(optimizer)), (ScalesAlone,))
+        return kind(made, optimizer.initial_scale, optimizer.dynamic_growth_steps, name=optimizer.name)
     optimizer.inner_optimizer = made
     return optimizer
 
@@ -93,6 +102,8 @@ def share_scalars(made, optimizer):
         made._untrack_variable(getattr(made, name))
     # Both are gone by now, so that they are tracked in the old order, in which states are saved.
     for name in names:
+        if replica_count() > 1:
+            make_own(getattr(optimizer, name))
         setattr(made, name, getattr(optimizer, name))
 
 

@@ -20,7 +20,7 @@ class Leftovers:
 
     def apply_leftovers(self):
         """Changes the weights by the mean of the gradients that are left, as if the last step had been an n-th one."""
-        count = int(self._iterations) % self.gradient_accumulation_steps
+        count = int(ops.convert_to_numpy(self._iterations)) % self.gradient_accumulation_steps
         if not count or not any(bool(ops.any(ops.not_equal(left, 0))) for left in self._accumulated_gradients):
             return
         self._iterations.assign_sub(1)
@@ -37,7 +37,7 @@ class Leftovers:
     def _share_in_averages(self, sign):
         if not self.use_ema:
             return
-        momentum = self.ema_momentum if int(self.iterations) else 0.0
+        momentum = self.ema_momentum if int(ops.convert_to_numpy(self.iterations)) else 0.0
         for variable, average in zip(self._trainable_variables, self._model_variables_moving_average, strict=True):
             average.assign_add(ops.multiply(variable, sign * (1.0 - momentum)))
 
@@ -49,7 +49,7 @@ def innermost(optimizer):
 
 def steps_of(optimizer):
     """int: how many batches an optimizer has seen; its `iterations` count changes of the weights."""
-    return int(innermost(optimizer)._iterations)
+    return int(ops.convert_to_numpy(innermost(optimizer)._iterations))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ import functools
 
 from keras import ops
 
+from keras_booth.tools.process.replicas import own_copies
+
 
 class FusedAdam:
     """Part of an `Adam` or `AdamW`: the same update, to rounding."""
@@ -35,22 +37,25 @@ class FusedAdam:
         beta_1_power, beta_2_power = (ops.power(beta, step) for beta in (self.beta_1, self.beta_2))
         rate = ops.cast(learning_rate, "float32")
         step_size = rate * ops.sqrt(1 - beta_2_power) / (1 - beta_1_power)
-        update = compiled_update(float(self.beta_1), float(self.beta_2), float(self.epsilon))
+        sizes = float(self.beta_1), float(self.beta_2), float(self.epsilon)
         for grad, variable in zip(grads, trainable_variables, strict=True):
+            update = compiled_update(*sizes, tuple(variable.shape))
             index = self._get_variable_index(variable)
             decays = self.weight_decay is not None and self._use_weight_decay(variable)
             kept = 1.0 - self.weight_decay * rate if decays else 1.0
             numbers = [ops.cast(number, "float32") for number in (self._clip_scale, kept, step_size)]
-            state = [item.value for item in (variable, self._momentums[index], self._velocities[index])]
-            update(tf.convert_to_tensor(grad), *state, *numbers)
+            for state in own_copies((variable, self._momentums[index], self._velocities[index])):
+                with tf.device(state[0].device):
+                    update(tf.convert_to_tensor(grad), *state, *numbers)
 
 
 @functools.cache
-def compiled_update(beta_1, beta_2, epsilon):
-    """A function that XLA compiles once for each shape."""
+def compiled_update(beta_1, beta_2, epsilon, shape):
+    """A function that XLA compiles. One for each shape: of one for all TensorFlow would warn that it is compiled too
+    often."""
     import tensorflow as tf
 
-    @tf.function(jit_compile=True, autograph=False, reduce_retracing=False)
+    @tf.function(jit_compile=True, autograph=False)
     def update(grad, weight, momentum, velocity, clip_scale, kept, step_size):
         """Adam (arXiv:1412.6980, algorithm 1, with the step size of the end of its section 2), decay decoupled
         (arXiv:1711.05101)."""

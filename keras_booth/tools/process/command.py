@@ -41,6 +41,29 @@ def user_path(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def device_number(text: str) -> int | str:
+    """The `type` of the flag `--devices`: "all" or a number."""
+    if text == "all" or (text.isdecimal() and int(text) > 0):
+        return text if text == "all" else int(text)
+    raise argparse.ArgumentTypeError(f"must be all or a number >= 1. Received: {text}")
+
+
+def add_device_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds what `on_devices` takes to the flags of a command."""
+    add = parser.add_argument
+    add(
+        "--devices", type=device_number, default=1, metavar="N", help="devices to share each batch, or all (default: 1)"
+    )
+
+
+def take_devices(flags: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """What flags say for `on_devices`, and the other flags."""
+    parser = Parser(add_help=False, allow_abbrev=False)
+    add_device_flags(parser)
+    found, rest = parser.parse_known_args(flags)
+    return vars(found), rest
+
+
 def option_names(flags: Sequence[str], old: str, new: str) -> list[str]:
     """Flags with another sign between their words: `--batch_size=3` and `--batch-size=3` are the same.
 

@@ -1,0 +1,55 @@
+"""Train and draw on several devices, and write what came of it: `python on_devices.py CASE DEVICES FILE`."""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_booth import on_devices
+from keras_booth.dreambooth import LoraConfig
+from tests.helpers.booths import fixed_batch, small_booth
+
+case, count, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+PRIORS = [True, False, False, False, True, False, True, False]
+STEPS = 20
+# An epsilon far above the rounding errors of gradients that are zero but for them, which Adam would make steps of.
+ADAM = {"learning_rate": 1e-3, "epsilon": 1e-3, "global_clipnorm": 1.0}
+CASES = {
+    "full": {},
+    "lora": {"lora": LoraConfig(rank=2)},
+    "float16": {"dtype": "mixed_float16"},
+    "lora in float16": {"dtype": "mixed_float16", "lora": LoraConfig(rank=2)},
+    "two rates": {"dtype": "mixed_float16", "text_encoder_rate": 0.5, "text_encoder_until": 12},
+    "averages": {"use_ema": True, "ema_momentum": 0.9},
+    "random noise": {"random": True, "noise_offset": 0.1, "min_snr_gamma": 5.0},
+}
+
+
+def train(dtype="float32", lora=None, random=False, use_ema=False, ema_momentum=0.99, **settings):
+    """A model after some steps that gather gradients, and what `fit` said."""
+    booth = small_booth(dtype, lora=lora, train_text_encoder=True)
+    # The backends draw different random weights from the same seed.
+    rng = np.random.default_rng(0)
+    for variable in booth.base.unet.trainable_variables + booth.base.text_encoder.trainable_variables:
+        variable.assign(rng.standard_normal(variable.shape) * 0.05 + ("gamma" in variable.path))
+    averages = {"use_ema": use_ema, "ema_momentum": ema_momentum}
+    optimizer = keras.optimizers.AdamW(**ADAM, **averages, gradient_accumulation_steps=3)
+    booth.compile(optimizer, prior_loss_weight=0.7, **settings)
+    batch = fixed_batch(booth, PRIORS)
+    if random:
+        batch = {name: value for name, value in batch.items() if name in ("images", "tokens", "is_prior")}
+    history = booth.fit(tf.data.Dataset.from_tensors(batch).repeat(STEPS), verbose=0)
+    return booth, batch, {name: values[-1] for name, values in history.history.items()}
+
+
+with on_devices(count) as found:
+    assert found == count
+    booth, batch, losses = train(**CASES[case])
+    weights = {f"weight {n}": keras.ops.convert_to_numpy(v) for n, v in enumerate(booth.trainable_variables)}
+    measured = booth.evaluate(tf.data.Dataset.from_tensors(batch).repeat(2), verbose=0, return_dict=True)
+    once = booth.train_on_batch(batch, return_dict=True)
+    # Five pictures: neither two nor four devices share them evenly.
+    pictures = booth.generate("a photo of sks dog", count=5, seed=1)
+figures = losses | {f"measured {k}": v for k, v in measured.items()} | {f"once {k}": v for k, v in once.items()}
+np.savez(path, pictures=pictures, **weights, **{f"figure {k}": float(v) for k, v in figures.items()})
