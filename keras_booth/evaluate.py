@@ -82,7 +82,7 @@ def main(argv=None):
             from keras_booth.tools.process.devices import on_devices
             from keras_booth.workflow.measuring import measure
         names = ("model", "photos", "base", "prompt_file", "batch_size")
-        with on_devices(flags["devices"], flags["sharding"]):
+        with on_devices(flags["devices"] or 1):
             print(measure(**{name: flags[name] for name in (*shared, *names)}), end="")
 
 

@@ -49,14 +49,14 @@ def make_parser():
 def main(argv=None):
     """Parses the flags, draws, says where the pictures are. See `--help`."""
     flags = vars(make_parser().parse_args(argv))
-    devices = {name: flags.pop(name) for name in ("devices", "sharding")}
+    devices = flags.pop("devices") or 1
     with quiet_import():
         from keras_booth.tools.process.devices import on_devices
         from keras_booth.workflow.pictures import PictureOptions, draw_pictures
     own = ("model", "prompts", "output", "prompt_file", "lora", "lora_scale", "merge_tokens")
     rest = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
     options = PictureOptions(**{name: value for name, value in rest.items() if name not in own})
-    with on_devices(**devices):
+    with on_devices(devices):
         for path in draw_pictures(**{name: flags[name] for name in own}, options=options):
             print(path)
 

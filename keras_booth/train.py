@@ -2,13 +2,15 @@
 
 `python -m keras_booth.train --resume runs/quickstart` goes on with a run that was cut off; with `--training.steps 1200`
 for more steps than it was begun with, with `--other-versions` after an upgrade of Keras or TensorFlow. `--devices all`
-beside either shares each batch among the machine's GPUs.
+beside either shares each batch among the machine's GPUs, `--processes` among machines.
 """
 
 import sys
 
-from keras_booth.tools.process.command import command, take_devices
+from keras_booth.tools.process.command import add_training_flags, command, take_devices
+from keras_booth.tools.process.fellows import of_flags
 from keras_booth.tools.process.quiet import quiet_import
+from keras_booth.tools.process.supervision import end_with_parent, is_supervised, leave, supervise
 from keras_booth.workflow.parsing import parse_train
 from keras_booth.workflow.settings.shipped import describe_configs
 
@@ -20,15 +22,23 @@ def main(argv=None):
     if flags in (["--config", "list"], ["--config=list"]):
         print(describe_configs())
         return
-    devices, flags = take_devices(flags)
-    folder, options = parse_train(flags)
+    devices, rest = take_devices(flags, add_training_flags)
+    folder, options = parse_train(rest)
+    fellows = of_flags(devices)
+    if fellows and not is_supervised():
+        sys.exit(supervise("train", flags))
     with quiet_import():
         from keras_booth.tools.process.devices import on_devices
+        from keras_booth.tools.process.processes import is_first, join_processes
         from keras_booth.workflow.run import resume, run, summary
+    if fellows:
+        end_with_parent()
+        join_processes(**fellows)
     with on_devices(**devices):
         folder = run(options) if folder is None else resume(folder, **options)
-    print(summary(folder))
+        if is_first():
+            print(summary(folder))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

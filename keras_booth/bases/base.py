@@ -21,6 +21,7 @@ from keras_booth.diffusion import SAMPLERS, NoiseSchedule
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.typed_fields import check_types, fits, make
+from keras_booth.tools.process.replicas import require_known_strategy
 from keras_booth.tools.process.settings import channels_last, default_policy
 from keras_booth.tools.wording import shown
 
@@ -167,6 +168,7 @@ class StableDiffusionBase:
     """
 
     def __init__(self, config: BaseConfig, tokenizer: Tokenizer | None = None, dtype: str | None = None):
+        require_known_strategy()
         self.config = config
         self.tokenizer = tokenizer
         self.schedule = config.schedule

@@ -70,6 +70,7 @@ class Compiled(keras.Model):
         self.function = function
         # Tracked as layers, so that their variables reach JAX's compiled function as arguments.
         self.parts = parts
+        self.built = True  # for `stateless_call`: the parts have their variables
         # Keras's own default is XLA, also where it is slower.
         self.jit_compile = prefers_jit()
 

@@ -29,6 +29,7 @@ from keras_booth.evaluation import (
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.writing import whole_file
+from keras_booth.tools.process.processes import is_first
 from keras_booth.tools.progress import progress_bar
 
 ROLES = ("subject", "prompt", "drift", "diversity")
@@ -223,6 +224,8 @@ class KeepBest(StepCallback):
         return {f"{index:04d}": variable for index, variable in enumerate(self.model.trainable_variables)}
 
     def _write(self):
+        if not is_first():
+            return
         tensors = {name: keras.ops.convert_to_numpy(variable) for name, variable in self._variables().items()}
         notes = {"measured": json.dumps(dataclasses.asdict(self.best)), "drift_limit": json.dumps(self.drift_limit)}
         with whole_file(self.folder / WEIGHTS) as part:

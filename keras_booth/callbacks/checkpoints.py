@@ -13,6 +13,7 @@ from keras_booth.dreambooth import DreamBooth
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import CheckpointError
 from keras_booth.tools.files.writing import writing
+from keras_booth.tools.process.processes import is_first
 
 
 def training_state(booth: DreamBooth) -> dict[str, keras.Variable]:
@@ -130,8 +131,12 @@ class Checkpoints(StepCallback):
         if self.step == self.saved_at:
             return
         self.sync()
-        newest = save_checkpoint(self.model, self.folder, self.step, self.notes)
+        if is_first():
+            self._write()
         self.saved_at = self.step
+
+    def _write(self):
+        newest = save_checkpoint(self.model, self.folder, self.step, self.notes)
         paths = in_order(self.folder)
         place = paths.index(newest)
         for path in (*paths[: max(place + 1 - self.keep_last, 0)], *paths[place + 1 :]):

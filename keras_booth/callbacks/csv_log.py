@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.files.writing import whole_file, writing
+from keras_booth.tools.process.processes import agreed, is_first
 
 
 class CsvLog:
-    """A log that a resumed run goes on with.
+    """A log that a resumed run goes on with. Of several processes that train together the first one keeps it.
 
     Args:
         path: str or `Path`.
@@ -29,10 +30,11 @@ class CsvLog:
         Returns:
             int: the number of lines that were kept.
         """
-        kept = [line for line in self._lines() if int(line[0]) <= step] if step else []
-        with whole_file(self.path) as part:
-            part.write_text(_csv(["step", *self.columns], *kept), encoding="utf-8")
-        return len(kept)
+        kept = [line for line in self._lines() if int(line[0]) <= step] if step and is_first() else []
+        if is_first():
+            with whole_file(self.path) as part:
+                part.write_text(_csv(["step", *self.columns], *kept), encoding="utf-8")
+        return agreed(len(kept))
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Adds a line.
@@ -44,6 +46,8 @@ class CsvLog:
         Raises:
             OSError: if the disk is full, with the path; the file is as it was.
         """
+        if not is_first():
+            return
         line = _csv([step, *(f"{values[name]:.6g}" if name in values else "" for name in self.columns)])
         with writing(self.path), open(self.path, "ab", buffering=0) as file:
             whole = file.tell()
@@ -56,7 +60,7 @@ class CsvLog:
 
     def steps(self) -> list[int]:
         """list of int: the steps that have a line."""
-        return [int(line[0]) for line in self._lines()]
+        return agreed([int(line[0]) for line in self._lines()])
 
     def _lines(self):
         """The whole lines; a kill may have left a part of one."""

@@ -120,7 +120,7 @@ def validation_datasets(
         dict of `tf.data.Dataset` of single samples, by the name of their loss; without those of which there are none.
     """
     frozen = not booth.text_encoder.trainable_variables
-    options = {"batch_size": 1, "shuffle": False, "cache_latents": True, "cache_text": frozen}
+    options = {"batch_size": 1, "shuffle": False, "cache_latents": True, "cache_text": frozen, "share": (0, 1)}
     kinds = zip(COLUMNS, (photos, prior, held_out), strict=True)
     return {
         name: photo_dataset([as_measured(group) for group in groups], None, booth, **options)

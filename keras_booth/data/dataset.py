@@ -34,6 +34,7 @@ from keras_booth.data.photo_set import PhotoSet, check_crop
 from keras_booth.data.prepared import PreparedPhotos
 from keras_booth.data.tfds_photos import Builder
 from keras_booth.tools.images import to_float
+from keras_booth.tools.process.processes import process_count, process_index
 from keras_booth.tools.seeds import chosen_seed
 
 STREAMS = INSTANCE, PRIOR
@@ -74,6 +75,7 @@ def photo_dataset(
     start_step: int = 0,
     cache_latents: bool = False,
     cache_text: bool = False,
+    share: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
     """Makes the dataset that `fit` trains on, of batches as `keras_booth.data.dataset` describes them.
 
@@ -97,6 +99,8 @@ def photo_dataset(
         start_step: int, steps to skip; the first element is that of this step of the run.
         cache_latents: bool, whether to send all images through the frozen image encoder now; see `EncodedPhotos`.
         cache_text: bool, whether to send all prompts through the text encoder now; for a frozen one only.
+        share: tuple of two ints `(index, count)`, which of `count` equal parts of each batch are wanted; `None` for
+            those of this process: all, or its own where several train together.
 
     Returns:
         A `tf.data.Dataset` of known cardinality: the steps of one epoch.
@@ -117,7 +121,8 @@ def photo_dataset(
     sets = _photo_sets(instance, prior if ratio else None, booth, batch_size)
     order = SampleOrder(*([len(photos.paths) for photos in sets[stream]] for stream in STREAMS), ratio, seed, shuffle)
     shots = Shots(sets, booth, crop, flip, seed, cache_latents)
-    batches = Batches(shots, Texts(sets, booth, cache_text), order, batch_size, ratio)
+    rows = _share_of(batch_size, *(share or (process_index(), process_count())))
+    batches = Batches(shots, Texts(sets, booth, cache_text), order, batch_size, ratio, rows)
     return _as_dataset(batches, steps or math.ceil(order.samples_to_see_all() / batch_size), start_step)
 
 
@@ -204,20 +209,26 @@ class Texts:
 
 
 class Batches:
-    """The batches of a run as a function of the step: `batches(step)` returns the arrays named in `batches.spec`."""
+    """The batches of a run as a function of the step: `batches(step)` returns the arrays named in `batches.spec`.
 
-    def __init__(self, shots, texts, order, batch_size, ratio):
+    Args:
+        batch_size: int, samples of a batch.
+        rows: range, those of them that are wanted.
+    """
+
+    def __init__(self, shots, texts, order, batch_size, ratio, rows):
         self.shots = shots
         self.texts = texts
         self.order = order
         self.batch_size = batch_size
+        self.rows = rows
         self.weights = {INSTANCE: 1 + ratio, PRIOR: (1 + ratio) / ratio if ratio else 0.0}
         names = (shots.name, texts.name, "is_prior", "sample_weight")
         self.spec = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in zip(names, self(0), strict=True)}
 
     def __call__(self, step):
         first = int(step) * self.batch_size
-        samples = [(n, *self.order.sample(n)) for n in range(first, first + self.batch_size)]
+        samples = [(first + row, *self.order.sample(first + row)) for row in self.rows]
         streams = [stream for _, stream, _, _ in samples]
         return (
             self.shots.stack([self.shots(*sample) for sample in samples]),
@@ -325,6 +336,17 @@ def _tokenize(booth, prompts):
             f"Received: shape {tokens.shape}"
         )
     return tokens
+
+
+def _share_of(batch_size, index, count):
+    """Range of the rows of a batch that are one of several equal parts."""
+    if batch_size % count:
+        raise PhotoError(
+            f"`batch_size` must be a multiple of {count}, as so many processes share it. "
+            f"Received: batch_size={batch_size}"
+        )
+    part = batch_size // count
+    return range(index * part, (index + 1) * part)
 
 
 def _check_int(name, value, minimum):

@@ -14,6 +14,7 @@ from keras_booth.dreambooth.prior.drawing import draw_class_images
 from keras_booth.tools.annotations import FilePath, Prompts
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.images import to_float
+from keras_booth.tools.process.replicas import placed
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import is_natural, picture_keys
 
@@ -178,4 +179,4 @@ class Draws:
                 f"{image.shape} and dtype {image.dtype}"
             )
         moments = self.encode_moments(to_float(image[None]))
-        return ops.convert_to_numpy(self.base.sample_posterior(ops.convert_to_tensor(moments)))
+        return ops.convert_to_numpy(self.base.sample_posterior(placed(moments)))

@@ -30,7 +30,7 @@ from keras_booth.dreambooth.subject import Fixed, Subject, check_names
 from keras_booth.tools.annotations import FilePath, Prompts, Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.process.machine import prefers_jit
-from keras_booth.tools.process.replicas import of_batch, replica_count, scope_of
+from keras_booth.tools.process.replicas import of_batch, placed, replica_count, scope_of
 from keras_booth.tools.process.settings import default_policy
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed
@@ -204,7 +204,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             float32 array `(batch, h, w, 2 * channels)`, for a batch's `moments`.
         """
         with self.base.present():
-            return ops.convert_to_numpy(self.base.moments(ops.convert_to_tensor(images)))
+            return ops.convert_to_numpy(self.base.moments(placed(images)))
 
     def moments_of(self, latents: ArrayLike) -> np.ndarray:
         """What stands for pictures whose latents are known, such as class images, in place of `encode_moments`.
@@ -219,7 +219,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         Raises:
             InputError: for latents of another shape than the model's.
         """
-        return ops.convert_to_numpy(self.base.moments_of(ops.convert_to_tensor(latents, "float32")))
+        return ops.convert_to_numpy(self.base.moments_of(placed(np.asarray(latents, "float32"))))
 
     def encode_text(self, tokens: ArrayLike) -> np.ndarray:
         """Send prompts through a text encoder that is not trained.
@@ -233,7 +233,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         if self.text_encoder.trainable_variables:
             raise InputError("The text encoder is trained, so its output cannot be computed before.")
         with self.base.present():
-            return ops.convert_to_numpy(ops.cast(self.base.text_encoder(ops.convert_to_tensor(tokens)), "float32"))
+            return ops.convert_to_numpy(ops.cast(self.base.text_encoder(placed(tokens)), "float32"))
 
     def park_encoders(self) -> None:
         """Have autoencoder and text encoder leave memory until something is drawn, encoded or saved.

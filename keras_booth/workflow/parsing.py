@@ -12,7 +12,7 @@ import yaml
 
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.foreign import parsing
-from keras_booth.tools.process.command import Parser, add_device_flags, option_names, user_path
+from keras_booth.tools.process.command import Parser, add_training_flags, option_names, user_path
 from keras_booth.tools.process.shell import command_line
 from keras_booth.tools.wording import shown
 from keras_booth.workflow.config import RunConfig, SubjectOptions
@@ -25,7 +25,8 @@ from keras_booth.workflow.settings.yaml_text import check_size, load_yaml
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.type)}
 MORE = "more_subjects"
-FLAGS_ALONE = ("config", "devices", "sharding", "hardware", "resume", "help", "print_config")
+ON_DEVICES = ("devices", "sharding", "processes", "coordinator", "process_id")
+FLAGS_ALONE = ("config", *ON_DEVICES, "hardware", "resume", "help", "print_config")
 MOST_BITS = 1000  # of a whole number
 FIELDS = {f"{group}.{field.name}": field.type for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
 # What other programs call it.
@@ -56,7 +57,7 @@ def make_parser():
     )
     parser.add_argument("--resume", metavar="RUN", help="Run folder of a run that was cut off, to go on with it.")
     # Taken out before the flags come here (`take_devices`).
-    add_device_flags(parser)
+    add_training_flags(parser)
     parser.add_argument(
         "--config",
         action="config",

@@ -13,6 +13,7 @@ from keras_booth.data import fit_to, read_photo
 from keras_booth.figures import image_grid, loss_curves, score_curves
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files.writing import FULL, whole_file, write_text
+from keras_booth.tools.process.processes import agreed, is_first, is_gone
 from keras_booth.tools.process.shell import command_line
 from keras_booth.workflow.build import build_booth, compile_booth, resolve, with_whole_paths
 from keras_booth.workflow.doctor.photographs import inspect_subjects
@@ -74,13 +75,29 @@ def run(config):
     with going_on_with("the same command again, which keeps the class images that were drawn"):
         config, booth, pictures = prepare(config, warned=True)
         data = build_datasets(config, booth, pictures)
-    with working_in_fresh(config.output.folder) as folder:
+    with one_for_all(lambda: working_in_fresh(config.output.folder)) as folder:
         with going_on_with("the same command again"):
-            write_digests(folder, pictures.digests)
-            # Last, because it is what makes the folder a run.
-            versions = ", ".join(f"{name} {version}" for name, version in found_versions().items())
-            write_text(folder / CONFIG_FILE, f"# {versions}\n{to_yaml(with_whole_paths(config))}")
+            if is_first():
+                begin(config, folder, pictures)
         return finish(config, booth, data, pictures, folder)
+
+
+def begin(config, folder, pictures):
+    """Writes what makes a folder a run."""
+    write_digests(folder, pictures.digests)
+    # Last, because it is what makes it one.
+    versions = ", ".join(f"{name} {version}" for name, version in found_versions().items())
+    write_text(folder / CONFIG_FILE, f"# {versions}\n{to_yaml(with_whole_paths(config))}")
+
+
+@contextlib.contextmanager
+def one_for_all(working):
+    """What `working` yields, a folder, which of several processes the first one alone has the right to write."""
+    if not is_first():
+        yield Path(agreed(None))
+        return
+    with working() as folder:
+        yield Path(agreed(str(folder)))
 
 
 def resume(folder, steps=None, other_versions=False):
@@ -100,7 +117,7 @@ def resume(folder, steps=None, other_versions=False):
     """
     folder = Path(folder)
     check_run_folder(folder, steps)
-    with working_in(folder, f"--resume {folder}"):
+    with one_for_all(lambda: working_in(folder, f"--resume {folder}")):
         config = with_more_steps(read_config(folder / CONFIG_FILE), steps)
         if (folder / model_name(config)).exists() and not (folder / CHECKPOINTS).is_dir():
             raise InputError(
@@ -114,7 +131,7 @@ def resume(folder, steps=None, other_versions=False):
             config, booth, pictures = prepare(config, began=folder)
         if stored and stored.notes:
             refuse_other_base(stored.notes, fingerprint(config, booth, pictures.digests), folder)
-        if steps is not None:
+        if steps is not None and is_first():
             text = (folder / CONFIG_FILE).read_text(encoding="utf-8").partition("\n")[0]
             head = f"{text}\n" if text.startswith("#") else ""
             write_text(folder / CONFIG_FILE, f"{head}{to_yaml(with_whole_paths(config))}")
@@ -168,7 +185,7 @@ def check_stored_run(stored, config, folder, other_versions):
 def warn(findings):
     """Prints what is likely to go wrong."""
     for finding in findings:
-        if finding.level == WARNING:
+        if finding.level == WARNING and is_first():
             print(f"{finding.topic}: {finding.text}", file=sys.stderr)
 
 
@@ -208,22 +225,30 @@ def finish(config, booth, data, pictures, folder, start=0):
         with going_on_with(resume_line(folder), "Stopped before the end. Go on with: "), enough_memory(config):
             notes = fingerprint(config, booth, pictures.digests)
             callbacks, samples = fit(config, booth, *data, pictures, folder, start, notes)
-            booth.save(folder / model_name(config), dtype=config.output.dtype)
-            if config.lora.rank:
-                booth.save_lora(
-                    folder / lora_name(config),
-                    layout=config.lora.layout,
-                    dtype=config.output.dtype,
-                    **lora_notes(config, pictures.photos),
-                )
+            if is_first():
+                save(config, booth, pictures, folder)
             for callback in callbacks:
                 callback.finish()
             report(config, booth, samples, pictures, folder)
     except NotFinite as error:
         raise InputError(f"{error} The last sound checkpoint is in {folder / CHECKPOINTS}.") from error
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    (folder / BEST_WEIGHTS).unlink(missing_ok=True)
+    if is_first():
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        (folder / BEST_WEIGHTS).unlink(missing_ok=True)
+    agreed(None)  # that the first one is done, before the others end
     return folder
+
+
+def save(config, booth, pictures, folder):
+    """Writes the model, and the LoRA by itself."""
+    booth.save(folder / model_name(config), dtype=config.output.dtype)
+    if config.lora.rank:
+        booth.save_lora(
+            folder / lora_name(config),
+            layout=config.lora.layout,
+            dtype=config.output.dtype,
+            **lora_notes(config, pictures.photos),
+        )
 
 
 def resume_line(folder):
@@ -246,16 +271,24 @@ def going_on_with(again, stopped="Stopped before the first step. Go on with: "):
     except OSError as error:
         what = "make room, then go on" if error.errno in FULL else "go on"
         raise OSError(f"{sentence(error).rstrip('.')}; {what} with: {again}") from error
+    except Exception as error:
+        if not is_gone(error):
+            raise
+        raise OSError(
+            f"Another process of the run is gone, or cannot be reached any more; go on, in all processes, with: {again}"
+        ) from error
 
 
 def report(config, booth, samples, pictures, folder):
     """Writes the loss curves, the sheet of photographs and final samples, the page of it all, and the model's card."""
+    drawn = samples.pictures if samples.drawn_at == config.training.steps else samples.draw()
+    if not is_first():
+        return
     with whole_file(folder / "loss.png") as part:
         loss_curves(folder / "log.csv").savefig(part)
     if config.training.keep_best:
         with whole_file(folder / "best.png") as part:
             score_curves(folder / "best.csv").savefig(part)
-    drawn = samples.pictures if samples.drawn_at == config.training.steps else samples.draw()
     photos = pictures.photos[0].paths[: max(config.sampling.count, 4)]
     shown = [as_trained(photo, booth.image_size) for photo in photos]
     sheet = image_grid([shown, *drawn], ["the photographs", *config.sampling.prompts])

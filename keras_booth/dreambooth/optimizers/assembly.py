@@ -4,7 +4,7 @@ import functools
 
 import keras
 
-from keras_booth.dreambooth.optimizers.ending import Leftovers, innermost
+from keras_booth.dreambooth.optimizers.ending import AveragesApart, Leftovers, innermost
 from keras_booth.dreambooth.optimizers.fused import FusedAdam
 from keras_booth.dreambooth.optimizers.rates import TwoRates
 from keras_booth.dreambooth.optimizers.replicas import OwnCopies, ScalesAlone, SumsFirst
@@ -14,7 +14,7 @@ from keras_booth.tools.process.replicas import make_own, replica_count
 # From the outermost to the innermost, whatever order they are asked for in: leftovers are a step like any other, so its
 # update must go through the rates; each rate's share of the variables is updated by Adam, fused or not. What is summed
 # over devices is summed before all else.
-PARTS = ScalesAlone, SumsFirst, Leftovers, TwoRates, FusedAdam, OwnCopies
+PARTS = ScalesAlone, SumsFirst, Leftovers, AveragesApart, TwoRates, FusedAdam, OwnCopies
 SCALARS = "_iterations", "_learning_rate"
 # Where Keras keeps what `exclude_from_weight_decay` was told, which no config says.
 EXCLUDED = "_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern", "_exclude_from_weight_decay_cache"
@@ -41,6 +41,7 @@ def assemble(optimizer, *, fused=False, slow=None):
         SumsFirst: several and inner is optimizer,
         OwnCopies: several,
         Leftovers: bool(inner.gradient_accumulation_steps),
+        AveragesApart: inner.use_ema and keras.backend.backend() == "jax",
         TwoRates: slow is not None,
         FusedAdam: fused and kind in (keras.optimizers.Adam, keras.optimizers.AdamW) and not inner.amsgrad,
     }

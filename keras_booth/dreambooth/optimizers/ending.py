@@ -42,6 +42,17 @@ class Leftovers:
             average.assign_add(ops.multiply(variable, sign * (1.0 - momentum)))
 
 
+class AveragesApart:
+    """Part of an optimizer that averages weights, on JAX: at the end the weights are copies of the averages.
+
+    Keras has both be the same arrays, of which the next step, of a second `fit`, would free one and need the other.
+    """
+
+    def _overwrite_model_variables_with_average_value(self, trainable_variables):
+        for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
+            variable.assign(ops.copy(average))
+
+
 def innermost(optimizer):
     """The optimizer inside of one that scales the loss."""
     return getattr(optimizer, "inner_optimizer", optimizer)

@@ -1,5 +1,6 @@
 """Class images: what the frozen base draws of the class, so that it is kept (arXiv:2208.12242, section 3.2)."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -12,6 +13,8 @@ import tqdm
 
 from keras_booth.bases import vocabulary_digest
 from keras_booth.dreambooth.prior.cache import ClassCache
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.process.processes import agreed, is_first
 
 
 def drawing_variables(booth):
@@ -69,12 +72,23 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, settings, 
     if booth.base.fine_tuned:
         warn_of_fine_tuned(booth.base.config.name)
     cache = ClassCache(describe(booth, prompt, settings, seed), folder)
-    if cache.missing(count):
-        with cache.locked():
+    if agreed(cache.missing(count)):
+        with cache.locked() if is_first() else contextlib.nullcontext():
             draw_missing(booth, cache, count, seed, batch_size, settings, progress)
-    else:
+        _require_seen(cache, count)
+    elif is_first():
         cache.tidy()
     return cache.photo_set(count)
+
+
+def _require_seen(cache, count):
+    """Refuses to go on where this process does not see what the first one wrote."""
+    agreed(None)  # that it has written all
+    if not is_first() and cache.missing(count):
+        raise InputError(
+            "All processes must see the same class images: set KERAS_BOOTH_CACHE to a folder that their machines "
+            f"share. Received: {cache.folder}, in which some are missing"
+        )
 
 
 @functools.cache
@@ -93,14 +107,16 @@ def draw_missing(booth, cache, count, seed, batch_size, settings, progress):
     An image is always drawn in the same place of the same batch: in another one it would round differently, and a set
     that was interrupted would not equal one that was not.
     """
-    missing = set(cache.missing(count))
+    missing = set(agreed(cache.missing(count)))
     size = min(batch_size, count)
     there = count - len(missing)
-    with tqdm.tqdm(total=count, initial=there, desc="class images", unit="image", disable=not progress) as bar:
+    shown = progress and is_first()
+    with tqdm.tqdm(total=count, initial=there, desc="class images", unit="image", disable=not shown) as bar:
         for first in sorted({index - index % size for index in missing}):
             batch = range(first, first + size)  # the last one goes on behind `count`
             keys = [(seed, index) for index in batch]
             drawn = booth.draw([cache.prompt_of(index) for index in batch], keys, settings, batch_size=size)
             images = {index: image for index, *image in zip(batch, *drawn, strict=True) if index in missing}
-            cache.add(images)
+            if is_first():
+                cache.add(images)
             bar.update(len(images))

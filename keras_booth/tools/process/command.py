@@ -41,25 +41,57 @@ def user_path(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def device_number(text: str) -> int | str:
-    """The `type` of the flag `--devices`: "all" or a number."""
-    if text == "all" or (text.isdecimal() and int(text) > 0):
-        return text if text == "all" else int(text)
-    raise argparse.ArgumentTypeError(f"must be all or a number >= 1. Received: {text}")
+def number_or(word: str) -> Callable[[str], int | str]:
+    """The `type` of a flag that is a number >= 1, or a word."""
+
+    def parse(text):
+        if text == word or (text.isdecimal() and int(text) > 0):
+            return text if text == word else int(text)
+        raise argparse.ArgumentTypeError(f"must be {word} or a number >= 1. Received: {text}")
+
+    return parse
 
 
 def add_device_flags(parser: argparse.ArgumentParser) -> None:
     """Adds what `on_devices` takes to the flags of a command."""
-    add = parser.add_argument
-    add(
-        "--devices", type=device_number, default=1, metavar="N", help="devices to share each batch, or all (default: 1)"
+    parser.add_argument(
+        "--devices",
+        type=number_or("all"),
+        metavar="N",
+        help="Devices of this machine that share each batch, or all (default: 1).",
     )
 
 
-def take_devices(flags: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """What flags say for `on_devices`, and the other flags."""
-    parser = Parser(add_help=False, allow_abbrev=False)
+def add_training_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds what says how the devices of one machine or several train together."""
     add_device_flags(parser)
+    add = parser.add_argument
+    add(
+        "--sharding",
+        choices=["data", "model"],
+        default="data",
+        help="What the devices share: each batch, or the weights, gradients and moments, too (on JAX; default: data).",
+    )
+    add(
+        "--processes",
+        type=number_or("auto"),
+        metavar="N",
+        help="Processes that train together, mostly on several machines, or auto where Slurm, Cloud TPU, Kubernetes or "
+        "Open MPI say it (on JAX; default: JAX_NUM_PROCESSES, or 1).",
+    )
+    add("--coordinator", metavar="HOST:PORT", help="Where the first of them is (default: JAX_COORDINATOR_ADDRESS).")
+    add("--process-id", type=int, metavar="K", help="Which of them this is, from 0 (default: JAX_PROCESS_ID).")
+
+
+def take_devices(flags: Sequence[str], add_flags: Callable[..., None]) -> tuple[dict[str, Any], list[str]]:
+    """What flags say of devices, and the other flags.
+
+    Args:
+        flags: sequence of str.
+        add_flags: `add_device_flags` or `add_training_flags`.
+    """
+    parser = Parser(add_help=False, allow_abbrev=False)
+    add_flags(parser)
     found, rest = parser.parse_known_args(flags)
     return vars(found), rest
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_booth.tools.errors import InputError, require
+from keras_booth.tools.process.processes import process_count
 
 SHARDINGS = ("data", "model")
 BATCH = "batch"  # the only axis of the mesh
@@ -20,6 +21,9 @@ def on_devices(devices: int | str = "all", sharding: str = "data") -> Iterator[i
 
     A batch stays one: losses, weights, noise and pictures are those of one device, to rounding. On JAX it is
     `keras.distribution.DataParallel`, on TensorFlow `tf.distribute.MirroredStrategy`. Train within the block, too.
+
+    In several processes (`keras.distribution.initialize`, on JAX) the devices of all take part, and all processes must
+    do the same; of each batch every one gives `fit` its own rows, as `photo_dataset` does.
 
     Args:
         devices: int >= 1; or `"all"`, the GPUs, or the CPU where there are none.
@@ -56,6 +60,11 @@ def on_devices(devices: int | str = "all", sharding: str = "data") -> Iterator[i
             "Weights are shared among devices on JAX alone: set KERAS_BACKEND=jax. Received: sharding='model' on "
             f"{keras.backend.backend()}"
         )
+    if process_count() > 1 and (devices, sharding) != ("all", "data"):
+        raise InputError(
+            "In several processes all devices must take part, each with all weights. "
+            f"Received: devices={devices!r}, sharding={sharding!r}"
+        )
     chosen = found if devices == "all" else found[:devices]
     with _shared_by(chosen, sharding) if len(chosen) > 1 else contextlib.nullcontext():
         yield len(chosen)
@@ -70,7 +79,7 @@ def _devices() -> list[Any]:
         return [device.name for device in found]
     import jax
 
-    return jax.local_devices()
+    return jax.devices()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ whole batch, and on one device, there is nothing to do.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from keras import ops
 
 from keras_booth.tools.annotations import Tensor
+from keras_booth.tools.errors import InputError
+from keras_booth.tools.process.processes import process_count
 
 
 def replica_count(strategy: Any = None) -> int:
@@ -27,6 +30,22 @@ def replica_count(strategy: Any = None) -> int:
     import tensorflow as tf
 
     return (strategy or tf.distribute.get_strategy()).num_replicas_in_sync
+
+
+def require_known_strategy() -> None:
+    """Raises an `InputError` in the scope of a strategy of TensorFlow under which training would be wrong, or fail."""
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if several or (strategy.num_replicas_in_sync > 1 and not isinstance(strategy, tf.distribute.MirroredStrategy)):
+        raise InputError(
+            "Several devices of one machine train under keras_booth.on_devices or a MirroredStrategy, several machines "
+            "on JAX (KERAS_BACKEND=jax; MultiWorkerMirroredStrategy does not work with Keras 3). "
+            f"Received: the scope of a {type(strategy).__name__}"
+        )
 
 
 def of_batch(make: Callable[[Any], Tensor], rows: Any) -> Tensor:
@@ -94,10 +113,10 @@ def make_own(variable: keras.Variable) -> None:
 
 
 def device_count(model: keras.Model | None = None) -> int:
-    """Devices that share a batch of a model, on any backend; outside of a step."""
+    """Devices of this process that share a batch of a model, on any backend; outside of a step."""
     if keras.backend.backend() == "jax":
         distribution = keras.distribution.distribution()
-        return 1 if distribution is None else distribution.num_model_replicas
+        return 1 if distribution is None else distribution.num_model_replicas // process_count()
     return replica_count(getattr(model, "distribute_strategy", None))
 
 
@@ -119,18 +138,20 @@ def predicted(model: keras.Model, inputs: Any) -> Any:
         NumPy array of as many rows, or a structure of them.
     """
     rows = len(keras.tree.flatten(inputs)[0])
-    found = model.predict_on_batch(shared(model, inputs))
+    together = process_count() > 1
+    found = _predicted_together(model, inputs, rows) if together else model.predict_on_batch(shared(model, inputs))
     return keras.tree.map_structure(lambda values: np.asarray(values)[:rows], found)
 
 
 def shared(model: keras.Model, inputs: Any) -> Any:
     """Arrays with a share of their rows on each device; where it would not be even, the last row comes again."""
     rows = len(keras.tree.flatten(inputs)[0])
-    if keras.backend.backend() == "jax":
-        return _sharded(inputs, rows)
     count = device_count(model)
-    if count == 1:
+    # Of several processes each has its own rows, and Keras puts them together.
+    if count == 1 or process_count() > 1:
         return inputs
+    if keras.backend.backend() == "jax":
+        return _sharded(inputs, rows, count)
     import tensorflow as tf
 
     strategy = model.distribute_strategy
@@ -147,18 +168,54 @@ def shared(model: keras.Model, inputs: Any) -> Any:
     return keras.tree.map_structure(on_each, inputs)
 
 
-def _sharded(inputs, rows):
+def _sharded(inputs, rows, count):
+    """Arrays, the same in all processes, with a share of their rows on each device of all."""
+    import jax
+
     distribution = keras.distribution.distribution()
-    count = device_count()
-    if count == 1:
-        return inputs
     places = np.minimum(np.arange(-(-rows // count) * count), rows - 1)
 
     def on_all(array):
-        filled = array[places]
-        return keras.distribution.distribute_tensor(filled, distribution.get_data_layout(filled.shape))
+        filled = np.asarray(array)[places]
+        layout = distribution.get_data_layout(filled.shape).backend_layout
+        return jax.make_array_from_callback(filled.shape, layout, lambda place: filled[place])
 
     return keras.tree.map_structure(on_all, inputs)
+
+
+def _predicted_together(model, inputs, rows):
+    """What `predict_on_batch` gives, in each of several processes all of it; all must call it at the same place."""
+    import jax
+
+    if "together" not in vars(model):
+
+        @functools.partial(jax.jit, out_shardings=everywhere())
+        def predict(trained, others, given):
+            return model.stateless_call(trained, others, given)[0]
+
+        vars(model)["together"] = predict
+    groups = model.trainable_variables, model.non_trainable_variables
+    values = [[variable.value for variable in group] for group in groups]
+    return vars(model)["together"](*values, _sharded(inputs, rows, jax.device_count()))
+
+
+def everywhere():
+    """JAX's sharding of what each device has whole."""
+    import jax
+
+    mesh = keras.distribution.distribution().device_mesh.backend_mesh
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+
+def placed(array: Any) -> Tensor:
+    """An array as a tensor that can be computed with beside a model's weights, outside of a step."""
+    tensor = ops.convert_to_tensor(array)
+    if process_count() == 1:
+        return tensor
+    import jax
+
+    values = np.asarray(tensor)
+    return jax.make_array_from_callback(values.shape, everywhere(), lambda place: values[place])
 
 
 def _require_even(rows):

@@ -60,6 +60,11 @@ class Postponed:
             if signal.getsignal(number) == self._note:
                 signal.signal(number, handler)
 
+    @property
+    def waits(self) -> bool:
+        """Whether one has come that waits."""
+        return self._waiting is not None
+
     def come(self) -> None:
         """The step is whole: what waited comes now."""
         self.busy = False

@@ -12,6 +12,7 @@ from keras_booth.callbacks import (
     ValidationLoss,
     few_pictures,
 )
+from keras_booth.tools.process.processes import is_first
 
 CHECKPOINTS = "checkpoints"
 
@@ -77,14 +78,14 @@ def fit(config, booth, data, validation, pictures, folder, start, notes):
     # samples are those of the report, which come when the model is safely on disk.
     callbacks = [
         StepLog(folder / "log.csv"),
-        progress,
+        *([progress] if is_first() else []),
         guard,
         *([checkpoints] if checkpoints else []),
         stop,
         *([best] if best else []),
         *([validation] if validation else []),
         *([samples] if sampling.every else []),
-        *([TensorBoardLog(folder / "tensorboard", validation, samples)] if training.tensorboard else []),
+        *([TensorBoardLog(folder / "tensorboard", validation, samples)] if training.tensorboard and is_first() else []),
     ]
     for callback in (*callbacks, samples):
         callback.start = callback.step = start

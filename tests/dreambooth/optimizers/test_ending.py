@@ -55,6 +55,18 @@ def test_the_learning_rate_is_that_of_the_last_step():
         np.testing.assert_allclose(trained(optimizer, [1.0] * steps), expected, rtol=1e-6)
 
 
+def test_weights_and_averages_stay_two():
+    """On JAX a step frees the arrays that it is given: one of them must not be both."""
+    variable = keras.Variable(np.array([1.0, -2.0], "float32"))
+    optimizer = assemble(keras.optimizers.SGD(0.1, use_ema=True))
+    optimizer.build([variable])
+    optimizer.apply([keras.ops.ones((2,))], [variable])
+    optimizer.finalize_variable_values([variable])
+    (average,) = optimizer._model_variables_moving_average
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), keras.ops.convert_to_numpy(average))
+    assert variable.value is not average.value
+
+
 @pytest.mark.floor
 def test_inside_of_a_scaled_loss():
     inner = KINDS["sgd"](gradient_accumulation_steps=4)
