@@ -3,7 +3,7 @@
 import sys
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.process.command import command
+from keras_booth.tools.process.command import add_training_flags, command, take_devices
 from keras_booth.tools.process.quiet import quiet_import
 from keras_booth.workflow.parsing import read_config
 
@@ -17,7 +17,9 @@ def main(argv=None):
     if arguments[:1] in ([], ["-h"], ["--help"]):
         print(f"Usage: {USAGE}\nExamines photographs, identifier, settings and memory of a run; changes nothing.")
         return
-    config = read_config(arguments[0], *arguments[1:])
+    # What `train` takes, it takes, too.
+    _, flags = take_devices(arguments[1:], add_training_flags)
+    config = read_config(arguments[0], *flags)
     with quiet_import():
         from keras_booth.workflow.doctor.report import report
     text, mistaken = report(config)

@@ -32,3 +32,14 @@ def test_gpu_without_one():
     for row in rows:
         numbers = [float(cell) for cell in row.strip("| ").split(" | ")[2:]]
         assert min(numbers) > 0 and numbers[-1] < 4
+
+
+@pytest.mark.large
+def test_devices_hold_and_send_what_they_should():
+    """Gradients are summed once; where weights are shared a device needs at most 0.6 of the memory."""
+    line = [sys.executable, ROOT / "benchmarks" / "devices.py", "--ranks", "0"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    one, shared_data, shared_weights = (row.strip("| ").split(" | ") for row in done.stdout.splitlines()[2:])
+    assert shared_data[-1] == f"all-reduce {shared_data[3]}"
+    assert int(shared_weights[4]) <= 0.6 * int(one[4])

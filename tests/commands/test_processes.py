@@ -41,13 +41,15 @@ def variables(folder):
 class Together:
     """Processes of one run."""
 
-    def __init__(self, folder, *arguments, count=2):
+    def __init__(self, folder, *arguments, count=2, others=()):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
         self.folder = folder
         line = [sys.executable, "-m", "keras_booth.train", *arguments, "--coordinator", address, "--processes", count]
-        self.processes = [self._start([*line, "--process_id", number]) for number in range(count)]
+        # What the others are given beside what the first one is.
+        lines = [[*line, *(others if number else ()), "--process_id", number] for number in range(count)]
+        self.processes = [self._start(line) for line in lines]
 
     def _start(self, line):
         line = list(map(str, line))
@@ -147,7 +149,9 @@ def test_a_death_ends_them_all_and_undoes_nothing(place, whole):
 
 def test_a_mistake_of_one_ends_the_other(place):
     """The second process does not find its photographs."""
-    together = Together(place, *flags(**RUN, subject__photos="elsewhere", output__folder="none"))
-    assert together.codes() == [2, 2]
-    assert "elsewhere" in together.said(0)
+    line = flags(**RUN, output__folder="none")
+    together = Together(place, *line, others=["--subject.photos", "elsewhere"])
+    assert together.codes() == [1, 2]
+    assert "is gone" in together.said(0)
+    assert "elsewhere" in together.said(1)
     assert not (place / "none").exists()

@@ -146,6 +146,24 @@ def test_a_look_does_not_change_what_follows(folders, make_booth, steps):
     assert seen == expected
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_shares_are_parts_of_the_whole(folders, make_booth, count):
+    """Processes that train together: what they have of a batch is the batch, in order."""
+    options = {"batch_size": 6, "crop": "random", "flip": True}
+    whole = collect(photo_dataset(*folders, make_booth(), **options))
+    shares = [collect(photo_dataset(*folders, make_booth(), **options, share=(n, count))) for n in range(count)]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        for name, array in batch.items():
+            np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), array)
+
+
+def test_a_share_must_be_even(folders, make_booth):
+    with pytest.raises(
+        PhotoError, match="must be a multiple of 4, as so many processes share it. Received: batch_size=6"
+    ):
+        photo_dataset(*folders, make_booth(), batch_size=6, share=(0, 4))
+
+
 def test_seed_and_shuffle(folders, make_booth):
     runs = [epochs(photo_dataset(*folders, make_booth(), seed=seed), 1) for seed in (0, 0, 1)]
     assert runs[0] == runs[1] != runs[2]

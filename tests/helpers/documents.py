@@ -5,6 +5,8 @@ import shlex
 
 from keras_booth import evaluate, export, generate, pretrain, sweep
 from keras_booth.experiments.options import sweep_options
+from keras_booth.tools.process.command import add_training_flags, take_devices
+from keras_booth.tools.process.fellows import of_flags
 from keras_booth.workflow.parsing import parse_sweep, parse_train, read_config
 
 CODE = re.compile(r"^ *```(?P<kind>\w*)[^\n]*\n(?P<block>.*?)^ *```|`(?P<span>[^`]+)`", re.DOTALL | re.MULTILINE)
@@ -13,7 +15,11 @@ COMMAND = re.compile(r"python -m (keras_booth[\w.]*)([^\n&]*)")
 
 def parse_train_command(arguments):
     """Parses what `python -m keras_booth.train` is given; `--config list` asks for a list, and runs nothing."""
-    return None if arguments == ["--config", "list"] else parse_train(arguments)
+    if arguments == ["--config", "list"]:
+        return None
+    devices, rest = take_devices(arguments, add_training_flags)
+    of_flags(devices)
+    return parse_train(rest)
 
 
 def parse_sweep_command(arguments):
