@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 PARENT = "KERAS_BOOTH_PARENT"  # who watches over this process
 LOST = (
-    "The command stopped: This process of the run was ended by signal {number}, most likely since another one is gone, or "
-    "did not come within five minutes: go on from the last checkpoint with --resume and the run's folder, in all processes."
+    "The command stopped: This process of the run was ended by signal {number}, most likely since another one is gone, "
+    "or did not come within five minutes: go on from the last checkpoint with --resume and the run's folder, in all "
+    "processes."
 )
 
 

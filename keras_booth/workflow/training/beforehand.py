@@ -9,6 +9,7 @@ from keras_booth.dreambooth import check_cache, set_bytes
 from keras_booth.tools.errors import InputError, require
 from keras_booth.tools.files.writing import require_room
 from keras_booth.tools.process.machine import machine_memory
+from keras_booth.tools.process.processes import process_count
 from keras_booth.tools.process.replicas import device_count
 from keras_booth.workflow.build import make_optimizer
 from keras_booth.workflow.memory import MOMENTS
@@ -32,8 +33,13 @@ def check_before(config):
         InputError: naming the field.
     """
     make_optimizer(config.training)
-    size, devices = config.training.batch_size, device_count()
-    require(size % devices == 0, "training.batch_size", f"a multiple of {devices}, which share it (--devices)", size)
+    size, devices = config.training.batch_size, device_count() * process_count()
+    require(
+        size % devices == 0,
+        "training.batch_size",
+        f"a multiple of {devices}, which share it (--devices, --processes)",
+        size,
+    )
     base_config, _ = describe_base(**dataclasses.asdict(config.base))
     check_sizes(config, base_config)
     check_drawing(config, base_config)

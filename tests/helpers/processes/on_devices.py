@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_booth import on_devices
 from keras_booth.dreambooth import LoraConfig
+from keras_booth.tools.errors import InputError
 from tests.helpers.booths import fixed_batch, small_booth
 
 PRIORS = [True, False, False, False, True, False, True, False]
@@ -51,6 +52,25 @@ def train(dtype="float32", lora=None, random=False, use_ema=False, ema_momentum=
     return booth, batch, before, {name: values[-1] for name, values in history.history.items()}
 
 
+def require_refused(booth, batch, count):
+    """A batch that so many devices cannot share evenly, given in each way in which it can be."""
+    odd = {name: values[: count + 1] for name, values in batch.items()}
+    ways = [
+        lambda: booth.train_on_batch(odd),
+        lambda: booth.test_on_batch(odd),
+        lambda: booth.fit(odd, verbose=0),
+        lambda: booth.fit(batch, batch_size=count + 1, verbose=0),
+        lambda: booth.evaluate(tf.data.Dataset.from_tensors(odd), verbose=0),
+    ]
+    for way in ways:
+        try:
+            way()
+        except InputError as error:
+            assert f"{count} devices cannot share a batch of {count + 1} evenly" in str(error), error
+        else:
+            raise AssertionError("An uneven batch was taken.")
+
+
 def run(case, way):
     """dict of arrays."""
     count, _, sharding = way.partition(":")
@@ -62,6 +82,8 @@ def run(case, way):
         once = booth.train_on_batch(batch, return_dict=True)
         # Five pictures: neither two nor four devices share them evenly.
         pictures = booth.generate("a photo of sks dog", count=5, seed=1)
+        if found > 1:
+            require_refused(booth, batch, found)
     figures = losses | {f"measured {k}": v for k, v in measured.items()} | {f"once {k}": v for k, v in once.items()}
     return {
         "before": np.concatenate([array.ravel() for array in before]),

@@ -16,8 +16,8 @@ from tests.helpers.commands import several_devices
 from tests.helpers.places import ROOT
 
 SCRIPT = ROOT / "tests" / "helpers" / "processes" / "on_devices.py"
-FEW = ["lora", "two rates"]
-REST = ["full", "float16", "lora in float16", "averages", "random noise"]
+FEW = ["two rates"]
+REST = ["lora", "full", "float16", "lora in float16", "averages", "random noise"]
 CASES = [pytest.param(case, marks=pytest.mark.large if case in FEW else pytest.mark.huge) for case in FEW + REST]
 
 
@@ -54,7 +54,7 @@ def test_two_train_and_draw_what_one_does(tmp_path, backend, case):
 
 
 @pytest.mark.huge
-@pytest.mark.parametrize("case", FEW)
+@pytest.mark.parametrize("case", ["lora", "two rates"])
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_four_train_and_draw_what_one_does(tmp_path, backend, case):
     one, four = trained(tmp_path, backend, case, 4, "1", "4")
