@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from keras_booth.dreambooth.optimizers.assembly import PARTS, assemble, plain_class, serialized
-from keras_booth.dreambooth.optimizers.rates import SlowGroup
+from keras_booth.dreambooth.optimizers.ending import Leftovers
+from keras_booth.dreambooth.optimizers.fused import FusedAdam
+from keras_booth.dreambooth.optimizers.rates import SlowGroup, TwoRates
 from keras_booth.tools.errors import InputError
 
 GATHERS = {"gradient_accumulation_steps": 2}
@@ -33,7 +35,8 @@ def step(optimizer, variables, gradient=1.0):
 
 def test_the_order_is_that_of_the_parts():
     made = assemble(keras.optimizers.AdamW(0.1, **GATHERS), slow=SlowGroup(frozenset(), 0.5), fused=True)
-    assert [kind for kind in type(made).__mro__ if kind in PARTS] == list(PARTS)
+    found = [kind for kind in type(made).__mro__ if kind in PARTS]
+    assert found == [part for part in PARTS if part in (Leftovers, TwoRates, FusedAdam)]
     assert plain_class(type(made)) is keras.optimizers.AdamW
 
 
