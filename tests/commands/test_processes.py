@@ -65,7 +65,7 @@ class Together:
 
     def codes(self):
         """Exit codes, when all have ended."""
-        return [process.wait(240) for process in self.processes]
+        return [process.wait(480) for process in self.processes]
 
     def stop(self, number, how, step):
         """Sends a signal to a process as soon as there is a checkpoint of a step. Returns all exit codes."""
