@@ -21,7 +21,8 @@ def compiled_step(booth, batch_size):
     """The program of a training step of a compiled `DreamBooth`, on the devices that it was made for."""
     import jax
     import numpy as np
-    from keras.src.backend.jax.trainer import _distribute_data
+
+    from keras_booth.tools.process.replicas import shared
 
     rng = np.random.default_rng(0)
     batch = {
@@ -34,7 +35,7 @@ def compiled_step(booth, batch_size):
     state = booth._get_jax_state(**dict.fromkeys(names, True))
     shardings = jax.tree.map(lambda array: array.sharding, state)
     step = jax.jit(booth.train_step, donate_argnums=0, out_shardings=(None, tuple(shardings)))
-    return step.lower(tuple(state), _distribute_data((batch, None, None))).compile()
+    return step.lower(tuple(state), (shared(booth, batch), None, None)).compile()
 
 
 def peak(program):

@@ -3,7 +3,7 @@
 import sys
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.process.command import add_training_flags, command, take_devices
+from keras_booth.tools.process.command import command, take_devices
 from keras_booth.tools.process.quiet import quiet_import
 from keras_booth.workflow.parsing import read_config
 
@@ -18,7 +18,7 @@ def main(argv=None):
         print(f"Usage: {USAGE}\nExamines photographs, identifier, settings and memory of a run; changes nothing.")
         return
     # What `train` takes, it takes, too.
-    _, flags = take_devices(arguments[1:], add_training_flags)
+    _, flags = take_devices(arguments[1:])
     config = read_config(arguments[0], *flags)
     with quiet_import():
         from keras_booth.workflow.doctor.report import report

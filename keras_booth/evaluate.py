@@ -63,6 +63,7 @@ def main(argv=None):
     if flags["model"] is None:
         require(flags["photos"] is None, "model", "given beside --photos", None)
         protocol, dataset = flags["protocol"] or ("dreambooth", None)
+        require(flags["devices"] == 1, "--devices", "left out where the method is evaluated", flags["devices"])
         require(protocol == "dreambooth", "--protocol", "dreambooth and a folder", protocol)
         with quiet_import():
             from keras_booth.experiments.engines.local import Local
@@ -82,7 +83,7 @@ def main(argv=None):
             from keras_booth.tools.process.devices import on_devices
             from keras_booth.workflow.measuring import measure
         names = ("model", "photos", "base", "prompt_file", "batch_size")
-        with on_devices(flags["devices"] or 1):
+        with on_devices(flags["devices"]):
             print(measure(**{name: flags[name] for name in (*shared, *names)}), end="")
 
 

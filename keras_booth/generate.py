@@ -49,7 +49,7 @@ def make_parser():
 def main(argv=None):
     """Parses the flags, draws, says where the pictures are. See `--help`."""
     flags = vars(make_parser().parse_args(argv))
-    devices = flags.pop("devices") or 1
+    devices = flags.pop("devices")
     with quiet_import():
         from keras_booth.tools.process.devices import on_devices
         from keras_booth.workflow.pictures import PictureOptions, draw_pictures

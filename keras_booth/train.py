@@ -7,7 +7,7 @@ beside either shares each batch among the machine's GPUs, `--processes` among ma
 
 import sys
 
-from keras_booth.tools.process.command import add_training_flags, command, take_devices
+from keras_booth.tools.process.command import command, take_devices
 from keras_booth.tools.process.fellows import of_flags
 from keras_booth.tools.process.quiet import quiet_import
 from keras_booth.tools.process.supervision import end_with_parent, is_supervised, leave, supervise
@@ -22,7 +22,7 @@ def main(argv=None):
     if flags in (["--config", "list"], ["--config=list"]):
         print(describe_configs())
         return
-    devices, rest = take_devices(flags, add_training_flags)
+    devices, rest = take_devices(flags)
     folder, options = parse_train(rest)
     fellows = of_flags(devices)
     if fellows and not is_supervised():

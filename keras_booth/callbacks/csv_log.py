@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.files.writing import whole_file, writing
-from keras_booth.tools.process.processes import agreed, is_first
+from keras_booth.tools.process.processes import first_says, is_first
 
 
 class CsvLog:
@@ -30,11 +30,13 @@ class CsvLog:
         Returns:
             int: the number of lines that were kept.
         """
-        kept = [line for line in self._lines() if int(line[0]) <= step] if step and is_first() else []
-        if is_first():
-            with whole_file(self.path) as part:
-                part.write_text(_csv(["step", *self.columns], *kept), encoding="utf-8")
-        return agreed(len(kept))
+        return first_says(lambda: self._begin(step))
+
+    def _begin(self, step):
+        kept = [line for line in self._lines() if int(line[0]) <= step] if step else []
+        with whole_file(self.path) as part:
+            part.write_text(_csv(["step", *self.columns], *kept), encoding="utf-8")
+        return len(kept)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Adds a line.
@@ -60,7 +62,7 @@ class CsvLog:
 
     def steps(self) -> list[int]:
         """list of int: the steps that have a line."""
-        return agreed([int(line[0]) for line in self._lines()])
+        return first_says(lambda: [int(line[0]) for line in self._lines()])
 
     def _lines(self):
         """The whole lines; a kill may have left a part of one."""

@@ -12,8 +12,7 @@ class OrderlyStop(StepCallback):
 
     A second one does not wait, and nobody waits for the first step, which is compiled, and after which alone there is
     something to lose. Processes that train together stop together, behind a step. A context manager for the time of
-    `fit`. Put it behind those callbacks that write, and before
-    those that draw, which may be stopped at any moment.
+    `fit`. Put it behind those callbacks that write, and before those that draw, which may be stopped at any moment.
     """
 
     def __init__(self):

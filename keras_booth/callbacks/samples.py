@@ -12,7 +12,7 @@ from keras_booth.figures import image_grid
 from keras_booth.tools.annotations import FilePath, Prompts
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.writing import whole_file, writing
-from keras_booth.tools.process.processes import agreed, is_first
+from keras_booth.tools.process.processes import first_says, is_first
 from keras_booth.tools.progress import progress_bar
 from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed
@@ -66,7 +66,7 @@ class SampleGrid(StepCallback):
         """Draws the sheet of the step that a run goes on from, where it was stopped before it was there."""
         super().on_train_begin(logs)
         due = self.every and self.start and self.start % self.every == 0
-        if due and self.folder is not None and not agreed(self._path().exists()):
+        if due and self.folder is not None and not first_says(self._path().exists):
             self.show()
 
     def on_steps(self, before: int) -> None:

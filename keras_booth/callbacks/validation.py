@@ -14,7 +14,7 @@ from keras_booth.callbacks.steps import LOSSES, StepCallback
 from keras_booth.data import PhotoSet, photo_dataset
 from keras_booth.dreambooth import DreamBooth, averaged, squared_error
 from keras_booth.tools.annotations import FilePath
-from keras_booth.tools.process.replicas import predicted, scope_of
+from keras_booth.tools.process.replicas import scope_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -97,7 +97,7 @@ class ValidationLoss(StepCallback):
                 batch = {key: np.repeat(sample[key], TIMESTEPS, axis=0) for key in sample if key in TAKEN}
                 batch["timesteps"] = timesteps
                 batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
-                found.append(predicted(errors, batch).mean())
+                found.append(errors.on_batch(batch).mean())
             losses[name] = float(np.mean(found))
         return losses
 

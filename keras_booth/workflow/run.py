@@ -13,7 +13,7 @@ from keras_booth.data import fit_to, read_photo
 from keras_booth.figures import image_grid, loss_curves, score_curves
 from keras_booth.tools.errors import InputError, sentence
 from keras_booth.tools.files.writing import FULL, whole_file, write_text
-from keras_booth.tools.process.processes import agreed, is_first, is_gone
+from keras_booth.tools.process.processes import first_says, is_first, is_gone, wait_for_first
 from keras_booth.tools.process.shell import command_line
 from keras_booth.workflow.build import build_booth, compile_booth, resolve, with_whole_paths
 from keras_booth.workflow.doctor.photographs import inspect_subjects
@@ -94,10 +94,10 @@ def begin(config, folder, pictures):
 def one_for_all(working):
     """What `working` yields, a folder, which of several processes the first one alone has the right to write."""
     if not is_first():
-        yield Path(agreed(None))
+        yield Path(first_says(lambda: None))
         return
     with working() as folder:
-        yield Path(agreed(str(folder)))
+        yield Path(first_says(lambda: str(folder)))
 
 
 def resume(folder, steps=None, other_versions=False):
@@ -235,7 +235,7 @@ def finish(config, booth, data, pictures, folder, start=0):
     if is_first():
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         (folder / BEST_WEIGHTS).unlink(missing_ok=True)
-    agreed(None)  # that the first one is done, before the others end
+    wait_for_first()  # before the others end
     return folder
 
 
@@ -271,7 +271,7 @@ def going_on_with(again, stopped="Stopped before the first step. Go on with: "):
     except OSError as error:
         what = "make room, then go on" if error.errno in FULL else "go on"
         raise OSError(f"{sentence(error).rstrip('.')}; {what} with: {again}") from error
-    except Exception as error:
+    except (RuntimeError, ValueError) as error:  # JAX raises either where a connection breaks
         if not is_gone(error):
             raise
         raise OSError(

@@ -5,7 +5,7 @@ import shlex
 
 from keras_booth import evaluate, export, generate, pretrain, sweep
 from keras_booth.experiments.options import sweep_options
-from keras_booth.tools.process.command import add_training_flags, take_devices
+from keras_booth.tools.process.command import take_devices
 from keras_booth.tools.process.fellows import of_flags
 from keras_booth.workflow.parsing import parse_sweep, parse_train, read_config
 
@@ -17,7 +17,7 @@ def parse_train_command(arguments):
     """Parses what `python -m keras_booth.train` is given; `--config list` asks for a list, and runs nothing."""
     if arguments == ["--config", "list"]:
         return None
-    devices, rest = take_devices(arguments, add_training_flags)
+    devices, rest = take_devices(arguments)
     of_flags(devices)
     return parse_train(rest)
 

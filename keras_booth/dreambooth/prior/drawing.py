@@ -14,7 +14,7 @@ import tqdm
 from keras_booth.bases import vocabulary_digest
 from keras_booth.dreambooth.prior.cache import ClassCache
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.process.processes import agreed, is_first
+from keras_booth.tools.process.processes import first_says, is_first, wait_for_first
 
 
 def drawing_variables(booth):
@@ -72,7 +72,7 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, settings, 
     if booth.base.fine_tuned:
         warn_of_fine_tuned(booth.base.config.name)
     cache = ClassCache(describe(booth, prompt, settings, seed), folder)
-    if agreed(cache.missing(count)):
+    if first_says(lambda: cache.missing(count)):
         with cache.locked() if is_first() else contextlib.nullcontext():
             draw_missing(booth, cache, count, seed, batch_size, settings, progress)
         _require_seen(cache, count)
@@ -83,7 +83,7 @@ def draw_class_images(booth, prompt, count, folder, seed, batch_size, settings, 
 
 def _require_seen(cache, count):
     """Refuses to go on where this process does not see what the first one wrote."""
-    agreed(None)  # that it has written all
+    wait_for_first()
     if not is_first() and cache.missing(count):
         raise InputError(
             "All processes must see the same class images: set KERAS_BOOTH_CACHE to a folder that their machines "
@@ -107,7 +107,7 @@ def draw_missing(booth, cache, count, seed, batch_size, settings, progress):
     An image is always drawn in the same place of the same batch: in another one it would round differently, and a set
     that was interrupted would not equal one that was not.
     """
-    missing = set(agreed(cache.missing(count)))
+    missing = set(first_says(lambda: cache.missing(count)))
     size = min(batch_size, count)
     there = count - len(missing)
     shown = progress and is_first()

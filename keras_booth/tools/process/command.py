@@ -52,11 +52,12 @@ def number_or(word: str) -> Callable[[str], int | str]:
     return parse
 
 
-def add_device_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds what `on_devices` takes to the flags of a command."""
+def add_device_flags(parser: argparse.ArgumentParser, default: int | None = 1) -> None:
+    """Adds the devices of `on_devices` to the flags of a command."""
     parser.add_argument(
         "--devices",
         type=number_or("all"),
+        default=default,
         metavar="N",
         help="Devices of this machine that share each batch, or all (default: 1).",
     )
@@ -64,7 +65,7 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_training_flags(parser: argparse.ArgumentParser) -> None:
     """Adds what says how the devices of one machine or several train together."""
-    add_device_flags(parser)
+    add_device_flags(parser, default=None)  # all of them where there are several processes
     add = parser.add_argument
     add(
         "--sharding",
@@ -83,15 +84,10 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     add("--process-id", type=int, metavar="K", help="Which of them this is, from 0 (default: JAX_PROCESS_ID).")
 
 
-def take_devices(flags: Sequence[str], add_flags: Callable[..., None]) -> tuple[dict[str, Any], list[str]]:
-    """What flags say of devices, and the other flags.
-
-    Args:
-        flags: sequence of str.
-        add_flags: `add_device_flags` or `add_training_flags`.
-    """
+def take_devices(flags: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """What the flags say that `add_training_flags` adds, and the other flags."""
     parser = Parser(add_help=False, allow_abbrev=False)
-    add_flags(parser)
+    add_training_flags(parser)
     found, rest = parser.parse_known_args(flags)
     return vars(found), rest
 

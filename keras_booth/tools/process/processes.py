@@ -7,6 +7,7 @@ a file or by the clock, the first one decides for all.
 import json
 import re
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -35,20 +36,25 @@ def process_index() -> int:
     return _jax().process_index() if keras.backend.backend() == "jax" else 0
 
 
-def agreed(value: Any) -> Any:
-    """What the first process says. All must ask at the same place.
+def first_says(make: Callable[[], Any]) -> Any:
+    """What the first process finds; the others do not look. All must ask at the same place.
 
     Args:
-        value: what JSON can hold; of the other processes it does not count.
+        make: callable that returns what JSON can hold.
     """
     if process_count() == 1:
-        return value
+        return make()
     from jax.experimental.multihost_utils import broadcast_one_to_all
 
-    text = np.frombuffer(json.dumps(value).encode(), "uint8") if is_first() else np.zeros(0, "uint8")
+    text = np.frombuffer(json.dumps(make()).encode(), "uint8") if is_first() else np.zeros(0, "uint8")
     size = int(broadcast_one_to_all(np.int32(len(text))))
     sent = np.pad(text, (0, size - len(text)))
     return json.loads(np.asarray(broadcast_one_to_all(sent)).astype("uint8").tobytes())
+
+
+def wait_for_first() -> None:
+    """Until the first process has come here, and so has done what it alone does. All must come."""
+    first_says(lambda: None)
 
 
 def any_says(flag: bool) -> bool:
@@ -62,7 +68,7 @@ def any_says(flag: bool) -> bool:
 
 def is_gone(error: BaseException) -> bool:
     """Whether an error is that of a process whose fellow is dead, or cannot be reached."""
-    return process_count() > 1 and GONE.search(str(error)) is not None
+    return process_count() > 1 and not isinstance(error, InputError) and GONE.search(str(error)) is not None
 
 
 def join_processes(coordinator: str | None, processes: int | None, process_id: int | None) -> None:
@@ -86,14 +92,14 @@ def join_processes(coordinator: str | None, processes: int | None, process_id: i
         _jax().distributed.initialize(
             coordinator, processes, process_id, initialization_timeout=CONNECT, heartbeat_timeout_seconds=SILENT
         )
-    except Exception as error:
+    except (RuntimeError, ValueError) as error:  # the cluster's or the service's; what nobody said
         raise InputError(
             f"The processes did not find one another ({sentence(error).rstrip('.')}): --coordinator is the address and "
             "a free port of the first one, --processes their number, --process_id 0 for the first, 1 for the next. "
             f"Received: --coordinator {coordinator} --processes {processes or 'auto'} --process_id {process_id}"
         ) from error
     # Keras draws the first values of weights from it, which must be the same in all.
-    keras.utils.set_random_seed(agreed(secrets.randbelow(2**31)))
+    keras.utils.set_random_seed(first_says(lambda: secrets.randbelow(2**31)))
 
 
 def _jax():

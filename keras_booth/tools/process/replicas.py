@@ -154,18 +154,22 @@ def shared(model: keras.Model, inputs: Any) -> Any:
         return _sharded(inputs, rows, count)
     import tensorflow as tf
 
-    strategy = model.distribute_strategy
+    strategy, share = model.distribute_strategy, -(-rows // count)
 
-    share = -(-rows // count)
-
-    def on_each(array):
+    def on_each(filled):
         def own(context):
             first = context.replica_id_in_sync_group * share
-            return tf.convert_to_tensor(array[np.minimum(np.arange(first, first + share), rows - 1)])
+            return tf.convert_to_tensor(filled[first : first + share])
 
         return strategy.experimental_distribute_values_from_function(own)
 
-    return keras.tree.map_structure(on_each, inputs)
+    return keras.tree.map_structure(on_each, _filled(inputs, rows, count))
+
+
+def _filled(inputs, rows, count):
+    """NumPy arrays with a multiple of `count` as their rows: the last one comes again."""
+    places = np.minimum(np.arange(-(-rows // count) * count), rows - 1)
+    return keras.tree.map_structure(lambda array: np.asarray(array)[places], inputs)
 
 
 def _sharded(inputs, rows, count):
@@ -173,14 +177,12 @@ def _sharded(inputs, rows, count):
     import jax
 
     distribution = keras.distribution.distribution()
-    places = np.minimum(np.arange(-(-rows // count) * count), rows - 1)
 
-    def on_all(array):
-        filled = np.asarray(array)[places]
+    def on_all(filled):
         layout = distribution.get_data_layout(filled.shape).backend_layout
         return jax.make_array_from_callback(filled.shape, layout, lambda place: filled[place])
 
-    return keras.tree.map_structure(on_all, inputs)
+    return keras.tree.map_structure(on_all, _filled(inputs, rows, count))
 
 
 def _predicted_together(model, inputs, rows):

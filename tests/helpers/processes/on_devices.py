@@ -79,7 +79,8 @@ def run(case, way):
         booth, batch, before, losses = train(**CASES[case])
         weights = numpy(booth.trainable_variables)
         measured = booth.evaluate(tf.data.Dataset.from_tensors(batch).repeat(2), verbose=0, return_dict=True)
-        once = booth.train_on_batch(batch, return_dict=True)
+        tensors = {name: keras.ops.convert_to_tensor(values) for name, values in batch.items()}
+        once = booth.train_on_batch(tensors, return_dict=True)
         # Five pictures: neither two nor four devices share them evenly.
         pictures = booth.generate("a photo of sks dog", count=5, seed=1)
         if found > 1:

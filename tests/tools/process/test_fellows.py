@@ -1,7 +1,7 @@
 import pytest
 
 from keras_booth.tools.errors import InputError
-from keras_booth.tools.process.command import add_training_flags, take_devices
+from keras_booth.tools.process.command import take_devices
 from keras_booth.tools.process.fellows import VARIABLES, of_flags
 
 
@@ -14,7 +14,7 @@ def alone(monkeypatch):
 
 def found(*flags):
     """What is left for `on_devices`, what is for `join_processes`, and the flags of others."""
-    devices, rest = take_devices(flags, add_training_flags)
+    devices, rest = take_devices(flags)
     fellows = of_flags(devices)
     return devices, fellows, rest
 
