@@ -10,11 +10,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_booth.bases.conditioning import Conditions, check_text_encoders
 from keras_booth.bases.networks.autoencoder import LOG_VARIANCE, AutoencoderConfig, build_decoder, build_image_encoder
 from keras_booth.bases.networks.checks import check_merging
 from keras_booth.bases.networks.corrections import GradientCheckpointing, SpatialTransformer
 from keras_booth.bases.networks.text_encoder import TextEncoderConfig, build_text_encoder
-from keras_booth.bases.networks.unet import UNetConfig, build_unet
+from keras_booth.bases.networks.unet import SIZE_NUMBERS, UNetConfig, build_unet
 from keras_booth.bases.parking import Parked
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.diffusion import SAMPLERS, NoiseSchedule
@@ -29,8 +30,10 @@ from keras_booth.tools.wording import shown
 MOST_PIXELS = 2048 * 2048
 # Of the standard deviation of latents; the scales in use are 0.13 to 1.
 LATENT_SCALES = 1e-4, 1e4
-# Fields of the parts that earlier versions did not write.
-WRITTEN_LATER = ("added_tokens", "groups")
+# Fields that earlier versions did not write, and those of them that are left out where they say nothing, so that a
+# description stays what it was.
+LEFT_OUT = ("text_encoder_2", "zeros_for_empty", "depths", "pooled_width", "size_features", "penultimate")
+WRITTEN_LATER = ("added_tokens", "groups", *LEFT_OUT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,9 @@ class BaseConfig:
         sampling_steps: int. Default number of sampling steps.
         guidance_scale: float. Default guidance scale.
         sampler: str. Default sampler, one of `keras_booth.diffusion.SAMPLERS`.
+        text_encoder_2: the config of a second text encoder, whose embeddings stand beside the first one's; or `None`.
+        zeros_for_empty: bool. Whether an empty negative prompt means embeddings of zeros
+            (`force_zeros_for_empty_prompt` in diffusers).
     """
 
     name: str
@@ -57,6 +63,8 @@ class BaseConfig:
     sampling_steps: int = 25
     guidance_scale: float = 7.5
     sampler: str = "dpmpp_2m"
+    text_encoder_2: TextEncoderConfig | None = None
+    zeros_for_empty: bool = False
 
     def __post_init__(self):
         size = self.image_size
@@ -89,11 +97,22 @@ class BaseConfig:
             raise InputError(f"guidance_scale must be >= 0. Received: guidance_scale={self.guidance_scale}")
         if self.sampler not in SAMPLERS:
             raise InputError(f"sampler must be one of {tuple(SAMPLERS)}. Received: sampler={shown(self.sampler)}")
-        if self.unet.context_width != self.text_encoder.width:
-            raise InputError(
-                f"The context width of the UNet and the width of the text encoder must be the same. "
-                f"Received: {self.unet.context_width} and {self.text_encoder.width}"
-            )
+        check_text_encoders(self.text_encoders, self.unet)
+
+    @property
+    def text_encoders(self) -> dict[str, TextEncoderConfig]:
+        """dict of the text encoders' configs by the names of their components."""
+        second = {} if self.text_encoder_2 is None else {"text_encoder_2": self.text_encoder_2}
+        return {"text_encoder": self.text_encoder} | second
+
+    @property
+    def conditioning(self) -> dict[str, tuple[int, ...]]:
+        """What the UNet is told of a picture beside its latents and its timestep: dict of shapes, without the batch's
+        axis, by name. See `StableDiffusionBase.condition`."""
+        found = {"context": (self.text_encoder.max_length, self.unet.context_width)}
+        if self.unet.pooled_width:
+            found |= {"pooled": (self.unet.pooled_width,), "sizes": (SIZE_NUMBERS,)}
+        return found
 
     @property
     def latent_size(self) -> tuple[int, int]:
@@ -110,7 +129,7 @@ class BaseConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serializable dict for `from_dict`."""
-        return dataclasses.asdict(self)
+        return described(self)
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> BaseConfig:
@@ -121,22 +140,33 @@ class BaseConfig:
         """
         parts = {
             "text_encoder": TextEncoderConfig,
+            "text_encoder_2": TextEncoderConfig,
             "unet": UNetConfig,
             "autoencoder": AutoencoderConfig,
             "schedule": NoiseSchedule,
         }
-        described = dict(config) if isinstance(config, dict) else config
-        if isinstance(described, dict):
+        fields = dict(config) if isinstance(config, dict) else config
+        if isinstance(fields, dict):
             for name, part in parts.items():
-                if name in described:
-                    described[name] = make(part, described[name], name, WRITTEN_LATER)
-        made = make(cls, described, "base")
+                if name in fields:
+                    fields[name] = make(part, fields[name], name, WRITTEN_LATER)
+        made = make(cls, fields, "base", WRITTEN_LATER)
         if made.unet.latent_channels != made.autoencoder.latent_channels:
             raise InputError(
                 f"The latent channels of UNet and autoencoder must be the same. "
                 f"Received: {made.unet.latent_channels} and {made.autoencoder.latent_channels}"
             )
         return made
+
+
+def described(config):
+    """A config as a dict, and the configs in it; without the fields of `LEFT_OUT` that say what they say by default."""
+    return {
+        field.name: described(value) if dataclasses.is_dataclass(value) else value
+        for field in dataclasses.fields(config)
+        for value in [getattr(config, field.name)]
+        if field.name not in LEFT_OUT or value != field.default
+    }
 
 
 @contextlib.contextmanager
@@ -150,15 +180,15 @@ def global_policy(policy: str | keras.DTypePolicy) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-class StableDiffusionBase:
-    """Tokenizer, text encoder, UNet, image encoder, decoder and noise schedule of one model.
+class StableDiffusionBase(Conditions):
+    """Tokenizer, text encoders, UNet, image encoder, decoder and noise schedule of one model.
 
     Args:
         config: `BaseConfig`.
         tokenizer: `Tokenizer`, or `None` for a base that gets it later (a model being loaded).
-        dtype: dtype policy of the text encoder and the UNet; `None` for `default_policy`. The autoencoder's weights
+        dtype: dtype policy of the text encoders and the UNet; `None` for `default_policy`. The autoencoder's weights
             are always float32, and so are its computations: in float16 Stable Diffusion's overflow. With bfloat16,
-            whose range is float32's, the decoder computes in that.
+            whose range is float32's, the decoder computes in that, but for bases with two text encoders.
 
     Attributes:
         away: tuple of str, the components that are parked.
@@ -177,11 +207,13 @@ class StableDiffusionBase:
         self.source = config.name
         self._parked, self.away = None, ()
         with channels_last(), global_policy(dtype or default_policy()):
-            self.text_encoder = build_text_encoder(config.text_encoder)
+            for name, part in config.text_encoders.items():
+                setattr(self, name, build_text_encoder(part, name))
             self.unet = build_unet(config.unet, config.latent_size, config.text_encoder.max_length)
         with channels_last(), global_policy("float32"):
             self.image_encoder = build_image_encoder(config.autoencoder)
         half = keras.dtype_policies.get(dtype or default_policy()).compute_dtype == "bfloat16"
+        half = half and config.text_encoder_2 is None
         with channels_last(), global_policy("mixed_bfloat16" if half else "float32"):
             self.decoder = build_decoder(config.autoencoder)
 
@@ -215,8 +247,14 @@ class StableDiffusionBase:
 
     @property
     def components(self) -> dict[str, keras.Model]:
-        """dict of the four `keras.Model`s by name."""
-        return {name: getattr(self, name) for name in ("text_encoder", "unet", "image_encoder", "decoder")}
+        """dict of the `keras.Model`s by name: `"text_encoder"`, by choice `"text_encoder_2"`, `"unet"`,
+        `"image_encoder"` and `"decoder"`."""
+        return {name: getattr(self, name) for name in (*self.config.text_encoders, "unet", "image_encoder", "decoder")}
+
+    @property
+    def text_encoders(self) -> dict[str, keras.Model]:
+        """dict of the text encoders among `components`."""
+        return {name: getattr(self, name) for name in self.config.text_encoders}
 
     def park(self, *names: str) -> None:
         """Have components that are not trained wait in a file; `present` brings them back for a while.
@@ -243,9 +281,9 @@ class StableDiffusionBase:
                 self._parked = parked
 
     def checkpoint_gradients(self, wanted: bool = True) -> None:
-        """Have the blocks of UNet and text encoder keep their inputs only, and compute the rest again in the backward
+        """Have the blocks of UNet and text encoders keep their inputs only, and compute the rest again in the backward
         pass: less memory, more time, the same gradients. Takes effect where a step is compiled afterwards."""
-        for model in (self.unet, self.text_encoder):
+        for model in (self.unet, *self.text_encoders.values()):
             for layer in model.layers:
                 if isinstance(layer, GradientCheckpointing):
                     layer.forgets = bool(wanted)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from keras_booth.tools.seeds import is_natural
 
 # Decoded at once; at 512 x 512 pixels the decoder's inner values take more memory than everything else.
 DECODED_PIXELS = 512 * 512
+NEGATIVE = "negative_"  # before the names of a negative prompt's conditioning
 FRESH = 1  # a stream of random numbers, beside that of the beginning
 
 
@@ -61,11 +63,11 @@ class Compiled(keras.Model):
     """A function of arrays with a leading batch axis, which `on_batch` compiles on every backend.
 
     Args:
-        function: callable. Dict of arrays -> array.
+        function: callable. Dict of arrays -> array, or dict of arrays.
         parts: list of the `keras.Model`s that it calls. Their live weights are used; nothing is copied.
     """
 
-    def __init__(self, function: Callable[[dict[str, Tensor]], Tensor], parts: Sequence[keras.Model]):
+    def __init__(self, function: Callable[[dict[str, Tensor]], Any], parts: Sequence[keras.Model]):
         super().__init__(dtype="float32", autocast=False)
         self.function = function
         # Tracked as layers, so that their variables reach JAX's compiled function as arguments.
@@ -74,20 +76,20 @@ class Compiled(keras.Model):
         # Keras's own default is XLA, also where it is slower.
         self.jit_compile = prefers_jit()
 
-    def call(self, inputs: dict[str, Tensor]) -> Tensor:
+    def call(self, inputs: dict[str, Tensor]) -> Any:
         """The function's value."""
         with let_go_with(self):
             return self.function(inputs)
 
-    def on_batch(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """The function's value as a NumPy array; on several devices each computes its share of the rows."""
+    def on_batch(self, inputs: dict[str, np.ndarray]) -> Any:
+        """The function's value in NumPy arrays; on several devices each computes its share of the rows."""
         return predicted(self, inputs)
 
 
-def compiled(function: Callable[[dict[str, Tensor]], Tensor], part: keras.Model) -> Compiled:
-    """A `Compiled` that calls one part of a base, on the devices that the part was made for."""
-    with scope_of(part):
-        return Compiled(function, [part])
+def compiled(function: Callable[[dict[str, Tensor]], Any], *parts: keras.Model) -> Compiled:
+    """A `Compiled` that calls parts of a base, on the devices that they were made for."""
+    with scope_of(parts[0]):
+        return Compiled(function, parts)
 
 
 class TextToImage:
@@ -105,24 +107,35 @@ class TextToImage:
         """Forget what was compiled, because what it calls has changed."""
         base = self.base
         self.loops = {}
-        encode = lambda inputs: ops.cast(base.text_encoder(inputs["tokens"], training=False), "float32")  # noqa: E731
-        self.encoder = compiled(encode, base.text_encoder)
+        self.encoder = compiled(self._condition, *base.text_encoders.values())
         self.decoder = compiled(lambda inputs: base.decode(inputs["latents"]), base.decoder)
 
-    def encode(self, prompts: Sequence[str]) -> np.ndarray:
-        """Text embeddings of some prompts, each of which is encoded once, by itself.
+    def _condition(self, inputs):
+        made = self.base.condition(inputs["tokens"])
+        return {name: ops.cast(array, "float32") for name, array in made.items()}
+
+    def encode(self, prompts: Sequence[str]) -> dict[str, np.ndarray]:
+        """Conditioning of some prompts, each of which is encoded once, by itself.
 
         Args:
             prompts: sequence of str.
 
         Returns:
-            float32 array `(len(prompts), length, width)`.
+            dict of float32 arrays; see `StableDiffusionBase.condition`.
         """
         found = {
-            prompt: self.encoder.on_batch({"tokens": self.base.tokenizer([prompt])})[0]
+            prompt: self.encoder.on_batch({"tokens": self.base.tokenizer([prompt])})
             for prompt in dict.fromkeys(prompts)
         }
-        return np.stack([found[prompt] for prompt in prompts])
+        names = next(iter(found.values()))
+        return {name: np.concatenate([found[prompt][name] for prompt in prompts]) for name in names}
+
+    def encode_negative(self, prompt: str) -> dict[str, np.ndarray]:
+        """`encode` of what the guidance leads away from; zeros for an empty one, where the base was trained so."""
+        made = self.encode([prompt])
+        if prompt or not self.base.config.zeros_for_empty:
+            return made
+        return {name: np.zeros_like(array) for name, array in made.items()}
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Scaled latents -> uint8 pictures `(batch, H, W, 3)`, few at a time."""
@@ -169,28 +182,29 @@ class TextToImage:
         """The whole loop as a function of arrays, each with a leading batch axis; so one program serves all settings.
 
         Args:
-            inputs: dict of `noise`; `context`, text embeddings; `table`, `steps`, `begin` and `end`, of a `Plan`; by
-                choice `negative`, text embeddings, with `guidance_scale` `(batch,)` and `guidance_rescale` `(batch,)`;
-                `fresh`, noise `(batch, rows of the table, *latent_shape)`, standard normal; and `clean`, latents to
-                draw over.
+            inputs: dict of `noise`; the conditioning of prompts, under its names; `table`, `steps`, `begin` and `end`,
+                of a `Plan`; by choice the conditioning of the negative prompt, under its names behind `NEGATIVE`, with
+                `guidance_scale` `(batch,)` and `guidance_rescale` `(batch,)`; `fresh`, noise `(batch, rows of the
+                table, *latent_shape)`, standard normal; and `clean`, latents to draw over.
 
         Returns:
             float32 latents `(batch, *latent_shape)`.
         """
         base, fresh = self.base, inputs.get("fresh")
 
-        def predict(latents, timesteps, context):
-            return ops.cast(base.unet([latents, timesteps, context], training=False), "float32")
-
+        given, negative = (
+            {name: inputs[prefix + name] for name in base.config.conditioning if prefix + name in inputs}
+            for prefix in ("", NEGATIVE)
+        )
         weights = {
             name: ops.reshape(inputs[name], (-1, 1, 1, 1))
             for name in ("guidance_scale", "guidance_rescale")
             if name in inputs
         }
         led = guided(
-            predict,
-            inputs["context"],
-            inputs.get("negative"),
+            base.denoise,
+            given,
+            negative or None,
             weights.get("guidance_scale"),
             weights.get("guidance_rescale"),
         )
@@ -230,15 +244,16 @@ class TextToImage:
         if not is_natural(batch_size) or batch_size < 1:
             raise InputError(f"`batch_size` must be >= 1. Received: batch_size={batch_size}")
         batch_size = min(batch_size, len(prompts))
-        context, negative = self.encode(prompts), self.encode([settings.negative_prompt])
+        given, negative = self.encode(prompts), self.encode_negative(settings.negative_prompt)
         pictures, latents = [], []
         for first in range(0, len(prompts), batch_size):
             wanted = len(prompts[first : first + batch_size])
             # The last batch is filled up, so that one compiled program serves all.
             rows = np.minimum(np.arange(first, first + batch_size), len(prompts) - 1)
-            inputs = self.inputs([keys[row] for row in rows], settings) | {"context": context[rows]}
+            inputs = self.inputs([keys[row] for row in rows], settings)
+            inputs |= {name: array[rows] for name, array in given.items()}
             if "guidance_scale" in inputs:
-                inputs["negative"] = np.repeat(negative, batch_size, axis=0)
+                inputs |= {NEGATIVE + name: np.repeat(array, batch_size, axis=0) for name, array in negative.items()}
             if clean is not None:
                 inputs["clean"] = clean[rows]
             drawn = self.sample(inputs, settings)

@@ -134,10 +134,18 @@ class Tokenizer:
         )
         self._verbatim = Splitter({token.content: token.id for token in self.added if not token.normalized})
         self._normalized = Splitter({clean(token.content): token.id for token in self.added if token.normalized})
+        self.pad = self.id_of(padding)
+
+    def id_of(self, padding: str) -> int:
+        """The id of a token that fills short prompts.
+
+        Raises:
+            InputError: if the vocabulary does not have it.
+        """
         known = self.ids | {token.content: token.id for token in self.added}
         if padding not in known:
             raise InputError(f"The padding token must be in the vocabulary. Received: padding={shown(padding)}")
-        self.pad = known[padding]
+        return known[padding]
 
     @property
     def ids(self) -> dict[str, int]:

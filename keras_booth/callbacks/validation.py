@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PICTURES = 8
 TIMESTEPS = 4
 COLUMNS = (*LOSSES[1:], "held_out_loss")
-TAKEN = ("images", "moments", "tokens", "context")  # of a sample; the error is neither weighed nor of a kind
+LEFT = ("is_prior", "sample_weight")  # of a sample: the error is neither weighed nor of a kind
 
 
 def compiled_errors(booth: DreamBooth) -> Compiled:
@@ -33,7 +33,7 @@ def compiled_errors(booth: DreamBooth) -> Compiled:
         return squared_error(found["prediction"], found["target"])
 
     with scope_of(booth):
-        compiled = Compiled(errors, [booth.text_encoder, booth.unet, booth.image_encoder])
+        compiled = Compiled(errors, [*booth.base.text_encoders.values(), booth.unet, booth.image_encoder])
     compiled.jit_compile = booth.jit_compile
     return compiled
 
@@ -94,7 +94,7 @@ class ValidationLoss(StepCallback):
         for name, samples in self.samples.items():
             rng, found = np.random.default_rng(self.seed), []
             for sample in samples:
-                batch = {key: np.repeat(sample[key], TIMESTEPS, axis=0) for key in sample if key in TAKEN}
+                batch = {key: np.repeat(sample[key], TIMESTEPS, axis=0) for key in sample if key not in LEFT}
                 batch["timesteps"] = timesteps
                 batch["noise"], batch["posterior_noise"] = rng.standard_normal((2, TIMESTEPS, *shape), "float32")
                 found.append(errors.on_batch(batch).mean())
@@ -119,7 +119,7 @@ def validation_datasets(
     Returns:
         dict of `tf.data.Dataset` of single samples, by the name of their loss; without those of which there are none.
     """
-    frozen = not booth.text_encoder.trainable_variables
+    frozen = not booth.trains_text
     options = {"batch_size": 1, "shuffle": False, "cache_latents": True, "cache_text": frozen, "share": (0, 1)}
     kinds = zip(COLUMNS, (photos, prior, held_out), strict=True)
     return {

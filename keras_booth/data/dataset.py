@@ -4,8 +4,10 @@ Every element is one dict of arrays:
 
 - `images`: float32 of shape `(batch_size, height, width, 3)`, in `[-1, 1]`; with `cache_latents` instead `moments`,
   float32 of shape `(batch_size, h, w, 2 * channels)`.
-- `tokens`: int32 of shape `(batch_size, length)`, the prompt of each image; with `cache_text` instead `context`,
-  float32 of shape `(batch_size, length, width)`.
+- `tokens`: int32 of shape `(batch_size, length)`, the prompt of each image; with `cache_text` instead what the model's
+  `encode_text` made of them: `context`, float32 of shape `(batch_size, length, width)`, and what else it names.
+- `sizes`, where the model takes them: float32 of shape `(batch_size, 6)`, of each image (height, width) of its file,
+  (top, left) of what was cut out of it once it was resized, and (height, width) of that.
 - `is_prior`: bool of shape `(batch_size,)`, `True` for class images.
 - `sample_weight`: float32 of shape `(batch_size,)`. With a ratio r of class images it is `1 + r` for instance images
   and `(1 + r) / r` for class images, so that the mean of weight times loss over a batch of exactly that ratio is the
@@ -28,7 +30,7 @@ import tensorflow as tf
 
 from keras_booth.data.encoded import EncodedPhotos
 from keras_booth.data.errors import PhotoError
-from keras_booth.data.geometry import as_pair, flip_left_right, random_crop
+from keras_booth.data.geometry import View, as_pair, random_corner
 from keras_booth.data.order import AUGMENT, INSTANCE, PRIOR, SampleOrder
 from keras_booth.data.photo_set import PhotoSet, check_crop
 from keras_booth.data.prepared import PreparedPhotos
@@ -88,7 +90,8 @@ def photo_dataset(
         prior: the class images for prior preservation: a folder, which gets `booth.class_prompt`, or a `PhotoSet`; or
             a list of these; or `None`.
         booth: what is to be trained: any object with `instance_prompt`, `class_prompt`, `image_size` (int or
-            `(height, width)`) and `tokenize(list of str)`, which returns an int array `(count, length)`.
+            `(height, width)`) and `tokenize(list of str)`, which returns an int array `(count, length)`. If it has a
+            true `takes_sizes`, batches have `sizes`.
         batch_size: int, samples of both kinds in a batch.
         prior_ratio: float >= 0, class images per instance image. 0 leaves `prior` out.
         steps_per_epoch: int, or `None` for as many steps as it takes to see every image of both streams.
@@ -122,7 +125,8 @@ def photo_dataset(
     order = SampleOrder(*([len(photos.paths) for photos in sets[stream]] for stream in STREAMS), ratio, seed, shuffle)
     shots = Shots(sets, booth, crop, flip, seed, cache_latents)
     rows = _share_of(batch_size, *(share or (process_index(), process_count())))
-    batches = Batches(shots, Texts(sets, booth, cache_text), order, batch_size, ratio, rows)
+    texts, with_sizes = Texts(sets, booth, cache_text), getattr(booth, "takes_sizes", False)
+    batches = Batches(shots, texts, order, batch_size, ratio, rows, with_sizes)
     return _as_dataset(batches, steps or math.ceil(order.samples_to_see_all() / batch_size), start_step)
 
 
@@ -161,6 +165,7 @@ class Shots:
         self.photos = {
             place: PreparedPhotos(photos.paths, self.size, self.ways[place][0]) for place, photos in places.items()
         }
+        self.originals = {place: photos.originals for place, photos in self.photos.items()}
         if cache_latents:
             self.photos = {
                 place: EncodedPhotos(photos, booth, self.size, *self.ways[place], [seed, *place], places[place].latents)
@@ -168,15 +173,21 @@ class Shots:
             }
 
     def __call__(self, n, stream, number, index):
+        """`(picture or its moments, sizes)` of a sample; see the top of this module for the sizes."""
         photos = self.photos[stream, number]
         rng = np.random.default_rng([self.seed, AUGMENT, n])
         if self.name == "moments":
-            return photos.pick(index, rng)
-        image, (crop, flip) = photos[index], self.ways[stream, number]
-        mirror = flip and rng.random() < 0.5
-        if crop == "random":
-            image = random_crop(image, self.size, rng)
-        return flip_left_right(image) if mirror else image
+            shot, view = photos.pick(index, rng)
+        else:
+            view = self._view(photos, index, rng, *self.ways[stream, number])
+            shot = view.of(photos[index])
+        original = self.originals[stream, number][index]
+        return shot, np.array([*original, *view.place, *self.size], "float32")
+
+    def _view(self, photos, index, rng, crop, flip):
+        mirror = bool(flip and rng.random() < 0.5)
+        shape = photos.resized[index]
+        return View(shape, self.size, random_corner(shape, self.size, rng) if crop == "random" else None, mirror)
 
     def stack(self, shots):
         """Some of them as one float32 array."""
@@ -184,14 +195,13 @@ class Shots:
 
 
 class Texts:
-    """The prompts of a run: `texts(stream, number, index)` is what a picture goes with.
+    """The prompts of a run: `texts(stream, number, index)` is the tuple of arrays that a picture goes with.
 
     Attributes:
-        name: `"tokens"`, or `"context"` when they went through the text encoder already.
+        names: tuple of str, what they are called: `"tokens"`, or the names of what text encoders made of these already.
     """
 
     def __init__(self, sets, booth, cache_text):
-        self.name = "context" if cache_text else "tokens"
         prompts = {
             (stream, number, index): prompt
             for stream, group in sets.items()
@@ -200,8 +210,9 @@ class Texts:
         }
         different = list(dict.fromkeys(prompts.values()))
         tokens = _tokenize(booth, different)
-        values = booth.encode_text(tokens) if cache_text else tokens
-        self.values = dict(zip(different, values, strict=True))
+        arrays = booth.encode_text(tokens) if cache_text else {"tokens": tokens}
+        self.names = tuple(arrays)
+        self.values = dict(zip(different, zip(*arrays.values(), strict=True), strict=True))
         self.prompts = prompts
 
     def __call__(self, stream, number, index):
@@ -214,27 +225,32 @@ class Batches:
     Args:
         batch_size: int, samples of a batch.
         rows: range, those of them that are wanted.
+        with_sizes: bool. Whether the model takes the sizes of pictures.
     """
 
-    def __init__(self, shots, texts, order, batch_size, ratio, rows):
+    def __init__(self, shots, texts, order, batch_size, ratio, rows, with_sizes=False):
         self.shots = shots
         self.texts = texts
         self.order = order
         self.batch_size = batch_size
         self.rows = rows
         self.weights = {INSTANCE: 1 + ratio, PRIOR: (1 + ratio) / ratio if ratio else 0.0}
-        names = (shots.name, texts.name, "is_prior", "sample_weight")
+        self.with_sizes = with_sizes
+        names = (shots.name, *texts.names, "is_prior", "sample_weight", *(["sizes"] if with_sizes else []))
         self.spec = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in zip(names, self(0), strict=True)}
 
     def __call__(self, step):
         first = int(step) * self.batch_size
         samples = [(first + row, *self.order.sample(first + row)) for row in self.rows]
         streams = [stream for _, stream, _, _ in samples]
+        shots, sizes = zip(*(self.shots(*sample) for sample in samples), strict=True)
+        texts = zip(*(self.texts(*place) for _, *place in samples), strict=True)
         return (
-            self.shots.stack([self.shots(*sample) for sample in samples]),
-            np.stack([self.texts(*place) for _, *place in samples]),
+            self.shots.stack(shots),
+            *map(np.stack, texts),
             np.array([stream == PRIOR for stream in streams]),
             np.array([self.weights[stream] for stream in streams], "float32"),
+            *([np.stack(sizes)] if self.with_sizes else []),
         )
 
 

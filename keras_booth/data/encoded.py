@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_booth.data.errors import PhotoError
-from keras_booth.data.geometry import flip_left_right, random_crop
+from keras_booth.data.geometry import View, random_corner
 from keras_booth.tools.files.foreign import parsing
 from keras_booth.tools.files.reading import open_ordinary
 from keras_booth.tools.images import to_float
@@ -64,28 +64,36 @@ class EncodedPhotos:
     Attributes:
         variants: Int, how many there are of each photograph.
         moments: float32 array `(photos, variants, h, w, 2 * channels)`.
+        views: List of lists of `View`, those variants.
     """
 
     def __init__(self, photos, booth, size, crop, flip, seed, latents=()):
         self.size, self.crop, self.flip, self.seed = size, crop, flip, seed
-        self.variants = (CROPS if crop == "random" else 1) * (2 if flip else 1)
+        self.views = [self._views(index, photos) for index in range(len(photos))]
+        self.variants = len(self.views[0])
         known = photos.untouched if latents and crop == "center" and not flip else ()
         known, unknown = sorted(known), [index for index in range(len(photos)) if index not in known]
-        moments = encode([cut for index in unknown for cut in self._cuts(index, photos[index])], booth)
+        moments = encode([view.of(photos[index]) for index in unknown for view in self.views[index]], booth)
         if known:
             moments += list(booth.moments_of(stack_latents([latents[index] for index in known])))
         moments = np.stack(moments).reshape(len(photos), self.variants, *moments[0].shape)
         self.moments = moments[np.argsort(unknown + known)]
 
-    def _cuts(self, index, image):
+    def _views(self, index, photos):
         """The variants of a photograph."""
+        shape = photos.resized[index]
         if self.crop == "random":
             rngs = [np.random.default_rng([*np.atleast_1d(self.seed), VARIANT, index, n]) for n in range(CROPS)]
-            cuts = [random_crop(image, self.size, rng) for rng in rngs]
+            corners = [random_corner(shape, self.size, rng) for rng in rngs]
         else:
-            cuts = [image]
-        return [variant for cut in cuts for variant in ((cut, flip_left_right(cut)) if self.flip else (cut,))]
+            corners = [None]
+        return [
+            View(shape, self.size, corner, mirror)
+            for corner in corners
+            for mirror in ((False, True) if self.flip else (False,))
+        ]
 
     def pick(self, index, rng):
-        """A variant of a photograph, drawn from a `numpy.random.Generator`."""
-        return self.moments[index, rng.integers(self.variants) if self.variants > 1 else 0]
+        """A variant of a photograph, drawn from a `numpy.random.Generator`: its moments, and `View`."""
+        variant = rng.integers(self.variants) if self.variants > 1 else 0
+        return self.moments[index, variant], self.views[index][variant]

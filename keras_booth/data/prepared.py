@@ -24,6 +24,8 @@ class PreparedPhotos:
 
     Attributes:
         untouched: Set of the indices of photographs that had exactly `size`.
+        originals: List of pairs of ints, `(height, width)` of each photograph before it was resized.
+        resized: List of the same behind it.
     """
 
     def __init__(self, paths, size, crop, keep_bytes=KEEP_BYTES):
@@ -31,6 +33,8 @@ class PreparedPhotos:
         self.size = size
         self.crop = crop
         self.untouched = set()
+        self.originals = [None] * len(self.paths)
+        self.resized = [None] * len(self.paths)
         self._kept = {}
         for index in range(len(self.paths)):
             image = self._read(index)
@@ -46,9 +50,11 @@ class PreparedPhotos:
 
     def _read(self, index):
         image = read_photo(self.paths[index])
+        self.originals[index] = image.shape[:2]
         if image.shape[:2] == self.size:
             self.untouched.add(index)
         image = resize_short_side(image, self.size)
+        self.resized[index] = image.shape[:2]
         if self.crop == "center":
             image = np.ascontiguousarray(center_crop(image, self.size))
         return image

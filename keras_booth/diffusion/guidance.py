@@ -1,6 +1,6 @@
 """Classifier-free guidance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from keras import ops
 
@@ -8,19 +8,19 @@ from keras_booth.tools.annotations import Tensor
 
 
 def guided(
-    predict: Callable[[Tensor, Tensor, Tensor], Tensor],
-    contexts: Tensor,
-    unconditional: Tensor | None,
+    predict: Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor],
+    conditioning: Mapping[str, Tensor],
+    unconditional: Mapping[str, Tensor] | None,
     guidance_scale: Tensor,
     rescale: Tensor | None = None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Classifier-free guidance (arXiv:2207.12598, equation 6) with both branches in one call.
 
     Args:
-        predict: callable `(latents, timesteps, context) -> prediction`.
-        contexts: float array `(batch, length, width)`, the text embeddings.
-        unconditional: float array of the same shape, the embeddings of the negative or empty prompt; `None` for no
-            guidance, which takes half the time.
+        predict: callable `(latents, timesteps, conditioning) -> prediction`.
+        conditioning: dict of float arrays `(batch, …)`, such as text embeddings.
+        unconditional: dict of arrays of the same shapes, those of the negative or empty prompt; `None` for no guidance,
+            which takes half the time.
         guidance_scale: float array that broadcasts over the latents. 1 is no guidance.
         rescale: float array that broadcasts over the latents, in `[0, 1]`: how far the guided prediction is brought
             back to the standard deviation of the one with text (arXiv:2305.08891, equations 15 and 16), against
@@ -30,8 +30,8 @@ def guided(
         A callable `(latents, timesteps) -> prediction` for a sampler.
     """
     if unconditional is None:
-        return lambda latents, timesteps: predict(latents, timesteps, contexts)
-    both = ops.concatenate([unconditional, contexts], axis=0)
+        return lambda latents, timesteps: predict(latents, timesteps, conditioning)
+    both = {name: ops.concatenate([unconditional[name], conditioning[name]], axis=0) for name in conditioning}
 
     def predict_guided(latents, timesteps):
         doubled = ops.concatenate([latents, latents], axis=0)

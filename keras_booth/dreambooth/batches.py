@@ -16,17 +16,8 @@ from keras_booth.tools.errors import InputError
 from keras_booth.tools.process.gradients import let_go_with
 from keras_booth.tools.process.replicas import device_count, shared
 
-NAMES = (
-    "images",
-    "moments",
-    "tokens",
-    "context",
-    "is_prior",
-    "sample_weight",
-    "posterior_noise",
-    "noise",
-    "timesteps",
-)
+# Beside the conditioning, whose names are the base's.
+NAMES = ("images", "moments", "tokens", "is_prior", "sample_weight", "posterior_noise", "noise", "timesteps")
 WHOLE = ("tokens", "timesteps")  # numbers that are not fractions
 SLACK = 0.01  # by which a picture that was resized may be out of [-1, 1]
 
@@ -158,14 +149,16 @@ class Batches:
             "images": (*self.image_size, 3),
             "moments": (height, width, 2 * channels),
             "tokens": (text.max_length,),
-            "context": (text.max_length, text.width),
+            **self.base.config.conditioning,
             "posterior_noise": latents,
             "noise": latents,
         }
         for name in batch:
-            if name not in NAMES:
+            if name not in NAMES and name not in shapes:
                 raise InputError(self._batch_sentence(f"A batch has no {name!r}", f"{name}={show(batch[name])}"))
-        for given, encoded, encoder in (("images", "moments", "image_encoder"), ("tokens", "context", "text_encoder")):
+        encoded_text = [name for name in self.base.config.conditioning if name != "sizes"]
+        ways = [("images", "moments", "image_encoder"), *(("tokens", name, "text_encoder") for name in encoded_text)]
+        for given, encoded, encoder in ways:
             if given not in batch and encoded not in batch:
                 raise InputError(self._batch_sentence(f"The batch lacks `{given}`", f"a dict of {', '.join(batch)}"))
             if encoded not in batch and encoder in self.base.away:

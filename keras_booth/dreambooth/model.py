@@ -110,11 +110,9 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         self._parts.fixed |= {"seed": seed, "train_text_encoder": bool(train_text_encoder)}
         self._parts.fixed |= {"prior_loss_weight": 1.0, "min_snr_gamma": None, "noise_offset": 0.0}
         self._parts.fixed |= {"text_encoder_rate": 1.0, "text_encoder_until": None}
-        self.text_encoder = base.text_encoder
-        self.unet = base.unet
-        self.image_encoder = base.image_encoder
-        self.decoder = base.decoder
-        self.text_encoder.trainable = self.train_text_encoder
+        for name, part in base.components.items():
+            setattr(self, name, part)
+        base.train_text_encoders(self.train_text_encoder)
         self.image_encoder.trainable = self.decoder.trainable = False
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.instance_tracker = keras.metrics.Mean(name="instance_loss")
@@ -221,29 +219,41 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         """
         return ops.convert_to_numpy(self.base.moments_of(placed(np.asarray(latents, "float32"))))
 
-    def encode_text(self, tokens: ArrayLike) -> np.ndarray:
-        """Send prompts through a text encoder that is not trained.
+    def encode_text(self, tokens: ArrayLike) -> dict[str, np.ndarray]:
+        """Send prompts through text encoders that are not trained.
 
         Args:
             tokens: int32 array `(batch, length)`.
 
         Returns:
-            float32 array `(batch, length, width)`, for a batch's `context`.
+            dict of float32 arrays that take the place of a batch's `tokens`: `context`, `(batch, length, width)`; and
+            `pooled`, `(batch, width)`, where the base has it.
         """
-        if self.text_encoder.trainable_variables:
+        if self.trains_text:
             raise InputError("The text encoder is trained, so its output cannot be computed before.")
         with self.base.present():
-            return ops.convert_to_numpy(ops.cast(self.base.text_encoder(placed(tokens)), "float32"))
+            made = self.base.condition(placed(tokens))
+            return {name: ops.convert_to_numpy(ops.cast(array, "float32")) for name, array in made.items()}
+
+    @property
+    def takes_sizes(self) -> bool:
+        """Whether the UNet is told the sizes of pictures, so that batches have them."""
+        return "sizes" in self.base.config.conditioning
+
+    @property
+    def trains_text(self) -> bool:
+        """Whether anything of a text encoder is trained: weights, or LoRA beside them."""
+        return any(encoder.trainable_variables for encoder in self.base.text_encoders.values())
 
     def park_encoders(self) -> None:
-        """Have autoencoder and text encoder leave memory until something is drawn, encoded or saved.
+        """Have autoencoder and text encoders leave memory until something is drawn, encoded or saved.
 
         For training on batches with `moments` and `context`, as `photo_dataset` makes them with `cache_latents` and
-        `cache_text`. A text encoder that is trained stays. Does nothing on JAX, where all weights go through each step,
+        `cache_text`. Text encoders that are trained stay. Does nothing on JAX, where all weights go through each step,
         and on several devices.
         """
         if keras.backend.backend() == "tensorflow" and replica_count(self.distribute_strategy) == 1:
-            frozen = [] if self.text_encoder.trainable_variables else ["text_encoder"]
+            frozen = () if self.trains_text else self.base.text_encoders
             self.base.park("image_encoder", "decoder", *frozen)
 
     # === Training ===
@@ -324,9 +334,10 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
 
         Args:
             batch: dict of `images` float `(batch, H, W, 3)` in `[-1, 1]`, or of what `encode_moments` made of them as
-                `moments`; and of `tokens` int `(batch, length)`, or of what `encode_text` made of them as `context`.
-                To fix what is otherwise drawn at random it may hold `posterior_noise` and `noise`, float arrays of
-                the latents' shape, and `timesteps`, int `(batch,)`.
+                `moments`; and of `tokens` int `(batch, length)`, or of what `encode_text` made of them. Where the base
+                takes them, by choice of `sizes`, float `(batch, 6)`: see `StableDiffusionBase.sizes_of`. To fix what
+                is otherwise drawn at random it may hold `posterior_noise` and `noise`, float arrays of the latents'
+                shape, and `timesteps`, int `(batch,)`.
 
         Returns:
             dict of `prediction` and `target`, float32 arrays of the latents' shape, and `timesteps`.
@@ -352,10 +363,11 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             steps = base.schedule.steps
             timesteps = of_batch(lambda rows: keras.random.randint((rows,), 0, steps, seed=self.seed_generator), size)
         noisy = base.schedule.add_noise(latents, noise, timesteps)
-        context = batch["context"] if "context" in batch else base.text_encoder(batch["tokens"], training=training)
-        prediction = base.unet([noisy, timesteps, context], training=training)
+        given = {name: batch[name] for name in base.config.conditioning if name in batch}
+        if "context" not in given:
+            given |= base.condition(batch["tokens"], training)
         return {
-            "prediction": ops.cast(prediction, "float32"),
+            "prediction": base.denoise(noisy, timesteps, given, training),
             "target": base.schedule.target(latents, noise, timesteps),
             "timesteps": timesteps,
         }

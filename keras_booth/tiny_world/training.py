@@ -162,6 +162,7 @@ class DenoiserTraining(keras.Model):
 
     def __init__(self, base, seed=0):
         super().__init__(name="denoiser_training", dtype="float32", autocast=False)
+        self.base = base
         self.text_encoder = base.text_encoder
         self.unet = base.unet
         self.schedule = base.schedule
@@ -180,10 +181,10 @@ class DenoiserTraining(keras.Model):
         timesteps = middling_timesteps(size, self.schedule.steps, self.seed_generator)
         noise = keras.random.normal(ops.shape(latents), seed=self.seed_generator)
         noisy = self.schedule.add_noise(latents, noise, timesteps)
-        context = self.text_encoder(tokens)
-        prediction = self.unet([noisy, timesteps, context])
-        error = ops.square(ops.cast(prediction, "float32") - self.schedule.target(latents, noise, timesteps))
-        logits = self.words(context)
+        given = self.base.condition(tokens)
+        prediction = self.base.denoise(noisy, timesteps, given)
+        error = ops.square(prediction - self.schedule.target(latents, noise, timesteps))
+        logits = self.words(given["context"])
         words = keras.losses.categorical_crossentropy(words_so_far(tokens, logits.shape[-1]), logits, from_logits=True)
         return {"error": ops.mean(error, axis=(1, 2, 3)), "timesteps": timesteps, "words": ops.mean(words)}
 

@@ -33,7 +33,7 @@ def test_leave_memory_and_come_back(kind, tmp_path):
     batch = fixed_batch(booth, [False, True])
     batch["moments"] = booth.encode_moments(batch.pop("images"))
     if not booth.train_text_encoder:
-        batch["context"] = booth.encode_text(batch.pop("tokens"))
+        batch |= booth.encode_text(batch.pop("tokens"))
     booth.park_encoders()
     assert sizes(booth.image_encoder) == sizes(booth.decoder) == 0
     assert (sizes(booth.text_encoder) == 0) == (not booth.train_text_encoder)
@@ -105,7 +105,7 @@ class TestKeras:
         booth = small_booth()
         booth.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
         batch = fixed_batch(booth, [False, True])
-        moments = {"moments": booth.encode_moments(batch["images"]), "context": booth.encode_text(batch["tokens"])}
+        moments = {"moments": booth.encode_moments(batch["images"])} | booth.encode_text(batch["tokens"])
         booth.park_encoders()
         whole, alone = tmp_path / "dog.keras", tmp_path / "dog.weights.h5"
         callbacks = [

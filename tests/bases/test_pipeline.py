@@ -98,9 +98,9 @@ def test_no_guidance_takes_half(booth, monkeypatch, scale, calls):
     )
     text_to_image = TextToImage(booth.base)
     settings = DrawSettings(Sampling(steps=2), guidance_scale=scale)
-    inputs = text_to_image.inputs([(0, 0), (0, 1)], settings) | {"context": text_to_image.encode(["a dog"] * 2)}
+    inputs = text_to_image.inputs([(0, 0), (0, 1)], settings) | text_to_image.encode(["a dog"] * 2)
     if scale != 1:
-        inputs["negative"] = text_to_image.encode([""] * 2)
+        inputs |= {f"negative_{name}": array for name, array in text_to_image.encode([""] * 2).items()}
     inputs |= text_to_image.planned(settings, 2, over=False)
     text_to_image.loop({name: keras.ops.convert_to_tensor(array) for name, array in inputs.items()})
     assert rows == [2 * calls] * 2

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_booth.data import read_photo
-from keras_booth.data.geometry import center_crop, flip_left_right, random_crop, resize_short_side
+from keras_booth.data.geometry import center_crop, cut, flip_left_right, random_corner, resize_short_side
 
 
 def box_average(image, factor):
@@ -65,7 +65,7 @@ def test_center_crop(noise):
 def test_random_crop_reaches_every_place_and_no_other(noise):
     rng = np.random.default_rng(0)
     image = noise[:4, :7]
-    crops = {random_crop(image, 4, rng).tobytes() for _ in range(100)}
+    crops = {cut(image, 4, random_corner(image.shape, 4, rng)).tobytes() for _ in range(100)}
     assert crops == {image[:, left : left + 4].tobytes() for left in range(4)}
 
 

@@ -269,16 +269,16 @@ class TestSampling:
 
 class TestGuidance:
     def predict(self, calls):
-        def predict(latents, timesteps, context):
+        def predict(latents, timesteps, conditioning):
             calls.append(latents.shape[0])
-            return latents * keras.ops.mean(context, axis=(1, 2))[:, None, None, None] + timesteps[0]
+            return latents * keras.ops.mean(conditioning["context"], axis=(1, 2))[:, None, None, None] + timesteps[0]
 
         return predict
 
     def test_is_the_equation_in_one_call(self):
         calls = []
         latents = np.ones((2, 3, 3, 1), "float32")
-        with_text, without = np.full((2, 4, 5), 2.0, "float32"), np.full((2, 4, 5), 0.5, "float32")
+        with_text, without = ({"context": np.full((2, 4, 5), value, "float32")} for value in (2.0, 0.5))
         output = guided(self.predict(calls), with_text, without, 3.0)(latents, np.zeros(2, "float32"))
         np.testing.assert_allclose(keras.ops.convert_to_numpy(output), 0.5 + 3.0 * (2.0 - 0.5))
         assert calls == [4]
@@ -286,7 +286,8 @@ class TestGuidance:
     def test_none_takes_half(self):
         calls = []
         latents = np.ones((2, 3, 3, 1), "float32")
-        output = guided(self.predict(calls), np.full((2, 4, 5), 2.0, "float32"), None, 1.0)(latents, np.zeros(2))
+        with_text = {"context": np.full((2, 4, 5), 2.0, "float32")}
+        output = guided(self.predict(calls), with_text, None, 1.0)(latents, np.zeros(2))
         np.testing.assert_allclose(keras.ops.convert_to_numpy(output), 2.0)
         assert calls == [2]
 
@@ -294,7 +295,7 @@ class TestGuidance:
     def test_rescale(self, share):
         """Equations 15 and 16 of arXiv:2305.08891, in NumPy."""
         latents = np.random.default_rng(0).standard_normal((2, 5, 5, 3)).astype("float32")
-        with_text, without = np.full((2, 4, 5), 2.0, "float32"), np.full((2, 4, 5), 0.5, "float32")
+        with_text, without = ({"context": np.full((2, 4, 5), value, "float32")} for value in (2.0, 0.5))
         output = guided(self.predict([]), with_text, without, 3.0, share)(latents, np.zeros(2, "float32"))
         led = latents * (0.5 + 3 * 1.5)
         shrunk = led * (latents * 2).std(axis=(1, 2, 3), keepdims=True) / led.std(axis=(1, 2, 3), keepdims=True)

@@ -281,23 +281,39 @@ class BasicTransformerBlock(kerascv.BasicTransformerBlock):
 
 
 class SpatialTransformer(GradientCheckpointing, kerascv.SpatialTransformer):
-    """The original with the corrected transformer block and the group-norm epsilon Stable Diffusion was trained
-    with (1e-6, where KerasCV has 1e-5); `call` is inherited."""
+    """The original with the corrected transformer block, as many of them as one likes, and the group-norm epsilon
+    Stable Diffusion was trained with (1e-6, where KerasCV has 1e-5)."""
 
-    def __init__(self, num_heads, head_size, fully_connected=False, groups=32, **kwargs):
+    def __init__(self, num_heads, head_size, fully_connected=False, groups=32, depth=1, **kwargs):
         keras.layers.Layer.__init__(self, **kwargs)
         channels = num_heads * head_size
         self.norm = GroupNormalization(groups, epsilon=1e-6)
         self.proj1 = Dense(channels) if fully_connected else PaddedConv2D(channels, 1)
+        # The first one by itself, as in KerasCV, whose files and ours know it by this name.
         self.transformer_block = BasicTransformerBlock(channels, num_heads, head_size)
+        self.further_blocks = [BasicTransformerBlock(channels, num_heads, head_size) for _ in range(depth - 1)]
         self.proj2 = Dense(channels) if fully_connected else PaddedConv2D(channels, 1)
+
+    @property
+    def blocks(self):
+        """list of the transformer blocks, in their order."""
+        return [self.transformer_block, *self.further_blocks]
 
     def build(self, input_shape):
         (batch, height, width, channels), context_shape = input_shape
         for layer in (self.norm, self.proj1, self.proj2):
             layer.build((batch, height, width, channels))
-        self.transformer_block.build([(batch, height * width, channels), context_shape])
-        self.transformer_block.attn1.size = (height, width)
+        for block in self.blocks:
+            block.build([(batch, height * width, channels), context_shape])
+            block.attn1.size = (height, width)
+
+    def call(self, inputs):
+        inputs, context = inputs
+        _, height, width, channels = inputs.shape
+        x = ops.reshape(self.proj1(self.norm(inputs)), (-1, height * width, channels))
+        for block in self.blocks:
+            x = block([x, context])
+        return self.proj2(ops.reshape(x, (-1, height, width, channels))) + inputs
 
     @property
     def size(self):
@@ -305,8 +321,9 @@ class SpatialTransformer(GradientCheckpointing, kerascv.SpatialTransformer):
         return self.transformer_block.attn1.size
 
     def merge_tokens(self, ratio):
-        """Have the self-attention see fewer tokens: `ratio` of them go away (`token_merging`); 0 for none."""
-        self.transformer_block.attn1.merged = count_merged(self.size, ratio)
+        """Have the self-attentions see fewer tokens: `ratio` of them go away (`token_merging`); 0 for none."""
+        for block in self.blocks:
+            block.attn1.merged = count_merged(self.size, ratio)
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]

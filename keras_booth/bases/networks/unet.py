@@ -18,6 +18,10 @@ from keras_booth.bases.networks.corrections import (
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.typed_fields import check_types
 
+# What a picture's sizes are: (height, width) of the photograph, (top, left) of what was cut out of it once it was
+# resized, (height, width) of that.
+SIZE_NUMBERS = 6
+
 
 @dataclasses.dataclass(frozen=True)
 class UNetConfig:
@@ -33,6 +37,11 @@ class UNetConfig:
         linear_projection: bool. Dense instead of 1x1 convolutions around the attention (Stable Diffusion 2.x).
         middle_heads: int. Attention heads of the block in the middle; `None` for those of the lowest level with any.
         groups: int. Groups of the group norms; divides the widths (see `AutoencoderConfig`).
+        depths: tuple of int, transformer blocks of an attention on each level; the last one's counts in the middle,
+            too. Empty for one everywhere.
+        pooled_width: int. Width of the pooled text embedding that is added to the timestep's together with the sizes of
+            the pictures (SDXL, arXiv:2307.01952, section 2.2); 0 for neither.
+        size_features: int, even. Number of sinusoidal features of each of the `SIZE_NUMBERS` numbers.
     """
 
     latent_channels: int = 4
@@ -44,6 +53,9 @@ class UNetConfig:
     linear_projection: bool = False
     middle_heads: int | None = None
     groups: int = 32
+    depths: tuple[int, ...] = ()
+    pooled_width: int = 0
+    size_features: int = 256
 
     def __post_init__(self):
         check_types(self)
@@ -73,6 +85,27 @@ class UNetConfig:
         check_count("middle_heads", "attention_head_dim", self.middle_heads)
         for width, heads in zip(self.widths + self.widths[-1:], (*self.heads, self.middle_heads), strict=True):
             check_heads(heads or 1, width)
+        self._check_additions()
+
+    def _check_additions(self):
+        """Refuse what only some Stable Diffusions have, where it is out of its range."""
+        if len(self.depths) not in (0, len(self.widths)):
+            raise InputError(
+                f"depths must have a number for each of the {len(self.widths)} widths, or none. "
+                f"Received: depths={list(self.depths[:16])}"
+            )
+        for depth in self.depths:
+            check_count("depths", "transformer_layers_per_block", depth, MOST_BLOCKS)
+        # One description of what is the same.
+        object.__setattr__(self, "depths", () if set(self.depths) <= {1} else tuple(self.depths))
+        if self.pooled_width < 0:
+            raise InputError(f"pooled_width must be >= 0. Received: pooled_width={self.pooled_width}")
+        if self.size_features < 2 or self.size_features % 2:
+            raise InputError(f"size_features must be even and >= 2. Received: size_features={self.size_features}")
+
+    def depth(self, level: int) -> int:
+        """Number of transformer blocks of an attention on a level; -1 is the middle's."""
+        return self.depths[level] if self.depths else 1
 
     @property
     def latent_multiple(self):
@@ -97,11 +130,23 @@ class TimestepFeatures(keras.layers.Layer):
         return ops.cast(ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1), self.compute_dtype)
 
 
-def embed_timesteps(timesteps, config):
-    """Timesteps `(batch,)` -> `(batch, 4 * width)`, what every residual block is told of them."""
+class SizeFeatures(TimestepFeatures):
+    """The same of several numbers, one after the other: float32 `(batch, numbers)` -> float
+    `(batch, numbers * features)`."""
+
+    def __init__(self, features, numbers, **kwargs):
+        super().__init__(features, **kwargs)
+        self.numbers = numbers
+
+    def call(self, sizes):
+        features = super().call(ops.reshape(sizes, (-1,)))
+        return ops.reshape(features, (-1, self.numbers * features.shape[-1]))
+
+
+def embed(features, config):
+    """Features `(batch, …)` -> `(batch, 4 * width)`, through the two layers of an embedding."""
     width = config.widths[0] * 4
-    embedding = TimestepFeatures(config.time_features)(timesteps)
-    embedding = keras.layers.Dense(width)(embedding)
+    embedding = keras.layers.Dense(width)(features)
     embedding = keras.layers.Activation("swish")(embedding)
     return keras.layers.Dense(width)(embedding)
 
@@ -118,23 +163,31 @@ def build_unet(config: UNetConfig, latent_size: tuple[int, int], max_length: int
 
     Returns:
         `keras.Model` from `[latents (batch, h, w, c), timesteps (batch,), context (batch, length, width)]` to a
-        prediction of the shape of the latents. Timesteps may lie between whole ones.
+        prediction of the shape of the latents. Timesteps may lie between whole ones. With a `pooled_width` the list
+        goes on with `pooled (batch, pooled_width), sizes (batch, SIZE_NUMBERS)`.
     """
     # === Layers ===
     latents = keras.Input((*latent_size, config.latent_channels), name="latents")
     timesteps = keras.Input((), dtype="float32", name="timesteps")
     context = keras.Input((max_length, config.context_width), name="context")
+    inputs = [latents, timesteps, context]
 
     def block(x, level):
         x = ResBlock(config.widths[level], config.groups)([x, embedding])
-        return attend(x, config.heads[level]) if config.heads[level] else x
+        return attend(x, config.heads[level], config.depth(level)) if config.heads[level] else x
 
-    def attend(x, heads):
+    def attend(x, heads, depth):
         size = x.shape[-1] // heads
-        return SpatialTransformer(heads, size, config.linear_projection, config.groups)([x, context])
+        return SpatialTransformer(heads, size, config.linear_projection, config.groups, depth)([x, context])
 
     # === Functional Model ===
-    embedding = embed_timesteps(timesteps, config)
+    embedding = embed(TimestepFeatures(config.time_features)(timesteps), config)
+    if config.pooled_width:
+        pooled = keras.Input((config.pooled_width,), name="pooled")
+        sizes = keras.Input((SIZE_NUMBERS,), dtype="float32", name="sizes")
+        inputs += [pooled, sizes]
+        added = keras.layers.Concatenate()([pooled, SizeFeatures(config.size_features, SIZE_NUMBERS)(sizes)])
+        embedding = keras.layers.Add()([embedding, embed(added, config)])
     last = len(config.widths) - 1
     x = PaddedConv2D(config.widths[0], 3, padding=1)(latents)
     skips = [x]
@@ -147,7 +200,7 @@ def build_unet(config: UNetConfig, latent_size: tuple[int, int], max_length: int
             skips.append(x)
 
     x = ResBlock(config.widths[last], config.groups)([x, embedding])
-    x = attend(x, config.middle_heads)
+    x = attend(x, config.middle_heads, config.depth(-1))
     x = ResBlock(config.widths[last], config.groups)([x, embedding])
 
     for level in range(last, -1, -1):
@@ -160,7 +213,7 @@ def build_unet(config: UNetConfig, latent_size: tuple[int, int], max_length: int
     x = GroupNormalization(config.groups, epsilon=1e-5)(x)
     x = keras.layers.Activation("swish")(x)
     x = PaddedConv2D(config.latent_channels, 3, padding=1)(x)
-    unet = keras.Model([latents, timesteps, context], x, name=name)
+    unet = keras.Model(inputs, x, name=name)
     # The layers cast what they get; the model would cast the timesteps, too.
     unet.autocast = False
     return unet

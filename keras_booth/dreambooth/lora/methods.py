@@ -37,7 +37,7 @@ class Adapted:
             raise InputError("LoRA changes what is trained: add or load it before `compile`.")
         layers = named_layers(self.base)
         if not isinstance(config, dict):
-            wanted = [name for name in layers if self.train_text_encoder or not name.startswith("text_encoder.")]
+            wanted = [name for name in layers if self.train_text_encoder or name.startswith("unet.")]
             config = (config or LoraConfig()).select(wanted)
         self._parts.past.without_lora = self.trained_steps
         self._parts.adapters = Adapters.attach(layers, config, self.seed)
@@ -46,7 +46,8 @@ class Adapted:
 
     def _freeze_but_lora(self):
         matrices = {id(variable) for variable in self.adapters.variables}
-        for model in (self.unet, self.text_encoder):
+        matrices -= {id(variable) for variable in self.base.unused_variables}
+        for model in (self.unet, *self.base.text_encoders.values()):
             # A frozen layer hides all of its variables, so each variable is frozen instead.
             model.trainable = True
             for variable in model.weights:

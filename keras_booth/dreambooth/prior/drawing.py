@@ -22,7 +22,7 @@ def drawing_variables(booth):
     base, adapters = booth.base, booth.adapters
     idle = adapters and not adapters.active
     without = {id(variable) for variable in adapters.variables} if idle else set()
-    models = (base.text_encoder, base.unet, base.decoder)
+    models = (*base.text_encoders.values(), base.unet, base.decoder)
     return [variable for model in models for variable in model.weights if id(variable) not in without]
 
 

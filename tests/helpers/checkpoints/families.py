@@ -88,7 +88,8 @@ def inputs(family):
 def draw(base, start, steps):
     """The picture of the prompt, float in [0, 1], by DDIM with a guidance of 7.5."""
     text_to_image = TextToImage(base)
-    inputs = {"noise": start, "context": text_to_image.encode([PROMPT]), "negative": text_to_image.encode([NEGATIVE])}
+    negative = {f"negative_{name}": array for name, array in text_to_image.encode([NEGATIVE]).items()}
+    inputs = {"noise": start} | text_to_image.encode([PROMPT]) | negative
     inputs["guidance_scale"] = np.array([7.5], "float32")
     latents = text_to_image.sample(inputs, DrawSettings(Sampling("ddim", steps)))
     return (np.asarray(base.decode(latents)) + 1) / 2
