@@ -9,15 +9,18 @@ from keras_booth.bases.formats.archive import CLASS as ARCHIVED_CLASS
 from keras_booth.bases.formats.archive import CONFIG_FILE, VOCABULARY_FILE, open_archive, read_archive
 from keras_booth.bases.formats.export import check_export, export_base
 from keras_booth.bases.formats.foreign_model import ForeignModel, check_and_load, open_model
+from keras_booth.bases.formats.lora.kinds import refuse_other_lora
+from keras_booth.bases.formats.lora.names import aliases as lora_aliases
+from keras_booth.bases.formats.lora.names import kohya_names
+from keras_booth.bases.formats.lora.names import split_key as split_lora_key
 from keras_booth.bases.formats.names import CONV, LINEAR, VECTOR, Kind, named_layers
 from keras_booth.bases.formats.names import Tensor as WeightTensor
 from keras_booth.bases.formats.original.modelspec import (
+    kohya_model,
     model_spec,
-    predicts_v,
     stable_diffusion_version,
     warn_of_strangers,
 )
-from keras_booth.bases.formats.original.shapes import original_unet_names
 from keras_booth.bases.formats.own_weights import load_weights, named_variables, save_weights
 from keras_booth.bases.formats.tensors import Checkpoint, as_stored, fits, read_json
 from keras_booth.bases.formats.weights_h5 import WEIGHTS_FILE
@@ -73,25 +76,28 @@ __all__ = [
     "fits",
     "global_policy",
     "known_classes",
+    "kohya_model",
+    "kohya_names",
     "load_base",
     "load_weights",
+    "lora_aliases",
     "lora_parameters",
     "model_spec",
     "named_layers",
     "named_variables",
     "open_archive",
     "open_model",
-    "original_unet_names",
-    "predicts_v",
     "rare_identifiers",
     "rarity",
     "read_archive",
     "read_json",
+    "refuse_other_lora",
     "recall",
     "remember",
     "as_stored",
     "save_weights",
     "shape_of",
+    "split_lora_key",
     "stable_diffusion_version",
     "tiny_world_config",
     "vocabulary_digest",

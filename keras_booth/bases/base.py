@@ -106,6 +106,12 @@ class BaseConfig:
         return {"text_encoder": self.text_encoder} | second
 
     @property
+    def token_shape(self) -> tuple[int, ...]:
+        """Shape of a prompt's tokens: `(length,)`; or `(2, length)`, where two text encoders have each its own."""
+        length = self.text_encoder.max_length
+        return (length,) if self.text_encoder_2 is None else (2, length)
+
+    @property
     def conditioning(self) -> dict[str, tuple[int, ...]]:
         """What the UNet is told of a picture beside its latents and its timestep: dict of shapes, without the batch's
         axis, by name. See `StableDiffusionBase.condition`."""
@@ -233,7 +239,17 @@ class StableDiffusionBase(Conditions):
 
     @tokenizer.setter
     def tokenizer(self, tokenizer: Tokenizer | None):
-        self._tokenizer = tokenizer
+        self._tokenizer, self._tokenizer_2, second = tokenizer, None, self.config.text_encoder_2
+        if tokenizer is not None and second is not None:
+            self._tokenizer_2 = Tokenizer(
+                tokenizer.vocabulary, second.max_length, second.padding, second.added_tokens, quiet=True
+            )
+
+    @property
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """dict of `Tokenizer` by the names of the text encoders. They differ in what fills short prompts, and in added
+        tokens."""
+        return dict(zip(self.config.text_encoders, (self.tokenizer, self._tokenizer_2), strict=False))
 
     @property
     def has_tokenizer(self) -> bool:

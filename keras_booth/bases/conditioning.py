@@ -29,14 +29,9 @@ def check_text_encoders(configs: Mapping[str, TextEncoderConfig], unet: UNetConf
             f"The UNet must take the pooled embedding that the text encoders make, and one of them alone makes it. "
             f"Received: a pooled_width of {unet.pooled_width}, and {' and '.join(map(str, pooled))}"
         )
-    first, *others = configs.values()
-    for other in others:
-        for field in ("max_length", "added_tokens"):
-            if getattr(first, field) != getattr(other, field):
-                raise InputError(
-                    f"The {field} of both text encoders must be the same, since they read the same tokens. "
-                    f"Received: {getattr(first, field)} and {getattr(other, field)}"
-                )
+    lengths = {config.max_length for config in configs.values()}
+    if len(lengths) > 1:
+        raise InputError(f"The max_length of both text encoders must be the same. Received: {sorted(lengths)}")
 
 
 class Conditions:
@@ -46,37 +41,28 @@ class Conditions:
         """Prompts -> what `denoise` is told of them.
 
         Args:
-            prompts: a text or list of texts; or int array `(batch, length)`, the tokens that `tokenizer` makes of them.
+            prompts: a text or list of texts; or int array `(batch, *config.token_shape)`, as `tokenize` makes it.
             training: bool.
 
         Returns:
             dict of `context`, float `(batch, length, width)`, the text encoders' embeddings beside each other; and,
             for a base whose `config.conditioning` has it, of `pooled`, float `(batch, width)`.
         """
-        tokens = prompts
-        if not hasattr(prompts, "shape"):
-            tokens = self.tokenizer(prompt_list(prompts, "prompts", empty=True))
+        tokens = prompts if hasattr(prompts, "shape") else self.tokenize(prompts)
         embeddings, pooled = [], {}
-        for name, encoder in self.text_encoders.items():
-            made = encoder(self._tokens_for(name, tokens), training=training)
+        for index, (name, encoder) in enumerate(self.text_encoders.items()):
+            made = encoder(tokens[:, index] if len(tokens.shape) == 3 else tokens, training=training)
             if isinstance(made, list):
                 made, last = made
                 pooled |= {"pooled": last} if self.config.text_encoders[name].pooled_width else {}
             embeddings.append(made)
         return {"context": embeddings[0] if len(embeddings) == 1 else ops.concatenate(embeddings, axis=-1)} | pooled
 
-    def _tokens_for(self, name, tokens):
-        """The tokens with what fills short prompts for a text encoder of that name."""
-        own = self.config.text_encoders[name].padding
-        if own == self.config.text_encoder.padding:
-            return tokens
-        # Where the end token fills, too, the first one of those at the end is the prompt's own.
-        tokens = ops.cast(tokens, "int32")
-        fills = ops.cast(ops.equal(tokens, self.tokenizer.pad), "int32")
-        trailing = ops.flip(ops.cumprod(ops.flip(fills, axis=1), axis=1), axis=1)
-        if self.tokenizer.pad == self.tokenizer.end:
-            trailing = ops.pad(trailing, ((0, 0), (1, 0)))[:, :-1] * trailing
-        return ops.where(ops.cast(trailing, "bool"), self.tokenizer.id_of(own), tokens)
+    def tokenize(self, prompts: Prompts) -> np.ndarray:
+        """A text or list of texts -> int32 `(len(prompts), *config.token_shape)`."""
+        prompts = prompt_list(prompts, "prompts", empty=True)
+        found = [tokenizer(prompts) for tokenizer in self.tokenizers.values()]
+        return found[0] if len(found) == 1 else np.stack(found, axis=1)
 
     def denoise(
         self, latents: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor], training: bool = False

@@ -124,8 +124,7 @@ class TextToImage:
             dict of float32 arrays; see `StableDiffusionBase.condition`.
         """
         found = {
-            prompt: self.encoder.on_batch({"tokens": self.base.tokenizer([prompt])})
-            for prompt in dict.fromkeys(prompts)
+            prompt: self.encoder.on_batch({"tokens": self.base.tokenize([prompt])}) for prompt in dict.fromkeys(prompts)
         }
         names = next(iter(found.values()))
         return {name: np.concatenate([found[prompt][name] for prompt in prompts]) for name in names}

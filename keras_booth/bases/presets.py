@@ -12,7 +12,7 @@ from keras_booth.bases.formats.diffusers.folder import load_folder, read_folder
 from keras_booth.bases.formats.external_vae import read_vae
 from keras_booth.bases.formats.kerascv import WEIGHTS_1_4, WEIGHTS_2_1, clip_vocabulary, load_kerascv_weights
 from keras_booth.bases.formats.original import single_file
-from keras_booth.bases.formats.original.modelspec import SIZES
+from keras_booth.bases.formats.original.modelspec import SIZES, XL_SIZES
 from keras_booth.bases.formats.own_weights import load_weights
 from keras_booth.bases.formats.room import require_vocabulary
 from keras_booth.bases.formats.tensors import refuse_pickle
@@ -42,12 +42,22 @@ def _stable_diffusion_2_1(vocabulary):
     return config, Tokenizer(vocabulary or clip_vocabulary(), padding="!")
 
 
-# name -> (description, weight loader)
+def _stable_diffusion_xl(vocabulary):
+    config = BaseConfig(name="stable_diffusion_xl", image_size=1024, **XL_SIZES)
+    return config, Tokenizer(vocabulary or clip_vocabulary())
+
+
+# name -> (description, weight loader; `None` for what is in `ON_THE_HUB`)
 PRESETS = {
     "tiny_world": (_tiny_world, lambda base: load_weights(base.components, WEIGHTS)),
     "stable_diffusion_1.4": (_stable_diffusion_1_4, functools.partial(load_kerascv_weights, weights=WEIGHTS_1_4)),
     "stable_diffusion_2.1": (_stable_diffusion_2_1, functools.partial(load_kerascv_weights, weights=WEIGHTS_2_1)),
+    "stable_diffusion_xl": (_stable_diffusion_xl, None),
 }
+
+
+# What is published in diffusers' format alone.
+ON_THE_HUB = {"stable_diffusion_xl": "hf://stabilityai/stable-diffusion-xl-base-1.0"}
 
 
 def load_base(preset: FilePath | BaseRequest, **options: Any) -> StableDiffusionBase:
@@ -121,10 +131,11 @@ def describe(request, vae):
 def describe_preset(request, vae):
     """`describe` of whatever a user may name, before options change it."""
     preset, vocabulary = request.preset, _read(request.vocabulary)
-    if preset in PRESETS:
-        make, load = PRESETS[preset]
+    place = ON_THE_HUB.get(preset, preset) if request.weights else preset
+    if place in PRESETS:
+        make, load = PRESETS[place]
         return with_room_for(vae, preset, *make(vocabulary), load)
-    path = hub.fetch(preset) if preset.startswith(hub.PREFIX) else pathlib.Path(preset)
+    path = hub.fetch(place) if place.startswith(hub.PREFIX) else pathlib.Path(place)
     if is_archive(path) and path.is_file():
         return with_room_for(vae, preset, *describe_archive(path, vocabulary))
     refuse_pickle(path)
@@ -140,7 +151,7 @@ def describe_preset(request, vae):
         load = functools.partial(single_file.load_single_file, checkpoint=checkpoint, without_autoencoder=without)
     else:
         raise InputError(f"{what_presets_are(preset)} Received: preset={preset!r}")
-    return (config.named(preset) if preset.startswith(hub.PREFIX) else config), tokenizer, load
+    return (config.named(preset) if place.startswith(hub.PREFIX) else config), tokenizer, load
 
 
 def is_archive(preset):

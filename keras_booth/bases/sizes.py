@@ -62,8 +62,9 @@ def activation_floats(config: BaseConfig, checkpointing: bool = False) -> int:
         # Down and up again: on the way up the input of a block is twice as wide.
         blocks = 2 * unet.blocks_per_level + 1
         total += blocks * 10 * channels * pixels + (unet.blocks_per_level + 1) * 2 * channels * pixels
-        total += blocks * transformer_floats(channels, heads, pixels, length)
-    return total + 20 * channels * pixels + transformer_floats(channels, unet.middle_heads, pixels, length)
+        total += blocks * unet.depth(level) * transformer_floats(channels, heads, pixels, length)
+    middle = unet.depth(-1) * transformer_floats(channels, unet.middle_heads, pixels, length)
+    return total + 20 * channels * pixels + middle
 
 
 def checkpointed_floats(config):
@@ -74,7 +75,7 @@ def checkpointed_floats(config):
         pixels = height * width // 4**level
         # A residual block and a transformer block each; on the way up with what is joined from the way down.
         kept += (2 * (2 * unet.blocks_per_level + 1) + unet.blocks_per_level + 1) * channels * pixels
-        transformer = transformer_floats(channels, heads, pixels, config.text_encoder.max_length)
+        transformer = transformer_floats(channels, heads, pixels, config.text_encoder.max_length) * unet.depth(level)
         largest = max(largest, 12 * channels * pixels, transformer)
     return kept + largest
 

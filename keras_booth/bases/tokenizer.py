@@ -110,14 +110,21 @@ class Tokenizer:
         max_length: int. Tokens of a prompt, start and end included.
         padding: str. Token that fills short prompts: the end token in Stable Diffusion 1.x, "!" in 2.x.
         added: sequence of `AddedToken`, or of tuples of its fields. Empty for the start and the end token, normalized.
+        quiet: bool. Whether not to warn of prompts that are cut, because another tokenizer does.
 
     Raises:
         InputError: for a vocabulary that is none, or a padding token that is not in it.
     """
 
     def __init__(
-        self, vocabulary: bytes, max_length: int = 77, padding: str = END, added: Iterable[tuple[str, int, bool]] = ()
+        self,
+        vocabulary: bytes,
+        max_length: int = 77,
+        padding: str = END,
+        added: Iterable[tuple[str, int, bool]] = (),
+        quiet: bool = False,
     ):
+        self.quiet = quiet
         self.vocabulary = bytes(vocabulary)
         self.max_length = max_length
         self.padding = padding
@@ -134,18 +141,10 @@ class Tokenizer:
         )
         self._verbatim = Splitter({token.content: token.id for token in self.added if not token.normalized})
         self._normalized = Splitter({clean(token.content): token.id for token in self.added if token.normalized})
-        self.pad = self.id_of(padding)
-
-    def id_of(self, padding: str) -> int:
-        """The id of a token that fills short prompts.
-
-        Raises:
-            InputError: if the vocabulary does not have it.
-        """
         known = self.ids | {token.content: token.id for token in self.added}
         if padding not in known:
             raise InputError(f"The padding token must be in the vocabulary. Received: padding={shown(padding)}")
-        return known[padding]
+        self.pad = known[padding]
 
     @property
     def ids(self) -> dict[str, int]:
@@ -234,7 +233,7 @@ class Tokenizer:
         tokens = np.full((len(prompts), self.max_length), self.pad, "int32")
         for row, prompt in zip(tokens, prompts, strict=True):
             ids = [self.start, *self.pieces(prompt)]
-            if len(ids) > self.max_length - 1 and (prompt, self.max_length) not in _complained:
+            if not self.quiet and len(ids) > self.max_length - 1 and (prompt, self.max_length) not in _complained:
                 logger.warning("%s", self.complaint(prompt))
             ids = ids[: self.max_length - 1] + [self.end]
             row[: len(ids)] = ids

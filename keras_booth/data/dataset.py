@@ -346,7 +346,7 @@ def _show(source):
 
 def _tokenize(booth, prompts):
     tokens = np.asarray(booth.tokenize(prompts)).astype("int32")
-    if tokens.ndim != 2 or len(tokens) != len(prompts):
+    if tokens.ndim < 2 or len(tokens) != len(prompts):
         raise PhotoError(
             f"`booth.tokenize` must return an array of shape ({len(prompts)}, length) for {len(prompts)} prompts. "
             f"Received: shape {tokens.shape}"

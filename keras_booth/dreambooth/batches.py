@@ -148,7 +148,7 @@ class Batches:
         shapes = {
             "images": (*self.image_size, 3),
             "moments": (height, width, 2 * channels),
-            "tokens": (text.max_length,),
+            "tokens": self.base.config.token_shape,
             **self.base.config.conditioning,
             "posterior_noise": latents,
             "noise": latents,
@@ -211,7 +211,7 @@ class Batches:
 
     def _batch_sentence(self, wrong, received):
         size = show_shape((None, *self.image_size, 3))
-        tokens = show_shape((None, self.base.config.text_encoder.max_length))
+        tokens = show_shape((None, *self.base.config.token_shape))
         return (
             f"{wrong}. A batch is a dict of `images`, float {size} in [-1, 1], and `tokens`, int {tokens} as "
             "`tokenize` makes them; by choice of `is_prior`, bool (batch,), and `sample_weight`, float (batch,); "

@@ -32,7 +32,6 @@ from keras_booth.tools.errors import InputError
 from keras_booth.tools.process.machine import prefers_jit
 from keras_booth.tools.process.replicas import of_batch, placed, replica_count, scope_of
 from keras_booth.tools.process.settings import default_policy
-from keras_booth.tools.prompts import prompt_list
 from keras_booth.tools.seeds import chosen_seed
 
 
@@ -189,8 +188,9 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         return self.base.config.image_size
 
     def tokenize(self, prompts: Prompts) -> np.ndarray:
-        """A text or list of texts -> int32 `(len(prompts), length)`."""
-        return self.base.tokenizer(prompt_list(prompts, "prompts", empty=True))
+        """A text or list of texts -> int32 `(len(prompts), length)`, or `(len(prompts), 2, length)` where two text
+        encoders have each its own."""
+        return self.base.tokenize(prompts)
 
     def encode_moments(self, images: ArrayLike) -> np.ndarray:
         """Send pictures through the image encoder before training.
@@ -223,7 +223,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         """Send prompts through text encoders that are not trained.
 
         Args:
-            tokens: int32 array `(batch, length)`.
+            tokens: int32 array, as `tokenize` makes it.
 
         Returns:
             dict of float32 arrays that take the place of a batch's `tokens`: `context`, `(batch, length, width)`; and
@@ -334,10 +334,10 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
 
         Args:
             batch: dict of `images` float `(batch, H, W, 3)` in `[-1, 1]`, or of what `encode_moments` made of them as
-                `moments`; and of `tokens` int `(batch, length)`, or of what `encode_text` made of them. Where the base
-                takes them, by choice of `sizes`, float `(batch, 6)`: see `StableDiffusionBase.sizes_of`. To fix what
-                is otherwise drawn at random it may hold `posterior_noise` and `noise`, float arrays of the latents'
-                shape, and `timesteps`, int `(batch,)`.
+                `moments`; and of `tokens`, int, as `tokenize` makes them, or of what `encode_text` made of them. Where
+                the base takes them, by choice of `sizes`, float `(batch, 6)`: see `StableDiffusionBase.sizes_of`. To
+                fix what is otherwise drawn at random it may hold `posterior_noise` and `noise`, float arrays of the
+                latents' shape, and `timesteps`, int `(batch,)`.
 
         Returns:
             dict of `prediction` and `target`, float32 arrays of the latents' shape, and `timesteps`.

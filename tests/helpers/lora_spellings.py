@@ -3,8 +3,7 @@
 import numpy as np
 from safetensors.numpy import load_file
 
-from keras_booth.bases import named_layers
-from keras_booth.dreambooth.lora.names import kohya_name, original_names
+from keras_booth.bases.formats.lora.names import kohya_name, kohya_names, original_names
 from tests.helpers.places import ROOT
 
 OLD = {"to_q": "to_q", "to_k": "to_k", "to_v": "to_v", "to_out.0": "to_out"}
@@ -15,7 +14,7 @@ def golden(family, base):
     """The LoRA of `dreambooth/lora/make_goldens.py`: dict of `[down, up, alpha]` by full name of the layer."""
     tensors = load_file(ROOT / "tests" / "dreambooth" / "lora" / f"{family}-kohya.safetensors")
     parts = ("lora_down.weight", "lora_up.weight", "alpha")
-    stems = {kohya_name(name): name for name in named_layers(base)}
+    stems = {theirs: name for name, theirs in kohya_names(base).items()}
     return {
         stems[stem]: [tensors[f"{stem}.{part}"] for part in parts] for stem in {key.split(".")[0] for key in tensors}
     }
@@ -73,18 +72,24 @@ DIFFUSERS = {
 }
 
 
+def peft(lora):
+    """peft's names, which say no component."""
+    return dotted(lora, ".lora_A.weight", ".lora_B.weight", lambda name: f"base_model.model.{name.split('.', 1)[1]}")
+
+
 def others(base):
     """What is read here beyond that: dict of functions as in `DIFFUSERS`."""
     original = {name: key for key, name in original_names(base).items()}
-    return {
+    unnamed = {
         "no component": lambda lora: dotted(
             lora, ".down.weight", ".up.weight", lambda name: old_attention(name.split(".", 1)[1])
         ),
+        "peft": peft,
+    }
+    # Of two text encoders the layers have the same names.
+    return (unnamed if len(base.text_encoders) == 1 else {}) | {
         "no text_model": lambda lora: kohya(lora, lambda name: kohya_name(name).replace("text_model_", "")),
         "name of an adapter": lambda lora: dotted(lora, ".lora_A.dog.weight", ".lora_B.dog.weight"),
-        "peft": lambda lora: dotted(
-            lora, ".lora_A.weight", ".lora_B.weight", lambda name: f"base_model.model.{name.split('.', 1)[1]}"
-        ),
         "peft, with component": lambda lora: dotted(
             lora, ".lora_A.weight", ".lora_B.weight", lambda name: name.replace(".", ".base_model.model.", 1)
         ),

@@ -26,7 +26,7 @@ ADDRESS = re.compile(
     r"(?:/([^@]+\.(?:safetensors|ckpt|bin|pth?)))?(?:@([\w./-]+))?/?"
 )
 # Only what `read_folder` reads: a repository often holds the same weights four times.
-CONFIGS = ("model_index.json", "*/config.json", "scheduler/scheduler_config.json", "tokenizer/*")
+CONFIGS = ("model_index.json", "*/config.json", "scheduler/scheduler_config.json", "tokenizer/*", "tokenizer_2/*")
 PARTS = dict(FOLDERS.values())
 INDEX = re.compile(r".*\.safetensors\.index(\.fp16)?\.json")
 

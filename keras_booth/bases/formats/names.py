@@ -1,7 +1,8 @@
 """One table of names: each weight of ours beside its name in diffusers' layout and in the original one.
 
-The original layout is CompVis's, in which Stable Diffusion 1.x and 2.x were published as one file, and which ComfyUI
-and AUTOMATIC1111 read; its text encoder is CLIP's in 1.x and OpenCLIP's in 2.x. One table serves reading and writing.
+The original layout is CompVis's, in which Stable Diffusion 1.x and 2.x were published as one file, and Stability's, in
+which XL was; ComfyUI and AUTOMATIC1111 read both. Its text encoder is CLIP's in 1.x and OpenCLIP's in 2.x, XL has both.
+One table serves reading and writing.
 """
 
 import dataclasses
@@ -25,10 +26,14 @@ from keras_booth.bases.networks.corrections import (
     SpatialTransformer,
     Upsample,
 )
+from keras_booth.bases.networks.low_rank import Dense
+from keras_booth.bases.networks.unet import ADDED
 
 DIFFUSERS, ORIGINAL = "diffusers", "original"
-CLIP_PREFIX = "cond_stage_model.transformer.text_model."
+CLIP_PREFIX = "cond_stage_model.transformer."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
+# Of a base with two text encoders.
+FIRST_PREFIX, SECOND_PREFIX = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
 
 # === Blocks: our sublayer, its name in diffusers, and its original name where that differs ===
 
@@ -40,24 +45,33 @@ RES_BLOCK = (
     ("exit_flow.1", "conv2", "out_layers.3"),
     ("residual_projection", "conv_shortcut", "skip_connection"),
 )
-SPATIAL_TRANSFORMER = (
-    ("norm", "norm"),
-    ("proj1", "proj_in"),
-    ("transformer_block.norm1", "transformer_blocks.0.norm1"),
-    ("transformer_block.attn1.to_q", "transformer_blocks.0.attn1.to_q"),
-    ("transformer_block.attn1.to_k", "transformer_blocks.0.attn1.to_k"),
-    ("transformer_block.attn1.to_v", "transformer_blocks.0.attn1.to_v"),
-    ("transformer_block.attn1.out_proj", "transformer_blocks.0.attn1.to_out.0"),
-    ("transformer_block.norm2", "transformer_blocks.0.norm2"),
-    ("transformer_block.attn2.to_q", "transformer_blocks.0.attn2.to_q"),
-    ("transformer_block.attn2.to_k", "transformer_blocks.0.attn2.to_k"),
-    ("transformer_block.attn2.to_v", "transformer_blocks.0.attn2.to_v"),
-    ("transformer_block.attn2.out_proj", "transformer_blocks.0.attn2.to_out.0"),
-    ("transformer_block.norm3", "transformer_blocks.0.norm3"),
-    ("transformer_block.geglu.dense", "transformer_blocks.0.ff.net.0.proj"),
-    ("transformer_block.dense", "transformer_blocks.0.ff.net.2"),
-    ("proj2", "proj_out"),
+TRANSFORMER_BLOCK = (
+    ("norm1", "norm1"),
+    ("attn1.to_q", "attn1.to_q"),
+    ("attn1.to_k", "attn1.to_k"),
+    ("attn1.to_v", "attn1.to_v"),
+    ("attn1.out_proj", "attn1.to_out.0"),
+    ("norm2", "norm2"),
+    ("attn2.to_q", "attn2.to_q"),
+    ("attn2.to_k", "attn2.to_k"),
+    ("attn2.to_v", "attn2.to_v"),
+    ("attn2.out_proj", "attn2.to_out.0"),
+    ("norm3", "norm3"),
+    ("geglu.dense", "ff.net.0.proj"),
+    ("dense", "ff.net.2"),
 )
+
+
+def spatial_transformer(layer):
+    """The table of a `SpatialTransformer`, which has one transformer block or more."""
+    blocks = [
+        (f"blocks.{index}.{path}", f"transformer_blocks.{index}.{name}")
+        for index in range(len(layer.blocks))
+        for path, name in TRANSFORMER_BLOCK
+    ]
+    return (("norm", "norm"), ("proj1", "proj_in"), *blocks, ("proj2", "proj_out"))
+
+
 UPSAMPLE = (("conv", "conv"),)
 RESNET_BLOCK = (
     ("norm1", "norm1"),
@@ -84,7 +98,7 @@ CLIP_LAYER = (
     ("fc1", "mlp.fc1"),
     ("fc2", "mlp.fc2"),
 )
-# "!" marks a tensor without the ending ".weight", "[0]" the first third of a tensor.
+# "!" marks a tensor without the ending ".weight", "[0]" the first third of one, "^" one whose axes are in our order.
 OPEN_CLIP_EMBEDDING = (
     ("token_embedding", "token_embedding"),
     ("position_embedding", "position_embedding", "positional_embedding!"),
@@ -101,7 +115,7 @@ OPEN_CLIP_LAYER = (
 )
 TABLES = {
     ResBlock: RES_BLOCK,
-    SpatialTransformer: SPATIAL_TRANSFORMER,
+    SpatialTransformer: spatial_transformer,
     Upsample: UPSAMPLE,
     ResnetBlock: RESNET_BLOCK,
     AttentionBlock: ATTENTION_BLOCK,
@@ -180,7 +194,8 @@ def weights_of(layer):
 
 def sublayers(layer, diffusers, original, tables):
     """The sublayers with weights of a block, or a plain layer itself, as `(layer, diffusers, original)`."""
-    for path, name, *differing in tables.get(type(layer), [("", "")]):
+    table = tables.get(type(layer), [("", "")])
+    for path, name, *differing in table(layer) if callable(table) else table:
         sublayer = layer
         for step in filter(None, path.split(".")):
             sublayer = sublayer[int(step)] if step.isdigit() else getattr(sublayer, step)
@@ -221,7 +236,9 @@ def tensors_of(layers, layout, tables=TABLES):
                 # diffusers has dense layers where the autoencoder's attention has convolutions of one pixel.
                 if layout == DIFFUSERS and kind is CONV and ".to_" in name:
                     kind = POINTWISE
-                found.append(Tensor(variable, kind, *file_name(name, suffix)))
+                if "^" in name:
+                    kind = VECTOR
+                found.append(Tensor(variable, kind, *file_name(name.replace("^", ""), suffix)))
     return found
 
 
@@ -241,10 +258,14 @@ def unet_layers(unet, config):
         config: `UNetConfig`.
     """
     blocks, transformers, ups = (of_type(unet, kind) for kind in (ResBlock, SpatialTransformer, Upsample))
-    convolutions, dense = of_type(unet, PaddedConv2D), of_type(unet, keras.layers.Dense)
+    convolutions, dense = of_type(unet, PaddedConv2D), list(of_type(unet, keras.layers.Dense))
+    added = [layer for layer in dense if layer.name.startswith(ADDED)]
+    dense = iter([layer for layer in dense if layer not in added])
     levels = len(config.widths)
     yield next(dense), "time_embedding.linear_1", "time_embed.0"
     yield next(dense), "time_embedding.linear_2", "time_embed.2"
+    for layer, number, place in zip(added, (1, 2), (0, 2), strict=False):
+        yield layer, f"add_embedding.linear_{number}", f"label_emb.0.{place}"
     yield next(convolutions), "conv_in", "input_blocks.0.0"
     number = 1
     for level in range(levels):
@@ -324,14 +345,35 @@ def end(model, convolutions, side):
 
 
 def text_encoder_layers(text_encoder, open_clip=False):
-    """The text encoder's blocks as `(layer, diffusers, original)`; see `unet_layers`."""
+    """A text encoder's blocks as `(layer, diffusers, original)`; see `unet_layers`."""
+    inside = "text_model."
     (embedding,) = of_type(text_encoder, CLIPEmbedding)
-    yield embedding, "embeddings", "" if open_clip else "embeddings"
+    yield embedding, f"{inside}embeddings", "" if open_clip else f"{inside}embeddings"
     for index, layer in enumerate(of_type(text_encoder, CLIPEncoderLayer)):
-        name = f"encoder.layers.{index}"
+        name = f"{inside}encoder.layers.{index}"
         yield layer, name, f"transformer.resblocks.{index}" if open_clip else name
     (norm,) = of_type(text_encoder, keras.layers.LayerNormalization)
-    yield norm, "final_layer_norm", "ln_final" if open_clip else "final_layer_norm"
+    yield norm, f"{inside}final_layer_norm", "ln_final" if open_clip else f"{inside}final_layer_norm"
+    for projection in of_type(text_encoder, Dense):
+        yield projection, "text_projection", "text_projection^!" if open_clip else "text_projection"
+
+
+def original_text_names(config, open_clip=None):
+    """How the original layout calls the text encoders of a base.
+
+    Args:
+        config: `BaseConfig`.
+        open_clip: bool. Whether the only text encoder has OpenCLIP's names; `None` for Stable Diffusion 2.x alone, as
+            it was published.
+
+    Returns:
+        dict of `(prefix, whether the names are OpenCLIP's)` by component.
+    """
+    if config.text_encoder_2 is not None:
+        return {"text_encoder": (FIRST_PREFIX, False), "text_encoder_2": (SECOND_PREFIX, True)}
+    if open_clip is None:
+        open_clip = config.text_encoder.activation == "gelu"
+    return {"text_encoder": (OPEN_CLIP_PREFIX if open_clip else CLIP_PREFIX, open_clip)}
 
 
 def component_tensors(base, layout, open_clip=None):
@@ -340,45 +382,33 @@ def component_tensors(base, layout, open_clip=None):
     Args:
         base: `StableDiffusionBase`.
         layout: `DIFFUSERS`, with one file for each component, or `ORIGINAL`, with one for all.
-        open_clip: bool. Whether the text encoder of the original layout has OpenCLIP's names; `None` for Stable
-            Diffusion 2.x alone, as it was published.
+        open_clip: see `original_text_names`.
 
     Returns:
-        dict of lists of `Tensor`, by `"unet"`, `"vae"` and `"text_encoder"`.
+        dict of lists of `Tensor`, by `"unet"`, `"vae"`, `"text_encoder"` and by choice `"text_encoder_2"`.
     """
-    config = base.config
-    if open_clip is None:
-        open_clip = layout == ORIGINAL and config.text_encoder.activation == "gelu"
-    layers = {
-        "unet": (unet_layers(base.unet, config.unet), TABLES),
-        "vae": (
-            itertools.chain(
-                image_encoder_layers(base.image_encoder, config.autoencoder),
-                decoder_layers(base.decoder, config.autoencoder),
-            ),
-            TABLES,
-        ),
-        "text_encoder": (
-            text_encoder_layers(base.text_encoder, open_clip),
-            OPEN_CLIP_TABLES if open_clip else TABLES,
-        ),
+    config, original = base.config, layout == ORIGINAL
+    autoencoder = itertools.chain(
+        image_encoder_layers(base.image_encoder, config.autoencoder), decoder_layers(base.decoder, config.autoencoder)
+    )
+    parts = {
+        "unet": (unet_layers(base.unet, config.unet), TABLES, "model.diffusion_model."),
+        "vae": (autoencoder, TABLES, "first_stage_model."),
     }
-    prefixes = {
-        "unet": {DIFFUSERS: "", ORIGINAL: "model.diffusion_model."},
-        "vae": {DIFFUSERS: "", ORIGINAL: "first_stage_model."},
-        "text_encoder": {DIFFUSERS: "text_model.", ORIGINAL: OPEN_CLIP_PREFIX if open_clip else CLIP_PREFIX},
-    }
+    for name, (prefix, is_open) in original_text_names(config, open_clip).items():
+        tables = OPEN_CLIP_TABLES if original and is_open else TABLES
+        parts[name] = (text_encoder_layers(getattr(base, name), original and is_open), tables, prefix)
     return {
         name: [
-            dataclasses.replace(tensor, name=prefixes[name][layout] + tensor.name)
+            dataclasses.replace(tensor, name=prefix + tensor.name) if original else tensor
             for tensor in tensors_of(blocks, layout, tables)
         ]
-        for name, (blocks, tables) in layers.items()
+        for name, (blocks, tables, prefix) in parts.items()
     }
 
 
 def named_layers(base: StableDiffusionBase) -> dict[str, keras.layers.Layer]:
-    """The dense layers and convolutions of UNet and text encoder, by diffusers' names.
+    """The dense layers and convolutions of UNet and text encoders, by diffusers' names.
 
     Args:
         base: `StableDiffusionBase`.
@@ -386,10 +416,8 @@ def named_layers(base: StableDiffusionBase) -> dict[str, keras.layers.Layer]:
     Returns:
         dict of plain Keras layers by full name: `"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"`.
     """
-    blocks = {
-        "unet": unet_layers(base.unet, base.config.unet),
-        "text_encoder.text_model": text_encoder_layers(base.text_encoder),
-    }
+    blocks = {"unet": unet_layers(base.unet, base.config.unet)}
+    blocks |= {name: text_encoder_layers(encoder) for name, encoder in base.text_encoders.items()}
     found = {}
     for prefix, places in blocks.items():
         for block in places:

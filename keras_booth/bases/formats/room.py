@@ -40,7 +40,11 @@ def least_numbers(config: BaseConfig | AutoencoderConfig) -> int:
     """
     if isinstance(config, AutoencoderConfig):
         return autoencoder_numbers(config)
-    return text_numbers(config.text_encoder) + unet_numbers(config.unet) + autoencoder_numbers(config.autoencoder)
+    return (
+        sum(map(text_numbers, config.text_encoders.values()))
+        + unet_numbers(config.unet)
+        + autoencoder_numbers(config.autoencoder)
+    )
 
 
 def text_numbers(config: TextEncoderConfig) -> int:
@@ -52,8 +56,8 @@ def unet_numbers(config: UNetConfig) -> int:
     """`least_numbers` of a UNet: its embedded timesteps, the second convolution of each block, and attentions."""
     total = 4 * config.widths[0] * (config.time_features + 4 * config.widths[0])
     total += 2 * 9 * config.latent_channels * config.widths[0]
-    for width, heads in zip(config.widths, config.heads, strict=True):
-        attention = 2 * config.context_width * width + 14 * width**2 if heads else 0
+    for level, (width, heads) in enumerate(zip(config.widths, config.heads, strict=True)):
+        attention = config.depth(level) * (2 * config.context_width * width + 14 * width**2) if heads else 0
         total += (2 * config.blocks_per_level + 1) * (9 * width**2 + attention)
     return total
 
@@ -73,8 +77,10 @@ def require_vocabulary(config: BaseConfig, tokenizer: Tokenizer, source: object)
         source: where it comes from, for the sentence.
     """
     largest = max([tokenizer.vocabulary_size - 1, *(token.id for token in tokenizer.added)])
-    embeddings = config.text_encoder.vocabulary_size
-    if not 0 <= embeddings - 1 - largest <= SPARE_EMBEDDINGS + largest // SPARE_SHARE:
+    for text_encoder in config.text_encoders.values():
+        embeddings = text_encoder.vocabulary_size
+        if 0 <= embeddings - 1 - largest <= SPARE_EMBEDDINGS + largest // SPARE_SHARE:
+            continue
         raise CheckpointError(
             f"The vocabulary has {largest + 1} tokens, and the text encoder embeddings of {embeddings}: it is the "
             f"vocabulary of another model. Received: {source}"

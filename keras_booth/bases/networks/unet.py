@@ -21,6 +21,7 @@ from keras_booth.tools.files.typed_fields import check_types
 # What a picture's sizes are: (height, width) of the photograph, (top, left) of what was cut out of it once it was
 # resized, (height, width) of that.
 SIZE_NUMBERS = 6
+ADDED = "added_embedding"  # how the names of its layers begin, which come in no order among the others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,12 +144,11 @@ class SizeFeatures(TimestepFeatures):
         return ops.reshape(features, (-1, self.numbers * features.shape[-1]))
 
 
-def embed(features, config):
+def embed(features, config, name=None):
     """Features `(batch, …)` -> `(batch, 4 * width)`, through the two layers of an embedding."""
     width = config.widths[0] * 4
-    embedding = keras.layers.Dense(width)(features)
-    embedding = keras.layers.Activation("swish")(embedding)
-    return keras.layers.Dense(width)(embedding)
+    first, second = (keras.layers.Dense(width, name=name and f"{name}_{number}") for number in (1, 2))
+    return second(keras.layers.Activation("swish")(first(features)))
 
 
 def build_unet(config: UNetConfig, latent_size: tuple[int, int], max_length: int, name: str = "unet") -> keras.Model:
@@ -187,7 +187,7 @@ def build_unet(config: UNetConfig, latent_size: tuple[int, int], max_length: int
         sizes = keras.Input((SIZE_NUMBERS,), dtype="float32", name="sizes")
         inputs += [pooled, sizes]
         added = keras.layers.Concatenate()([pooled, SizeFeatures(config.size_features, SIZE_NUMBERS)(sizes)])
-        embedding = keras.layers.Add()([embedding, embed(added, config)])
+        embedding = keras.layers.Add()([embedding, embed(added, config, ADDED)])
     last = len(config.widths) - 1
     x = PaddedConv2D(config.widths[0], 3, padding=1)(latents)
     skips = [x]

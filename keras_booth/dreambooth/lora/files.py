@@ -7,11 +7,18 @@ import pathlib
 import numpy as np
 from safetensors.numpy import save_file
 
-from keras_booth.bases import Checkpoint, as_stored, fits, named_layers
+from keras_booth.bases import (
+    Checkpoint,
+    as_stored,
+    fits,
+    kohya_names,
+    lora_aliases,
+    named_layers,
+    refuse_other_lora,
+    split_lora_key,
+)
 from keras_booth.dreambooth.lora.adapters import MOST_ALPHA, to_theirs
-from keras_booth.dreambooth.lora.kinds import refuse_other_kinds, refuse_other_widths
 from keras_booth.dreambooth.lora.metadata import add_alphas, written_metadata
-from keras_booth.dreambooth.lora.names import aliases, kohya_name, split_key
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.files.writing import whole_file
@@ -52,13 +59,14 @@ class Matrices:
 # === Reading ===
 
 
-def read_lora(path, base):
+def read_lora(path, base, component=None):
     """Read and check a file of either layout.
 
     Args:
         path: path of a `.safetensors` file; or of a folder that diffusers or peft wrote, or of one with peft's for
-            `unet` and `text_encoder`.
+            `unet` and the text encoders.
         base: `StableDiffusionBase`.
+        component: str, that which the file is for; `None` where its names say it.
 
     Returns:
         dict of `Matrices` by the full names of layers.
@@ -68,16 +76,15 @@ def read_lora(path, base):
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        parts = [path / part for part in ("unet", "text_encoder") if (path / part / IN_FOLDERS[1]).is_file()]
+        parts = [part for part in ("unet", *base.text_encoders) if (path / part / IN_FOLDERS[1]).is_file()]
         if parts:
-            return joined([read_lora(part, base) for part in parts], path)
+            return joined([read_lora(path / part, base, part) for part in parts], path)
         path = next((path / name for name in IN_FOLDERS if (path / name).is_file()), path / IN_FOLDERS[0])
     checkpoint = Checkpoint([path])
     if not checkpoint.shapes:
         raise CheckpointError(f"The file holds no tensors. Received: {path}")
-    refuse_other_kinds(checkpoint.shapes, path)
-    found = collect(checkpoint, aliases(base), path)
-    refuse_other_widths(found, base.config.unet.context_width, path)
+    refuse_other_lora(checkpoint.shapes, base.config, path)
+    found = collect(checkpoint, lora_aliases(base, component), path)
     layers = named_layers(base)
     for name, matrices in found.items():
         check_matrices(name, matrices, layers[name], path)
@@ -85,7 +92,7 @@ def read_lora(path, base):
     add_alphas(found, checkpoint)
     for name, matrices in found.items():
         check_product(name, matrices, path)
-    return found
+    return {name: found[name] for name in layers if name in found}
 
 
 def joined(parts, path):
@@ -112,7 +119,7 @@ def collect(checkpoint, names, path):
     """
     found, stems = collections.defaultdict(Matrices), {}
     for key, array in checkpoint.tensors(checkpoint.shapes):
-        place = split_key(key)
+        place = split_lora_key(key)
         if place is None:
             raise CheckpointError(f"The tensor {shown(key)} is of no LoRA that can be read here. Received: {path}")
         name, part = names.get(place[0]), place[1]
@@ -193,13 +200,13 @@ def check_lora(path, layout, dtype):
         raise InputError(f"The file must end in '.safetensors'. Received: path={path}")
 
 
-def write_lora(layers, path, config, layout="kohya", dtype="float32", subjects=(), prompts=None):
+def write_lora(layers, path, base, layout="kohya", dtype="float32", subjects=(), prompts=None):
     """Write low-rank layers, under a temporary name until the file is whole.
 
     Args:
         layers: dict of `keras_booth.bases.LowRank` layers by full name.
         path: path that ends in `.safetensors`.
-        config: `BaseConfig` of the base.
+        base: `StableDiffusionBase`.
         layout: `"kohya"`, which AUTOMATIC1111, ComfyUI and diffusers read; or `"diffusers"`.
         dtype: `"float32"` or `"float16"`.
         subjects: sequence of str, what was taught: `"sks dog"`.
@@ -214,19 +221,19 @@ def write_lora(layers, path, config, layout="kohya", dtype="float32", subjects=(
     """
     path = pathlib.Path(path)
     check_lora(path, layout, dtype)
-    tensors = {}
+    tensors, names = {}, kohya_names(base)
     for name, layer in layers.items():
         down, up = (
             as_stored(name, to_theirs(matrix, len(layer.kernel.shape)), dtype, path)
             for matrix in (layer.lora_kernel_a, layer.lora_kernel_b)
         )
         if layout == "kohya":
-            stem = kohya_name(name)
+            stem = names[name]
             tensors |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up}
             tensors[f"{stem}.alpha"] = np.array(layer.lora_alpha, "float32")
         else:
             tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
-    metadata = written_metadata(layers, config, layout, subjects, prompts or {}, path.stem)
+    metadata = written_metadata(layers, base.config, layout, subjects, prompts or {}, path.stem)
     with whole_file(path) as part:
         save_file(tensors, part, metadata)
     return path

@@ -5,7 +5,7 @@ import json
 import math
 import re
 
-from keras_booth.bases import model_spec, predicts_v, read_json, stable_diffusion_version
+from keras_booth.bases import kohya_model, model_spec, read_json
 from keras_booth.tools.errors import CheckpointError
 from keras_booth.tools.files.json_files import parse_json
 from keras_booth.tools.files.typed_fields import fits
@@ -33,7 +33,7 @@ def diffusers_metadata(layers):
         layers: dict of low-rank layers by full name.
     """
     adapters = {}
-    for component in ("unet", "text_encoder"):
+    for component in dict.fromkeys(name.split(".", 1)[0] for name in layers):
         mine = {name.split(".", 1)[1]: layer for name, layer in layers.items() if name.startswith(f"{component}.")}
         # peft compares the ends of names, so that this says the same before and since transformers 5.
         mine = {name.removeprefix("text_model."): layer for name, layer in mine.items()}
@@ -70,11 +70,7 @@ def kohya_metadata(layers, config, prompts, name):
     if windows:
         convolution = dict(zip(("conv_dim", "conv_alpha"), map(str, sizes_of(windows)), strict=True))
         found["ss_network_args"] = json.dumps(convolution)
-    version = stable_diffusion_version(config)
-    if version:
-        found["ss_v2"] = str(version == 2)
-        found["ss_base_model_version"] = f"sd_v{version}" + ("_v" if predicts_v(config) else "")
-    return found
+    return found | kohya_model(config)
 
 
 def sizes_of(layers):

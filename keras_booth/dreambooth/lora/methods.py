@@ -112,7 +112,7 @@ class Adapted:
         self._require_lora()
         subjects = (self.subject,) if subjects is None else subjects
         prompts = {self.subject: {self.instance_prompt: 1}} if prompts is None else prompts
-        write_lora(self.adapters.layers, path, self.base.config, layout, dtype, subjects, prompts)
+        write_lora(self.adapters.layers, path, self.base, layout, dtype, subjects, prompts)
 
     @property
     def lora_scale(self) -> float:

@@ -38,22 +38,26 @@ def mapping(family):
             checkpoint[tensor.name][tensor.third * rows : (tensor.third + 1) * rows] = number
             places[number] = f"{tensor.name}[{tensor.third}]"
     configs = description(family)["configs"]
-    if family == "1.x":
-        text = convert_ldm_clip_checkpoint(checkpoint)
-    else:
-        model = types.SimpleNamespace(config=types.SimpleNamespace(**configs["text_encoder/config.json"]))
-        text = convert_open_clip_checkpoint(model, checkpoint)
+    first = "text_encoder" if family == "2.x" else "text_encoder_2"
+    texts = {"text_encoder": convert_ldm_clip_checkpoint(checkpoint)} if family != "2.x" else {}
+    if family != "1.x":
+        model = types.SimpleNamespace(config=types.SimpleNamespace(**configs[f"{first}/config.json"]))
+        prefix = {"prefix": "conditioner.embedders.1.model."} if family == "xl" else {}
+        texts[first] = convert_open_clip_checkpoint(model, checkpoint, **prefix)
     converted = {
         "unet": convert_ldm_unet_checkpoint(checkpoint, configs["unet/config.json"]),
         "vae": convert_ldm_vae_checkpoint(checkpoint, configs["vae/config.json"]),
-        "text_encoder": {name.removeprefix("text_model."): tensor for name, tensor in text.items()},
+        **{
+            component: {name.removeprefix("text_model."): tensor for name, tensor in text.items()}
+            for component, text in texts.items()
+        },
     }
     found = {}
     for component, shapes in description(family)["shapes"].items():
         for name, shape in shapes.items():
-            tensor = converted[component][name]
+            tensor = converted[component][name.removeprefix("text_model.")]
             assert tensor.numel() == torch.Size(shape).numel(), name
-            found[places[int(tensor.reshape(-1)[0])]] = f"{component}/{name}"
+            found[places[int(tensor.reshape(-1)[0])]] = f"{component}/{name.removeprefix('text_model.')}"
     return found
 
 

@@ -11,10 +11,10 @@ import re
 import pytest
 
 from keras_booth.bases import BaseConfig, named_layers, shape_of, stable_diffusion_version
+from keras_booth.bases.formats.lora.names import aliases, kohya_name
 from keras_booth.bases.formats.names import ORIGINAL, component_tensors
 from keras_booth.bases.formats.original.modelspec import SIZES
 from keras_booth.dreambooth import LoraConfig
-from keras_booth.dreambooth.lora.names import aliases, kohya_name
 
 CLIENTS = json.loads(gzip.decompress(pathlib.Path(__file__).with_name("client_keys.json.gz").read_bytes()))
 TARGETS = ("attention", "feed_forward", "convolution")

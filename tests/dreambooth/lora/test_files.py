@@ -29,8 +29,8 @@ def error(ours, theirs):
 
 def outputs(booth, family):
     given = inputs(family)
-    prediction = booth.unet([given["latents"], given["timesteps"], given["context"]])
-    return {"unet": prediction, "text_encoder": booth.text_encoder(booth.tokenize([PROMPT]))}
+    prediction = booth.base.denoise(given["latents"], given["timesteps"], given)
+    return {"unet": prediction} | booth.base.condition([PROMPT])
 
 
 @pytest.mark.parametrize("ending", ["", "-kohya"])

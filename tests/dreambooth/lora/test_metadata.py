@@ -5,6 +5,7 @@ import json
 import pytest
 from safetensors import safe_open
 
+from keras_booth.bases import shape_of
 from keras_booth.dreambooth import LoraConfig
 from keras_booth.dreambooth.lora.files import write_lora
 from tests.helpers.booths import full_size_config, small_booth
@@ -34,7 +35,7 @@ PROMPTS = {"my_dog": {"a photo of sks dog": 4, "sks dog, schlafend im Körbchen"
 def test_kohya(booth, tmp_path, version, prediction_type, second, name, architecture):
     """Of the three that sd-scripts trains."""
     config, layers = full_size_config(version, prediction_type).named("my-base"), booth.adapters.layers
-    write_lora(layers, tmp_path / "dog-lora.safetensors", config, subjects=("sks dog",), prompts=PROMPTS)
+    write_lora(layers, tmp_path / "dog-lora.safetensors", shape_of(config), subjects=("sks dog",), prompts=PROMPTS)
     found = metadata(tmp_path / "dog-lora.safetensors")
     assert json.loads(found.pop("ss_tag_frequency")) == PROMPTS
     assert json.loads(found.pop("ss_network_args")) == {"conv_dim": "2", "conv_alpha": "8.0"}

@@ -4,12 +4,14 @@ The configs are read, not assumed, and what the base cannot do is refused by the
 """
 
 import dataclasses
+import functools
 
 from keras_booth.bases.base import BaseConfig
 from keras_booth.bases.formats.diffusers.config_fields import check_fixed, have, need, read
 from keras_booth.bases.formats.diffusers.scheduler import parse_schedule, write_schedule
 from keras_booth.bases.formats.diffusers.tokenizer import read_tokenizer, write_tokenizer
 from keras_booth.bases.formats.names import DIFFUSERS, component_tensors
+from keras_booth.bases.formats.original.modelspec import XL_SIZES
 from keras_booth.bases.formats.room import require_room, require_vocabulary
 from keras_booth.bases.formats.tensors import (
     Checkpoint,
@@ -22,20 +24,24 @@ from keras_booth.bases.formats.tensors import (
 )
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig
 from keras_booth.bases.networks.text_encoder import ACTIVATIONS, TextEncoderConfig
-from keras_booth.bases.networks.unet import UNetConfig
+from keras_booth.bases.networks.unet import SIZE_NUMBERS, UNetConfig
 from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.wording import shown
 
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelPipeline")
+PIPELINES = (
+    *("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelPipeline"),
+    *("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"),
+)
+# The last two are of a checkpoint with two text encoders.
 FOLDERS = {
     "unet": ("unet", "diffusion_pytorch_model"),
     "vae": ("vae", "diffusion_pytorch_model"),
     "text_encoder": ("text_encoder", "model"),
+    "text_encoder_2": ("text_encoder_2", "model"),
 }
 # Fields with the only values that the base can do, which are also what a config means that lacks them.
 UNET_FIXED = {
     "act_fn": "silu",
-    "addition_embed_type": None,
     "center_input_sample": False,
     "class_embed_type": None,
     "conv_in_kernel": 3,
@@ -51,10 +57,10 @@ UNET_FIXED = {
     "num_class_embeds": None,
     "only_cross_attention": False,
     "resnet_time_scale_shift": "default",
+    "reverse_transformer_layers_per_block": None,
     "time_cond_proj_dim": None,
     "time_embedding_dim": None,
     "time_embedding_type": "positional",
-    "transformer_layers_per_block": 1,
 }
 AUTOENCODER_FIXED = {
     "act_fn": "silu",
@@ -90,7 +96,8 @@ def read_folder(folder, prediction_type=None, autoencoder=None):
     """Describe the checkpoint of a diffusers folder, without reading its weights.
 
     Args:
-        folder: `Path` of a folder with `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and `scheduler/`.
+        folder: `Path` of a folder with `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and `scheduler/`; and with
+            `text_encoder_2/` and `tokenizer_2/` where its UNet takes a pooled embedding.
         prediction_type: str, instead of what the scheduler's config says; or `None`.
         autoencoder: `AutoencoderConfig` of another autoencoder, in place of `vae/`, which need not be there; or `None`.
 
@@ -101,24 +108,18 @@ def read_folder(folder, prediction_type=None, autoencoder=None):
     Raises:
         CheckpointError: naming the file and the field that is missing, damaged or not supported.
     """
-    index = folder / "model_index.json"
-    if index.is_file():
-        pipeline = read_json(index).get("_class_name")
-        if pipeline not in PIPELINES:
-            raise CheckpointError(
-                f"Only text-to-image checkpoints of Stable Diffusion 1.x and 2.x are supported. "
-                f"Received: _class_name={shown(pipeline)} in {index}"
-            )
+    index = read_index(folder)
     unet, size = read(folder / "unet" / "config.json", parse_unet)
-    parts, own, latent_scale = dict(FOLDERS), folder / "vae" / "config.json", LATENT_SCALE
+    parts, own = dict(FOLDERS), folder / "vae" / "config.json"
+    latent_scale = XL_SIZES["latent_scale"] if unet.pooled_width else LATENT_SCALE
     if autoencoder is not None:
         del parts["vae"]
+    if not unet.pooled_width:
+        del parts["text_encoder_2"]
     if autoencoder is None or own.is_file():
         found, latent_scale = read(own, parse_autoencoder)
         autoencoder = autoencoder or found
-    text_encoder = read(folder / "text_encoder" / "config.json", parse_text_encoder)
-    tokenizer = read_tokenizer(folder / "tokenizer", text_encoder.max_length)
-    text_encoder = with_tokens_of(tokenizer, text_encoder, folder)
+    text_encoders, tokenizer = read_text_encoders(folder, [part for part in parts if part.startswith("text_encoder")])
     if "vae" in parts and unet.latent_channels != autoencoder.latent_channels:
         raise CheckpointError(
             f"in_channels of the UNet must be the {autoencoder.latent_channels} latent channels of the autoencoder: "
@@ -130,11 +131,14 @@ def read_folder(folder, prediction_type=None, autoencoder=None):
         config = BaseConfig(
             name=folder.name,
             image_size=[side * autoencoder.factor for side in (size if isinstance(size, list) else (size, size))],
-            text_encoder=text_encoder,
+            **text_encoders,
             unet=unet,
             autoencoder=autoencoder,
             schedule=schedule,
             latent_scale=latent_scale,
+            # What diffusers' pipeline means where the index does not say it.
+            zeros_for_empty=bool(unet.pooled_width) and index.get("force_zeros_for_empty_prompt", True) is not False,
+            guidance_scale=XL_SIZES["guidance_scale"] if unet.pooled_width else BaseConfig.guidance_scale,
         )
     except InputError as error:
         raise CheckpointError(f"{error} in the configs of {folder}") from error
@@ -146,9 +150,77 @@ def read_folder(folder, prediction_type=None, autoencoder=None):
     return config, tokenizer, checkpoints
 
 
+def read_index(folder):
+    """What `model_index.json` says, as a dict; refused for a pipeline of another kind of model."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        return {}
+    found = read_json(index)
+    pipeline = found.get("_class_name")
+    if pipeline not in PIPELINES:
+        raise CheckpointError(
+            f"This is {kind_of_pipeline(pipeline)}; only text-to-image checkpoints of Stable Diffusion 1.x, 2.x and XL "
+            f"are supported. Received: _class_name={shown(pipeline)} in {index}"
+        )
+    if "text_encoder_2" in found and found.get("text_encoder") == [None, None]:
+        raise CheckpointError(
+            f"This is the refiner of Stable Diffusion XL, which has one text encoder and cannot draw by itself: take "
+            f"the base, stable-diffusion-xl-base-1.0. Received: text_encoder=[null, null] in {index}"
+        )
+    return found
+
+
+def kind_of_pipeline(name):
+    """What a diffusers pipeline draws with, as far as its name says it."""
+    kinds = {
+        "Inpaint": "an inpainting checkpoint",
+        "Depth": "a depth-to-image checkpoint",
+        "StableDiffusion3": "Stable Diffusion 3",
+        "Flux": "Flux",
+        "PixArt": "PixArt",
+        "Kolors": "Kolors",
+        "Cascade": "Stable Cascade",
+    }
+    return next((kind for part, kind in kinds.items() if part in str(name)), "a checkpoint of another kind")
+
+
+def read_text_encoders(folder, names):
+    """The text encoders of a folder, and what makes their tokens.
+
+    Args:
+        folder: `Path`.
+        names: list of the components' names, one or two.
+
+    Returns:
+        `(configs, tokenizer)`: dict of `TextEncoderConfig` by component, and the first one's `Tokenizer`.
+    """
+    several, configs, tokenizers = len(names) > 1, {}, []
+    for name in names:
+        config = read(folder / name / "config.json", parse_text_encoder)
+        if several:
+            width = read(folder / name / "config.json", parse_projection) if name == names[-1] else 0
+            config = dataclasses.replace(config, penultimate=True, pooled_width=width)
+        place = folder / name.replace("text_encoder", "tokenizer")
+        tokenizers.append(read_tokenizer(place, config.max_length))
+        configs[name] = with_tokens_of(tokenizers[-1], config, place)
+    if tokenizers[0].vocabulary != tokenizers[-1].vocabulary:
+        raise CheckpointError(
+            f"Both tokenizers must have the same vocabulary; they may differ in added tokens and in what fills short "
+            f"prompts. Received: tokenizer and tokenizer_2 in {folder}"
+        )
+    return configs, tokenizers[0]
+
+
+def parse_projection(config):
+    """Width of the pooled embedding of transformers' `CLIPTextModelWithProjection`."""
+    return need(config, "projection_dim", int)
+
+
 def parse_unet(config):
     """`(UNetConfig, size)` of a `UNet2DConditionModel`; the size is that of the latents."""
     check_fixed(config, UNET_FIXED)
+    pooled, features = parse_addition(config)
+    depth = have(config, "transformer_layers_per_block", int | Numbers, 1)
     widths = need(config, "block_out_channels", Numbers)
     down, up = (need(config, field, Texts) for field in ("down_block_types", "up_block_types"))
     attends = [{"CrossAttnDownBlock2D": True, "DownBlock2D": False}.get(kind) for kind in down]
@@ -182,8 +254,42 @@ def parse_unet(config):
         groups=have(config, "norm_num_groups", int, 32),
         time_features=widths[0] if widths else 2,
         linear_projection=bool(have(config, "use_linear_projection", bool | None, False)),
+        depths=[depth] * len(widths) if isinstance(depth, int) else depth,
+        pooled_width=pooled,
+        size_features=features,
     )
     return unet, need(config, "sample_size", int | tuple[int, int])
+
+
+def parse_addition(config):
+    """`(pooled_width, size_features)` of a UNet: what is added to the embedding of its timesteps."""
+    kind = config.get("addition_embed_type")
+    if kind is None:
+        return 0, UNetConfig.size_features
+    if kind != "text_time":
+        raise CheckpointError(
+            f"addition_embed_type must be 'text_time' or null. Received: addition_embed_type={shown(kind)}"
+        )
+    features = need(config, "addition_time_embed_dim", int)
+    width = need(config, "projection_class_embeddings_input_dim", int)
+    pooled = width - SIZE_NUMBERS * features
+    if pooled < 1:
+        raise CheckpointError(
+            f"projection_class_embeddings_input_dim must be more than the {SIZE_NUMBERS} * {features} of the sizes. "
+            f"Received: projection_class_embeddings_input_dim={width}"
+        )
+    return pooled, features
+
+
+def write_addition(config):
+    """The inverse of `parse_addition`, as a dict."""
+    if not config.pooled_width:
+        return {"addition_embed_type": None}
+    return {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": config.size_features,
+        "projection_class_embeddings_input_dim": config.pooled_width + SIZE_NUMBERS * config.size_features,
+    }
 
 
 def write_unet(base):
@@ -191,25 +297,35 @@ def write_unet(base):
     config = base.config.unet
     down = ["CrossAttnDownBlock2D" if heads else "DownBlock2D" for heads in config.heads]
     up = ["CrossAttnUpBlock2D" if heads else "UpBlock2D" for heads in reversed(config.heads)]
-    heads = [heads or config.middle_heads for heads in config.heads]
+    # Of a level without attention as if its heads were as wide as the middle's.
+    wide = config.widths[-1] // config.middle_heads
+    heads = [
+        heads or (width // wide if width % wide == 0 else config.middle_heads)
+        for heads, width in zip(config.heads, config.widths, strict=True)
+    ]
     if base.config.image_size[0] != base.config.image_size[1]:
         size = list(base.config.latent_size)
     else:
         size = base.config.latent_size[0]
-    return UNET_FIXED | {
-        "_class_name": "UNet2DConditionModel",
-        "attention_head_dim": heads[0] if len(set(heads)) == 1 else heads,
-        "block_out_channels": list(config.widths),
-        "cross_attention_dim": config.context_width,
-        "down_block_types": down,
-        "in_channels": config.latent_channels,
-        "layers_per_block": config.blocks_per_level,
-        "norm_num_groups": config.groups,
-        "out_channels": config.latent_channels,
-        "sample_size": size,
-        "up_block_types": up,
-        "use_linear_projection": config.linear_projection,
-    }
+    return (
+        UNET_FIXED
+        | write_addition(config)
+        | {
+            "_class_name": "UNet2DConditionModel",
+            "attention_head_dim": heads[0] if len(set(heads)) == 1 else heads,
+            "block_out_channels": list(config.widths),
+            "cross_attention_dim": config.context_width,
+            "down_block_types": down,
+            "in_channels": config.latent_channels,
+            "layers_per_block": config.blocks_per_level,
+            "norm_num_groups": config.groups,
+            "out_channels": config.latent_channels,
+            "sample_size": size,
+            "transformer_layers_per_block": list(config.depths) or 1,
+            "up_block_types": up,
+            "use_linear_projection": config.linear_projection,
+        }
+    )
 
 
 def parse_autoencoder(config):
@@ -243,14 +359,15 @@ def write_autoencoder(base):
     }
 
 
-def with_tokens_of(tokenizer, text_encoder, folder):
-    """A `TextEncoderConfig` that says which tokens its tokenizer has; refused where they have no embeddings."""
+def with_tokens_of(tokenizer, text_encoder, place):
+    """A `TextEncoderConfig` that says which tokens its tokenizer has, from the `Path` of a folder; refused where they
+    have no embeddings."""
     largest = max(tokenizer.added, key=lambda token: token.id)
     if largest.id >= text_encoder.vocabulary_size:
         raise CheckpointError(
             f"vocab_size is {text_encoder.vocabulary_size}, so that an added token has no embedding: make room for it "
             f"with transformers' `resize_token_embeddings`, or take it out of the tokenizer. "
-            f"Received: {largest.content!r} with the id {largest.id} in {folder / 'tokenizer'}"
+            f"Received: {largest.content!r} with the id {largest.id} in {place}"
         )
     added = tuple(map(tuple, tokenizer.added))
     return dataclasses.replace(text_encoder, padding=tokenizer.padding, added_tokens=added)
@@ -280,27 +397,31 @@ def parse_text_encoder(config):
     )
 
 
-def write_text_encoder(base):
+def write_text_encoder(base, name="text_encoder"):
     """The inverse of `parse_text_encoder`, as a dict."""
-    config = base.config.text_encoder
-    tokenizer = base.tokenizer
-    return TEXT_ENCODER_FIXED | {
-        "architectures": ["CLIPTextModel"],
-        "bos_token_id": tokenizer.start,
-        # Without these, transformers 5 computes in the precision of the file, while diffusers computes in float32.
-        "dtype": "float32",
-        "torch_dtype": "float32",
-        "eos_token_id": tokenizer.end,
-        "hidden_act": config.activation,
-        "hidden_size": config.width,
-        "intermediate_size": 4 * config.width,
-        "max_position_embeddings": config.max_length,
-        "model_type": "clip_text_model",
-        "num_attention_heads": config.heads,
-        "num_hidden_layers": config.layers,
-        "pad_token_id": tokenizer.pad,
-        "vocab_size": config.vocabulary_size,
-    }
+    config, tokenizer = base.config.text_encoders[name], base.tokenizers[name]
+    projected = {"projection_dim": config.pooled_width} if config.pooled_width else {}
+    return (
+        TEXT_ENCODER_FIXED
+        | projected
+        | {
+            "architectures": ["CLIPTextModelWithProjection" if projected else "CLIPTextModel"],
+            "bos_token_id": tokenizer.start,
+            # Without these, transformers 5 computes in the precision of the file, while diffusers computes in float32.
+            "dtype": "float32",
+            "torch_dtype": "float32",
+            "eos_token_id": tokenizer.end,
+            "hidden_act": config.activation,
+            "hidden_size": config.width,
+            "intermediate_size": 4 * config.width,
+            "max_position_embeddings": config.max_length,
+            "model_type": "clip_text_model",
+            "num_attention_heads": config.heads,
+            "num_hidden_layers": config.layers,
+            "pad_token_id": tokenizer.pad,
+            "vocab_size": config.vocabulary_size,
+        }
+    )
 
 
 def renaming(component, checkpoint):
@@ -308,7 +429,7 @@ def renaming(component, checkpoint):
     if component == "vae":
         return vae_renaming(checkpoint)
     # transformers 5 leaves the prefix out.
-    if component == "text_encoder" and not any(name.startswith("text_model.") for name in checkpoint.shapes):
+    if component.startswith("text_encoder") and not any(name.startswith("text_model.") for name in checkpoint.shapes):
         return lambda name: name.removeprefix("text_model.")
     return lambda name: name
 
@@ -349,7 +470,8 @@ def write_folder(base, folder, dtype="float32", added=None):
         dtype: `"float32"` or `"float16"`, in which the weights are stored.
         added: see `keras_booth.bases.export_base`.
     """
-    parts = {"unet": write_unet, "vae": write_autoencoder, "text_encoder": write_text_encoder}
+    parts = {"unet": write_unet, "vae": write_autoencoder}
+    parts |= {name: functools.partial(write_text_encoder, name=name) for name in base.config.text_encoders}
     tensors = component_tensors(base, DIFFUSERS)
     for component, describe in parts.items():
         part, stem = FOLDERS[component]
@@ -358,5 +480,19 @@ def write_folder(base, folder, dtype="float32", added=None):
         write_tensors(tensors[component], folder / part / f"{stem}.safetensors", dtype, added=added)
     (folder / "scheduler").mkdir()
     write_json(folder / "scheduler" / "scheduler_config.json", write_schedule(base))
-    write_tokenizer(base.tokenizer, folder / "tokenizer")
-    write_json(folder / "model_index.json", MODEL_INDEX)
+    for name, tokenizer in base.tokenizers.items():
+        write_tokenizer(tokenizer, folder / name.replace("text_encoder", "tokenizer"))
+    write_json(folder / "model_index.json", index_of(base.config))
+
+
+def index_of(config):
+    """What `model_index.json` says of a base, as a dict."""
+    if config.text_encoder_2 is None:
+        return MODEL_INDEX
+    kept = {name: value for name, value in MODEL_INDEX.items() if "safety_checker" not in name}
+    return kept | {
+        "_class_name": "StableDiffusionXLPipeline",
+        "force_zeros_for_empty_prompt": config.zeros_for_empty,
+        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+        "tokenizer_2": ["transformers", "CLIPTokenizer"],
+    }

@@ -25,25 +25,52 @@ SIZES = {
     ),
 }
 
+# Stable Diffusion XL's, as fields of `BaseConfig`. The guidance scale is diffusers' default.
+XL = "XL"
+XL_SIZES = {
+    "unet": UNetConfig(
+        widths=(320, 640, 1280),
+        heads=(0, 10, 20),
+        context_width=2048,
+        linear_projection=True,
+        depths=(1, 2, 10),
+        pooled_width=1280,
+    ),
+    "text_encoder": TextEncoderConfig(penultimate=True),
+    "text_encoder_2": TextEncoderConfig(
+        **{"width": 1280, "layers": 32, "heads": 20, "activation": "gelu", "padding": "!"},
+        **{"penultimate": True, "pooled_width": 1280},
+    ),
+    "latent_scale": 0.13025,
+    "guidance_scale": 5.0,
+    "zeros_for_empty": True,
+}
 
-def stable_diffusion_version(config: BaseConfig) -> int | None:
+
+def stable_diffusion_version(config: BaseConfig) -> int | str | None:
     """Which Stable Diffusion a base is, by its sizes and not by its name.
 
     Args:
         config: `BaseConfig`.
 
     Returns:
-        1 or 2; or `None` for a base of other sizes, which no program opens that knows Stable Diffusion alone.
+        1, 2 or `"XL"`; or `None` for a base of other sizes, which no program opens that knows Stable Diffusion alone.
     """
-    if config.autoencoder != AutoencoderConfig() or config.latent_scale != LATENT_SCALE:
+    if config.autoencoder != AutoencoderConfig():
         return None
+    if config.text_encoder_2 is not None:
+        parts = [config.unet, *map(sizes_alone, config.text_encoders.values())]
+        wanted = [XL_SIZES["unet"], *(sizes_alone(XL_SIZES[name]) for name in config.text_encoders)]
+        return XL if parts == wanted and config.latent_scale == XL_SIZES["latent_scale"] else None
     for version, (unet, text_encoder) in SIZES.items():
-        # What fills short prompts is no size.
-        if config.unet == unet and dataclasses.replace(config.text_encoder, padding="") == dataclasses.replace(
-            text_encoder, padding=""
-        ):
-            return version
+        if config.unet == unet and sizes_alone(config.text_encoder) == sizes_alone(text_encoder):
+            return version if config.latent_scale == LATENT_SCALE else None
     return None
+
+
+def sizes_alone(text_encoder):
+    """A `TextEncoderConfig` without what fills short prompts, which is no size."""
+    return dataclasses.replace(text_encoder, padding="")
 
 
 def predicts_v(config: BaseConfig) -> bool:
@@ -52,9 +79,11 @@ def predicts_v(config: BaseConfig) -> bool:
 
 
 def architecture(config):
-    """sd-scripts' name: `"stable-diffusion-v1"`, `"stable-diffusion-v2-512"`, `"stable-diffusion-v2-768-v"`; or `None`
-    for a base that is no Stable Diffusion."""
+    """sd-scripts' name: `"stable-diffusion-v1"`, `"stable-diffusion-v2-512"`, `"stable-diffusion-v2-768-v"`,
+    `"stable-diffusion-xl-v1-base"`; or `None` for a base that is no Stable Diffusion."""
     version = stable_diffusion_version(config)
+    if version == XL:
+        return "stable-diffusion-xl-v1-base"
     if version == 2:
         return "stable-diffusion-v2-768-v" if predicts_v(config) else "stable-diffusion-v2-512"
     return version and "stable-diffusion-v1"
@@ -90,6 +119,15 @@ def model_spec(config: BaseConfig, subjects: Sequence[str] = (), adapter: str | 
     return found
 
 
+def kohya_model(config: BaseConfig) -> dict[str, str]:
+    """What sd-scripts writes of the model that a LoRA is for; nothing of one that is no Stable Diffusion."""
+    version, v = stable_diffusion_version(config), "_v" if predicts_v(config) else ""
+    if version is None:
+        return {}
+    names = {1: "sd_v1", 2: "sd_v2", XL: "sdxl_base_v1-0"}
+    return {"ss_v2": str(version == 2), "ss_base_model_version": names[version] + (v if version != XL else "")}
+
+
 def date():
     """Now, in ISO 8601; or the seconds of the environment variable `SOURCE_DATE_EPOCH`, for files that are to say the
     same each time (reproducible-builds.org)."""
@@ -109,7 +147,7 @@ def warn_of_strangers(config: BaseConfig, whole: bool = False) -> None:
     if version is None:
         logger.warning(
             "ComfyUI and AUTOMATIC1111 cannot open what is written: the base %r does not have the sizes of Stable "
-            "Diffusion 1.x or 2.x. diffusers can (a folder, or a LoRA on that folder), and keras_booth.",
+            "Diffusion 1.x, 2.x or XL. diffusers can (a folder, or a LoRA on that folder), and keras_booth.",
             config.name,
         )
     elif whole and version == 1 and predicts_v(config):

@@ -1,15 +1,24 @@
 """One `.safetensors` file in the original layout -> base, and back.
 
-The layout in which Stable Diffusion 1.x and 2.x were published, and which ComfyUI and AUTOMATIC1111 read. It needs no
-config: sizes are read off the shapes, and what shapes do not say is as in Stable Diffusion.
+The layout in which Stable Diffusion 1.x, 2.x and XL were published, and which ComfyUI and AUTOMATIC1111 read. It needs
+no config: sizes are read off the shapes, and what shapes do not say is as in Stable Diffusion.
 """
 
+import dataclasses
+import functools
 import json
 import re
 
 from keras_booth.bases.base import BaseConfig
-from keras_booth.bases.formats.names import CLIP_PREFIX, OPEN_CLIP_PREFIX, ORIGINAL, component_tensors
-from keras_booth.bases.formats.original.modelspec import model_spec
+from keras_booth.bases.formats.names import (
+    CLIP_PREFIX,
+    FIRST_PREFIX,
+    OPEN_CLIP_PREFIX,
+    ORIGINAL,
+    SECOND_PREFIX,
+    component_tensors,
+)
+from keras_booth.bases.formats.original.modelspec import XL_SIZES, model_spec
 from keras_booth.bases.formats.original.prediction import find_schedule, log_once
 from keras_booth.bases.formats.original.shapes import (
     AUTOENCODER,
@@ -21,8 +30,9 @@ from keras_booth.bases.formats.original.shapes import (
 from keras_booth.bases.formats.room import require_room
 from keras_booth.bases.formats.tensors import Checkpoint, check, load, write_tensors
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig
+from keras_booth.bases.networks.checks import MOST_LAYERS
 from keras_booth.bases.networks.text_encoder import TextEncoderConfig
-from keras_booth.bases.networks.unet import UNetConfig
+from keras_booth.bases.networks.unet import SIZE_NUMBERS, UNetConfig
 from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.files.json_files import parse_json
 from keras_booth.tools.wording import shown
@@ -30,12 +40,16 @@ from keras_booth.tools.wording import shown
 OWN = "keras_booth.base"  # a field of the metadata: sizes that shapes do not say
 HEADS, HEAD_WIDTH = 8, 64  # of Stable Diffusion 1.x, and of 2.x
 DENSE, CONVOLUTION = (2,), (4,)  # numbers of axes
+CLIP = {"activation": "quick_gelu", "padding": "<|endoftext|>"}
+OPEN_CLIP = {"activation": "gelu", "padding": "!"}
+XL_SIZE = 1024  # side of its pictures in pixels
+XL_DEFAULTS = {name: XL_SIZES[name] for name in ("latent_scale", "guidance_scale", "zeros_for_empty")}
 UNUSED_LAYER = 23  # the last of OpenCLIP ViT-H in Stable Diffusion 2.x
 # What training leaves beside the weights.
 IGNORED = (
     r"model_ema\.",
     r"first_stage_model\.(loss|model_ema)\.",
-    r"(?!model\.|first_stage_model\.|cond_stage_model\.)[\w.]+$",
+    r"(?!model\.|first_stage_model\.|cond_stage_model\.|conditioner\.)[\w.]+$",
     r".*\.position_ids$",
 )
 
@@ -83,15 +97,22 @@ def describe(checkpoint, path, prediction_type, autoencoder):
             f"The tensor '{UNET}input_blocks.0.0.weight' takes {unet.latent_channels} channels, not the {latents} of "
             f"the latents: inpainting and depth checkpoints are not supported. Received: {path}"
         )
-    # Stable Diffusion 2.x is what projects by dense layers.
-    second = unet.linear_projection
+    # Stable Diffusion 2.x is what projects by dense layers and has one text encoder.
+    second = unet.linear_projection and not unet.pooled_width
     schedule, sign = find_schedule(checkpoint, second, prediction_type)
     size = re.fullmatch(r"(\d{1,6})x(\d{1,6})", checkpoint.metadata.get("modelspec.resolution", ""))
     default = 768 if second and schedule.prediction_type == "v_prediction" else 512
+    if unet.pooled_width:
+        default, parts = XL_SIZE, read_both(shapes, path) | XL_DEFAULTS
+    elif second:
+        # It reads OpenCLIP's embeddings before the last layer.
+        parts = {"text_encoder": read_text_encoder(shapes, path, OPEN_CLIP, most_layers=UNUSED_LAYER)}
+    else:
+        parts = {"text_encoder": read_text_encoder(shapes, path, CLIP)}
     config = BaseConfig(
         name=path.stem,
         image_size=(int(size[2]), int(size[1])) if size else default,
-        text_encoder=read_text_encoder(shapes, second, path),
+        **parts,
         unet=unet,
         autoencoder=autoencoder,
         schedule=schedule,
@@ -118,7 +139,8 @@ def find(shapes, name, path, axes=None):
     """Shape of a tensor that must be there, with so many axes; `None` for any number."""
     if name not in shapes:
         raise CheckpointError(
-            f"The tensor {name!r} is missing: this is no whole Stable Diffusion 1.x or 2.x checkpoint. Received: {path}"
+            f"The tensor {name!r} is missing: this is no whole Stable Diffusion 1.x, 2.x or XL checkpoint. "
+            f"Received: {path}"
         )
     shape = shapes[name]
     if axes is not None and len(shape) not in axes:
@@ -145,7 +167,7 @@ def count(shapes, pattern, path):
 
 def read_unet(shapes, path):
     """`UNetConfig` from the shapes of the tensors."""
-    widths, attends, blocks = [], [], []
+    widths, attends, blocks, depths = [], [], [], []
     current = 0
     for number in range(1, count(shapes, re.escape(UNET) + r"input_blocks\.(\d+)\.", path)):
         stem = f"{UNET}input_blocks.{number}"
@@ -156,6 +178,7 @@ def read_unet(shapes, path):
         if current == 0:
             widths.append(find(shapes, f"{stem}.0.out_layers.3.weight", path, CONVOLUTION)[0])
             attends.append(f"{stem}.1.norm.weight" in shapes)
+            depths.append(max(count(shapes, re.escape(f"{stem}.1.transformer_blocks.") + r"(\d+)\.", path), 1))
         current += 1
     blocks.append(current)
     latents = find(shapes, f"{UNET}input_blocks.0.0.weight", path, CONVOLUTION)
@@ -164,6 +187,8 @@ def read_unet(shapes, path):
     if not widths:
         raise CheckpointError(f"The UNet has no blocks: no tensor '{UNET}input_blocks.1…' is there. Received: {path}")
     heads = [width // HEAD_WIDTH if linear else HEADS for width in widths]
+    added = f"{UNET}label_emb.0.0.weight"
+    pooled = find(shapes, added, path, DENSE)[1] - SIZE_NUMBERS * UNetConfig.size_features if added in shapes else 0
     return UNetConfig(
         latent_channels=latents[1],
         widths=widths,
@@ -173,6 +198,8 @@ def read_unet(shapes, path):
         blocks_per_level=blocks[0],
         time_features=find(shapes, f"{UNET}time_embed.0.weight", path, DENSE)[1],
         linear_projection=linear,
+        depths=depths,
+        pooled_width=pooled,
     )
 
 
@@ -198,32 +225,44 @@ def read_autoencoder(shapes, path, layout=ORIGINAL, prefix=AUTOENCODER):
     )
 
 
-def read_text_encoder(shapes, second, path):
+def read_text_encoder(shapes, path, kind, prefix=None, most_layers=MOST_LAYERS):
     """`TextEncoderConfig` from the shapes of the tensors, in CLIP's or OpenCLIP's names.
 
     Args:
         shapes: dict of shapes by name.
-        second: bool. Whether it is Stable Diffusion 2.x, whose text encoder is OpenCLIP's.
         path: `Path` of the file, for a message.
+        kind: dict, what shapes do not say: `CLIP`, or `OPEN_CLIP` of Stable Diffusion 2.x.
+        prefix: str, what OpenCLIP's names begin with; `None` for that of a single text encoder, where there are any,
+            and else for CLIP's names.
+        most_layers: int. Those behind are left out.
     """
-    if has_open_clip(shapes):
-        prefix, positions, layers = OPEN_CLIP_PREFIX, "positional_embedding", r"transformer\.resblocks\.(\d+)\."
-        tokens = "token_embedding.weight"
+    if prefix or has_open_clip(shapes):
+        prefix, positions = prefix or OPEN_CLIP_PREFIX, "positional_embedding"
+        layers, tokens = r"transformer\.resblocks\.(\d+)\.", "token_embedding.weight"
     else:
-        prefix, positions, layers = CLIP_PREFIX, "embeddings.position_embedding.weight", r"encoder\.layers\.(\d+)\."
-        tokens = "embeddings.token_embedding.weight"
+        prefix, positions = f"{CLIP_PREFIX}text_model.", "embeddings.position_embedding.weight"
+        layers, tokens = r"encoder\.layers\.(\d+)\.", "embeddings.token_embedding.weight"
     length, width = find(shapes, prefix + positions, path, DENSE)
     found = count(shapes, re.escape(prefix) + layers, path)
     return TextEncoderConfig(
         vocabulary_size=find(shapes, prefix + tokens, path, DENSE)[0],
         max_length=length,
         width=width,
-        # Stable Diffusion 2.x reads OpenCLIP's embeddings before its last layer.
-        layers=min(found, UNUSED_LAYER) if second else found,
+        layers=min(found, most_layers),
         heads=max(width // HEAD_WIDTH, 1),
-        activation="gelu" if second else "quick_gelu",
-        padding="!" if second else "<|endoftext|>",
+        **kind,
     )
+
+
+def read_both(shapes, path):
+    """Both `TextEncoderConfig`s of Stable Diffusion XL by component, as `read_text_encoder` reads one."""
+    first = read_text_encoder(shapes, path, CLIP)
+    second = read_text_encoder(shapes, path, OPEN_CLIP, SECOND_PREFIX)
+    pooled = find(shapes, f"{SECOND_PREFIX}text_projection", path, DENSE)[1]
+    return {
+        "text_encoder": dataclasses.replace(first, penultimate=True),
+        "text_encoder_2": dataclasses.replace(second, penultimate=True, pooled_width=pooled),
+    }
 
 
 def has_open_clip(names):
@@ -246,8 +285,10 @@ def load_single_file(base, checkpoint, without_autoencoder=False):
     last = base.config.text_encoder.layers
     unused = rf"cond_stage_model\.(model\.transformer\.resblocks|transformer\.text_model\.encoder\.layers)\.{last}\."
     ignored = (*IGNORED, unused, *([r"first_stage_model\."] if without_autoencoder else []))
-    check(checkpoint, tensors, ignored)
-    load(checkpoint, tensors)
+    # Of two text encoders the first has the place of a single one in the names that were read.
+    rename = functools.partial(re.sub, rf"^{re.escape(FIRST_PREFIX)}", CLIP_PREFIX)
+    check(checkpoint, tensors, ignored, rename)
+    load(checkpoint, tensors, rename)
 
 
 def write_single_file(base, path, dtype="float32", added=None, subjects=()):

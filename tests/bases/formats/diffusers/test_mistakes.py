@@ -88,9 +88,11 @@ class TestFolder:
     @pytest.mark.parametrize(
         "file, field, value",
         [
-            ("unet/config.json", "addition_embed_type", "text_time"),
+            ("unet/config.json", "addition_embed_type", "image"),
+            ("unet/config.json", "reverse_transformer_layers_per_block", [2, 1]),
             ("unet/config.json", "class_embed_type", "projection"),
-            ("unet/config.json", "transformer_layers_per_block", [1, 2]),
+            ("unet/config.json", "transformer_layers_per_block", [1, [2, 2]]),
+            ("unet/config.json", "transformer_layers_per_block", [1, 0]),
             ("unet/config.json", "in_channels", 9),
             ("unet/config.json", "down_block_types", ["SimpleCrossAttnDownBlock2D", "DownBlock2D"]),
             ("unet/config.json", "block_out_channels", None),
@@ -113,9 +115,23 @@ class TestFolder:
         edit_json(folder / file, **{field: value})
         refused(folder, field, file)
 
-    def test_pipeline_of_another_kind(self, folder):
-        (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionXLPipeline"}))
-        refused(folder, "StableDiffusionXLPipeline", "model_index.json")
+    @pytest.mark.parametrize(
+        "name, kind",
+        [
+            ("StableDiffusionXLInpaintPipeline", "an inpainting checkpoint"),
+            ("StableDiffusion3Pipeline", "Stable Diffusion 3"),
+            ("FluxPipeline", "Flux"),
+            ("WuerstchenDecoderPipeline", "another kind"),
+        ],
+    )
+    def test_pipeline_of_another_kind(self, folder, name, kind):
+        (folder / "model_index.json").write_text(json.dumps({"_class_name": name}))
+        refused(folder, kind, name, "model_index.json")
+
+    def test_refiner(self, folder):
+        index = {"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None], "text_encoder_2": []}
+        (folder / "model_index.json").write_text(json.dumps(index))
+        refused(folder, "refiner of Stable Diffusion XL", "model_index.json")
 
     @pytest.mark.parametrize("content", ["{", "[]", "\xff"])
     def test_damaged_config(self, folder, content):
@@ -140,8 +156,9 @@ class TestFile:
     @pytest.mark.parametrize(
         "key, model",
         [
-            ("conditioner.embedders.1.model.ln_final.weight", "Stable Diffusion XL"),
-            ("model.diffusion_model.label_emb.0.0.weight", "Stable Diffusion XL"),
+            ("conditioner.embedders.1.model.ln_final.weight", "UNet is missing"),
+            ("model.diffusion_model.label_emb.0.0.weight", "Both text encoders are missing"),
+            ("edm_mean", "Playground 2.5"),
             ("model.diffusion_model.joint_blocks.0.x.weight", "Stable Diffusion 3"),
             ("model.diffusion_model.double_blocks.0.x.weight", "Flux"),
             ("lora_unet_down_blocks_0.lora_up.weight", "LoRA"),

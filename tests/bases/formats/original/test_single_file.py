@@ -76,6 +76,9 @@ class TestNames:
 
     def test_text_encoder(self, plain, base, target, family, tmp_path):
         path = tmp_path / "file.safetensors"
+        if family == "xl":
+            assert_loads(renamed(plain, r"^(conditioner.*)\.text_model\.", r"\1."), path, base, target)
+            return
         assert_loads(renamed(plain, r"^cond_stage_model\.", "conditioner.embedders.0."), path, base, target)
         if family == "1.x":
             assert_loads(renamed(plain, re.escape(CLIP), "cond_stage_model.transformer."), path, base, target)
@@ -103,15 +106,28 @@ class TestMissing:
             load_single_file(target, read_single_file(path)[1])
         return str(error.value)
 
-    def test_parts(self, plain, target, tmp_path):
+    def test_parts(self, plain, target, family, tmp_path):
         path = tmp_path / "file.safetensors"
+        text_encoders = {
+            "conditioner.embedders.0.": ("text encoder (CLIP) is missing",),
+            "conditioner.embedders.1.": ("second text encoder (OpenCLIP) is missing", "XL"),
+            "conditioner.": ("Both text encoders are missing", "XL"),
+        }
         for prefix, words in {
             "first_stage_model.": ("autoencoder (VAE) is missing", "base.vae"),
-            "cond_stage_model.": ("text encoder (CLIP) is missing",),
+            **(text_encoders if family == "xl" else {"cond_stage_model.": ("text encoder (CLIP) is missing",)}),
             "model.diffusion_model.": ("UNet is missing",),
         }.items():
             text = self.refusal({name: a for name, a in plain.items() if not name.startswith(prefix)}, path, target)
             assert all(word in text for word in words), text
+
+    @pytest.mark.parametrize("family", ["xl"], indirect=True)
+    def test_refiner(self, plain, target, tmp_path):
+        """Its one text encoder, the second of the base, has the first one's place."""
+        first, second = "conditioner.embedders.0.", "conditioner.embedders.1."
+        tensors = {name.replace(second, first): array for name, array in plain.items() if not name.startswith(first)}
+        text = self.refusal(tensors, tmp_path / "file.safetensors", target)
+        assert "refiner of Stable Diffusion XL" in text and "take the base" in text
 
     def test_quantized(self, plain, target, tmp_path):
         name = "model.diffusion_model.time_embed.0.weight"
@@ -168,9 +184,12 @@ class TestPrediction:
         with caplog.at_level(logging.WARNING, "keras_booth"):
             save_file(plain | {"global_step": np.array(875000)}, path)
             config = read_single_file(path)[0]
-            assert (config.schedule.prediction_type, config.image_size) == ("epsilon", (512, 512))
+            assert (config.schedule.prediction_type, config.image_size) == (
+                "epsilon",
+                (1024, 1024) if family == "xl" else (512, 512),
+            )
             read_single_file(path)
         assert caplog.text.count("875000") == (1 if family == "2.x" else 0)  # said once
         config = read_single_file(path, "v_prediction")[0]
         assert config.schedule.prediction_type == "v_prediction"
-        assert config.image_size == ((768, 768) if family == "2.x" else (512, 512))
+        assert config.image_size == {"1.x": (512, 512), "2.x": (768, 768), "xl": (1024, 1024)}[family]
