@@ -15,8 +15,8 @@ from diffusers.training_utils import _collate_lora_metadata
 from diffusers.utils import convert_state_dict_to_diffusers
 from safetensors.torch import save_file
 
-from tests.helpers.checkpoints.families import FAMILIES, inputs, tokens_of, values
-from tests.helpers.checkpoints.make_goldens import additions, encode, modules
+from tests.helpers.checkpoints.families import FAMILIES, STEP_LAYERS, inputs, tokens_of, values
+from tests.helpers.checkpoints.make_goldens import PREDICTIONS, SCHEDULER, additions, encode, modules, objective
 from tests.helpers.places import ROOT
 
 HERE = pathlib.Path(__file__).parent
@@ -58,6 +58,23 @@ def unet_name(family, name):
     return names[f"unet/{name}.weight"].removeprefix("model.diffusion_model.").removesuffix(".weight")
 
 
+def step(family, parts, weight):
+    """Loss and gradients of diffusers' `train_dreambooth_lora_sdxl.py`, text encoders trained, by LoRA's matrices."""
+    scheduler = diffusers.DDIMScheduler(prediction_type=PREDICTIONS[family], **SCHEDULER)
+    loss = objective(family, parts, scheduler, 2, weight, train_text=True)
+    modules = {name: parts[name] for name in ("unet", *PREFIXES[family])}
+    for module in modules.values():
+        module.zero_grad()
+    loss.backward()
+    found = {f"step/{weight}/loss": loss.detach().numpy()}
+    for name in STEP_LAYERS:
+        component, layer = name.split(".", 1)
+        module = modules[component].get_submodule(layer)
+        for part, matrices in (("down", module.lora_A), ("up", module.lora_B)):
+            found[f"step/{weight}/{name}/{part}"] = matrices["default"].weight.grad.numpy().copy()
+    return found
+
+
 def make(family):
     """Write `FAMILY.safetensors`, `FAMILY-kohya.safetensors` and `FAMILY.npz`."""
     parts = modules(family)
@@ -93,6 +110,8 @@ def make(family):
         prediction = unet(latents, timesteps, context, **more).sample.numpy().transpose(0, 2, 3, 1)
         text, pooled = encode(family, parts, tokens_of(family, [PROMPT]))
     arrays = {"unet": prediction, "context": text.numpy()} | ({} if pooled is None else {"pooled": pooled.numpy()})
+    for weight in (0.0, 1.0) if family == "xl" else ():
+        arrays |= step(family, parts, weight)
     np.savez_compressed(HERE / f"{family}.npz", **arrays)
 
 

@@ -34,33 +34,34 @@ def written(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pipeline(written):
-    return diffusers.StableDiffusionPipeline.from_pretrained(written[1])
+    kind = diffusers.StableDiffusionXLPipeline if written[0] == "xl" else diffusers.StableDiffusionPipeline
+    return kind.from_pretrained(written[1])
 
 
 def ours(written, scale=1.0):
-    """Our UNet's and text encoder's output."""
+    """Our UNet's and text encoders' output."""
     family, _, booth = written
     given = inputs(family)
     booth.lora_scale = scale
-    found = (
-        booth.unet([given["latents"], given["timesteps"], given["context"]]),
-        booth.text_encoder(booth.tokenize([PROMPT])),
-    )
+    made = booth.base.condition([PROMPT])
+    found = [booth.base.denoise(given["latents"], given["timesteps"], given), *made.values()]
     booth.lora_scale = 1.0
     return [np.asarray(keras.ops.convert_to_numpy(array)) for array in found]
 
 
 def outputs(written, pipeline):
-    """Their UNet's and text encoder's output, channels last."""
+    """Their UNet's and text encoders' output, channels last."""
     family, _, booth = written
     given = inputs(family)
     latents = torch.from_numpy(np.ascontiguousarray(given["latents"].transpose(0, 3, 1, 2)))
     timesteps, context = (torch.from_numpy(given[name]) for name in ("timesteps", "context"))
-    tokens = torch.from_numpy(np.asarray(booth.tokenize([PROMPT]), "int64"))
+    more = {name: torch.from_numpy(given[name]) for name in ("pooled", "sizes") if name in given}
+    more = {"added_cond_kwargs": {"text_embeds": more["pooled"], "time_ids": more["sizes"]}} if more else {}
     with torch.no_grad():
-        prediction = pipeline.unet(latents, timesteps, context).sample.numpy().transpose(0, 2, 3, 1)
-        text = pipeline.text_encoder(tokens)[0].numpy()
-    return prediction, text
+        prediction = pipeline.unet(latents, timesteps, context, **more).sample.numpy().transpose(0, 2, 3, 1)
+        made = pipeline.encode_prompt(PROMPT, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False)
+    texts = (made[0], made[2]) if family == "xl" else made[:1]
+    return prediction, *(text.numpy() for text in texts)
 
 
 def same(ours, theirs, base):
@@ -106,6 +107,8 @@ def test_lycoris(written, pipeline, tmp_path, monkeypatch):
     # Since transformers 5 the text encoder's layers do not lie in `text_model` any more.
     text = "lora_te" if hasattr(pipeline.text_encoder, "text_model") else "lora_te_text_model"
     networks = []
+    if written[0] == "xl":
+        pytest.skip("its own loader does not know the original names of the UNet's layers")
     for prefix, module in (("lora_unet", pipeline.unet), (text, pipeline.text_encoder)):
         monkeypatch.setattr(lycoris.LycorisNetwork, "LORA_PREFIX", prefix)
         network, _ = lycoris.create_lycoris_from_weights(1.0, str(tmp_path / "lora.safetensors"), module)
@@ -143,7 +146,7 @@ def test_what_peft_and_diffusers_save(written, pipeline, tmp_path, stable):
                 expected[f"unet.{name}"] = (
                     module.scaling["default"] * up.detach() @ module.lora_A["default"].weight.detach()
                 ).numpy()
-        diffusers.StableDiffusionPipeline.save_lora_weights(
+        type(pipeline).save_lora_weights(
             tmp_path / "diffusers",
             unet_lora_layers=peft.utils.get_peft_model_state_dict(unet),
             unet_lora_adapter_metadata=unet.peft_config["default"].to_dict(),

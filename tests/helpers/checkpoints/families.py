@@ -126,6 +126,14 @@ def training_batch(count, family="1.x"):
 
 
 INSTANCE_PROMPT, CLASS_PROMPT = "a photo of sks dog", "a photo of a dog"
+# Layers with LoRA whose gradients are compared, of XL.
+STEP_LAYERS = (
+    "unet.down_blocks.1.attentions.0.transformer_blocks.1.attn2.to_k",
+    "unet.up_blocks.0.attentions.1.transformer_blocks.2.attn1.to_v",
+    "text_encoder.text_model.encoder.layers.0.self_attn.q_proj",
+    "text_encoder_2.text_model.encoder.layers.0.self_attn.v_proj",
+    "text_encoder_2.text_model.encoder.layers.1.self_attn.k_proj",  # through the pooled embedding alone
+)
 # Of the beginning, the middle and the end of the UNet; in diffusers' names.
 COMMON = ("mid_block.resnets.0.norm2.weight", "conv_in.weight")
 TO_K = "transformer_blocks.0.attn2.to_k.weight"

@@ -1,5 +1,6 @@
 """Make the golden files with diffusers and transformers: `python -m tests.helpers.checkpoints.make_goldens [xl]`."""
 
+import contextlib
 import json
 import pathlib
 import sys
@@ -192,6 +193,15 @@ def outputs(family, parts, scheduler):
 
 def dreambooth(family, parts, scheduler, count, weight):
     """Loss and gradients of diffusers' `train_dreambooth.py` with prior preservation, and text encoder frozen."""
+    loss = objective(family, parts, scheduler, count, weight, train_text=False)
+    parts["unet"].zero_grad()
+    loss.backward()
+    parameters = dict(parts["unet"].named_parameters())
+    return {"loss": loss.detach().numpy()} | {name: parameters[name].grad.numpy().copy() for name in WATCHED[family]}
+
+
+def objective(family, parts, scheduler, count, weight, train_text):
+    """The loss of diffusers' `train_dreambooth.py`, and of its sibling for LoRA on XL, of instance and class samples."""
     batch = training_batch(count, family)
     unet, vae = parts["unet"], parts["vae"]
     mean, log_variance = vae._encode(chw(batch["images"])).chunk(2, dim=1)
@@ -200,7 +210,7 @@ def dreambooth(family, parts, scheduler, count, weight):
     noise, timesteps = chw(batch["noise"]), torch.from_numpy(batch["timesteps"].astype("int64"))
     noisy = scheduler.add_noise(latents, noise, timesteps)
     tokens = tokens_of(family, [INSTANCE_PROMPT] * count + [CLASS_PROMPT] * count)
-    with torch.no_grad():
+    with contextlib.nullcontext() if train_text else torch.no_grad():
         hidden, pooled = encode(family, parts, tokens)
     prediction = unet(noisy, timesteps, hidden, **additions(pooled, batch.get("sizes"))).sample
     if scheduler.config.prediction_type == "epsilon":
@@ -210,11 +220,7 @@ def dreambooth(family, parts, scheduler, count, weight):
     prediction, prediction_prior = prediction.chunk(2)
     target, target_prior = target.detach().chunk(2)
     mse = torch.nn.functional.mse_loss
-    loss = mse(prediction, target) + weight * mse(prediction_prior, target_prior)
-    unet.zero_grad()
-    loss.backward()
-    parameters = dict(unet.named_parameters())
-    return {"loss": loss.detach().numpy()} | {name: parameters[name].grad.numpy().copy() for name in WATCHED[family]}
+    return mse(prediction, target) + weight * mse(prediction_prior, target_prior)
 
 
 def main():
