@@ -36,7 +36,7 @@ from keras_booth.bases.sizes import activation_floats, lora_parameters, shape_of
 from keras_booth.bases.tiny_world import IMAGE_SIZE as TINY_WORLD_IMAGE_SIZE
 from keras_booth.bases.tiny_world import VOCABULARY as TINY_WORLD_VOCABULARY
 from keras_booth.bases.tiny_world import WEIGHTS as TINY_WORLD_WEIGHTS
-from keras_booth.bases.tiny_world import tiny_world_config
+from keras_booth.bases.tiny_world import tiny_world_config, tiny_xl_config
 from keras_booth.bases.tokenizer import Tokenizer
 from keras_booth.bases.vocabularies import recall, remember, vocabulary_digest
 
@@ -100,6 +100,7 @@ __all__ = [
     "split_lora_key",
     "stable_diffusion_version",
     "tiny_world_config",
+    "tiny_xl_config",
     "vocabulary_digest",
     "warn_of_strangers",
 ]

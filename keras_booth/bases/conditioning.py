@@ -85,6 +85,8 @@ class Conditions:
                 inputs.append(ops.tile(self.sizes_of()[None], (ops.shape(latents)[0], 1)))
             else:
                 inputs.append(conditioning[name])
+        # Keras takes arrays of NumPy or of its backend, and not both.
+        inputs = [ops.convert_to_tensor(array) for array in inputs]
         return ops.cast(self.unet(inputs, training=training), "float32")
 
     def sizes_of(self, original: tuple[int, int] | None = None, corner: tuple[int, int] = (0, 0)) -> np.ndarray:

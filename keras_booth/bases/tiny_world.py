@@ -1,5 +1,6 @@
 """The sizes of the `tiny_world` base and where its package data lies."""
 
+import dataclasses
 import pathlib
 
 from keras_booth.bases.base import BaseConfig
@@ -25,6 +26,36 @@ CLASSES = (
     "boot",
 )
 IMAGE_SIZE = 128  # side of its pictures in pixels
+
+
+def tiny_xl_config(vocabulary_size: int) -> BaseConfig:
+    """`BaseConfig` of a base of tiny_world's size made as Stable Diffusion XL is: two text encoders, a pooled embedding
+    and sizes of pictures, several transformer blocks on a level. There are no weights for it: it is there to try what
+    is built for XL without downloading seven gigabytes.
+
+    Args:
+        vocabulary_size: int.
+    """
+    text = {"vocabulary_size": vocabulary_size, "max_length": 32, "layers": 4, "heads": 4, "penultimate": True}
+    tiny = tiny_world_config(vocabulary_size)
+    return dataclasses.replace(
+        tiny,
+        name="tiny_xl",
+        text_encoder=TextEncoderConfig(width=128, **text),
+        text_encoder_2=TextEncoderConfig(width=160, activation="gelu", padding="!", pooled_width=96, **text),
+        unet=dataclasses.replace(
+            tiny.unet,
+            heads=(0, 5, 8),
+            context_width=128 + 160,
+            linear_projection=True,
+            depths=(1, 1, 2),
+            pooled_width=96,
+            size_features=64,
+        ),
+        schedule=NoiseSchedule(),
+        latent_scale=0.13025,
+        zeros_for_empty=True,
+    )
 
 
 def tiny_world_config(vocabulary_size: int) -> BaseConfig:

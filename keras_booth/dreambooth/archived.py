@@ -38,6 +38,7 @@ SETTINGS = (
     "min_snr_gamma",
     "noise_offset",
     "text_encoder_rate",
+    "text_encoder_2_rate",
     "text_encoder_until",
     "gradient_checkpointing",
 )

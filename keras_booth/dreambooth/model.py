@@ -79,6 +79,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
     min_snr_gamma = Fixed("call `compile` again with it")
     noise_offset = Fixed("call `compile` again with it")
     text_encoder_rate = Fixed("call `compile` again with it")
+    text_encoder_2_rate = Fixed("call `compile` again with it")
     text_encoder_until = Fixed("call `compile` again with it")
     gradient_checkpointing = Fixed("call `compile` again with it")
 
@@ -108,7 +109,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         seed = chosen_seed(seed, below=2**31)
         self._parts.fixed |= {"seed": seed, "train_text_encoder": bool(train_text_encoder)}
         self._parts.fixed |= {"prior_loss_weight": 1.0, "min_snr_gamma": None, "noise_offset": 0.0}
-        self._parts.fixed |= {"text_encoder_rate": 1.0, "text_encoder_until": None}
+        self._parts.fixed |= {"text_encoder_rate": 1.0, "text_encoder_2_rate": None, "text_encoder_until": None}
         for name, part in base.components.items():
             setattr(self, name, part)
         base.train_text_encoders(self.train_text_encoder)
@@ -265,6 +266,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         min_snr_gamma: float | None = None,
         noise_offset: float = 0.0,
         text_encoder_rate: float = 1.0,
+        text_encoder_2_rate: float | None = None,
         text_encoder_until: int | None = None,
         gradient_checkpointing: bool = False,
         jit_compile: bool | str | None = None,
@@ -281,7 +283,8 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             noise_offset: float >= 0. Standard deviation of noise that is the same all over a channel, which teaches
                 very dark and very bright pictures; 0.1 is a usual value.
             text_encoder_rate: float >= 0. The text encoder's learning rate as a share of the optimizer's.
-            text_encoder_until: int. Step after which the text encoder stays as it is; `None` to train it to the end.
+            text_encoder_2_rate: float >= 0. The same of a second text encoder; `None` for the first one's.
+            text_encoder_until: int. Step after which text encoders stay as they are; `None` to train them to the end.
             gradient_checkpointing: bool. Whether the blocks' inner values are computed again in the backward pass
                 instead of kept: less memory, more time.
             jit_compile: bool or `"auto"`; `None` for the faster one: no XLA on TensorFlow without a GPU.
@@ -295,6 +298,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             "min_snr_gamma": check_number("min_snr_gamma", min_snr_gamma, above=0, optional=True),
             "noise_offset": check_number("noise_offset", noise_offset),
             "text_encoder_rate": check_number("text_encoder_rate", text_encoder_rate),
+            "text_encoder_2_rate": check_number("text_encoder_2_rate", text_encoder_2_rate, optional=True),
             "text_encoder_until": text_encoder_until,
             "gradient_checkpointing": bool(gradient_checkpointing),
         }
@@ -323,11 +327,15 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         return LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
 
     def _slow_group(self):
-        """What the text encoder's own learning rate holds for; `None` if it has none."""
-        variables, until = self.text_encoder.trainable_variables, self.text_encoder_until
-        if not variables or (self.text_encoder_rate == 1.0 and until is None):
-            return None
-        return SlowGroup(frozenset(variable.path for variable in variables), self.text_encoder_rate, until)
+        """What the text encoders' own learning rates hold for; `None` if they have none."""
+        second, until = self.text_encoder_2_rate, self.text_encoder_until
+        rates = self.text_encoder_rate, self.text_encoder_rate if second is None else second
+        factors = {
+            variable.path: rate
+            for encoder, rate in zip(self.base.text_encoders.values(), rates, strict=False)
+            for variable in encoder.trainable_variables
+        }
+        return None if until is None and set(factors.values()) <= {1.0} else SlowGroup(factors, until)
 
     def call(self, batch: Mapping[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """Noise the pictures of a batch and predict what was added.

@@ -49,13 +49,14 @@ def check_words(subject, tokenizer):
 def compile_booth(config, booth):
     """Gives the model its optimizer."""
     training = config.training
-    own_rate = training.text_encoder_learning_rate
+    rate, second = training.text_encoder_learning_rate, training.text_encoder_2_learning_rate
     booth.compile(
         optimizer=make_optimizer(training),
         prior_loss_weight=config.prior.loss_weight,
         min_snr_gamma=training.min_snr_gamma,
         noise_offset=training.noise_offset,
-        text_encoder_rate=1.0 if own_rate is None else own_rate / training.learning_rate,
+        text_encoder_rate=1.0 if rate is None else rate / training.learning_rate,
+        text_encoder_2_rate=None if second is None else second / training.learning_rate,
         text_encoder_until=training.text_encoder_until,
         gradient_checkpointing=training.gradient_checkpointing,
     )

@@ -167,6 +167,7 @@ class TrainingOptions:
         learning_rate_schedule: What follows the warm-up, a constant learning rate or half a cosine down to 0.
         text_encoder: Whether to train the text encoder along with the UNet.
         text_encoder_learning_rate: The text encoder's own; null for that of the UNet.
+        text_encoder_2_learning_rate: A second text encoder's own; null for the first one's.
         text_encoder_until: Step after which the text encoder stays as it is; null to train it to the end.
         optimizer: Name of the Keras optimizer.
         optimizer_arguments: Further arguments of the optimizer, as Keras names them: {beta_2: 0.99}.
@@ -202,6 +203,7 @@ class TrainingOptions:
     learning_rate_schedule: Literal["constant", "cosine"] = "constant"
     text_encoder: bool = False
     text_encoder_learning_rate: float | None = None
+    text_encoder_2_learning_rate: float | None = None
     text_encoder_until: int | None = None
     optimizer: Literal["adamw", "adam", "lion", "adafactor", "lamb", "sgd"] = "adamw"
     optimizer_arguments: dict[str, float | bool | str] = dataclasses.field(default_factory=dict)
@@ -232,7 +234,9 @@ class TrainingOptions:
         clipnorm = self.global_clipnorm
         require(clipnorm is None or clipnorm > 0, "training.global_clipnorm", "> 0", clipnorm)
         rate, until = self.text_encoder_learning_rate, self.text_encoder_until
+        second = self.text_encoder_2_learning_rate
         require(rate is None or 0 <= rate < math.inf, "training.text_encoder_learning_rate", ">= 0", rate)
+        require(second is None or 0 <= second < math.inf, "training.text_encoder_2_learning_rate", ">= 0", second)
         require(until is None or until >= 0, "training.text_encoder_until", ">= 0", until)
         momentum = self.ema_momentum
         require(momentum is None or 0 <= momentum < 1, "training.ema_momentum", "in [0, 1)", momentum)

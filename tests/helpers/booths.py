@@ -1,6 +1,7 @@
 """A base small enough to train in seconds, made of the same parts as the real ones."""
 
 import contextlib
+import dataclasses
 
 import keras
 import numpy as np
@@ -31,6 +32,24 @@ def small_config(prediction_type="epsilon"):
     )
 
 
+def small_xl_config():
+    """The same made as Stable Diffusion XL is: two text encoders, a pooled embedding, sizes, two transformer blocks."""
+    text = {"vocabulary_size": TOKENIZER.vocabulary_size, "max_length": TOKENIZER.max_length, "heads": 2}
+    small = small_config()
+    return dataclasses.replace(
+        small,
+        name="small_xl",
+        text_encoder=TextEncoderConfig(width=32, layers=2, penultimate=True, **text),
+        text_encoder_2=TextEncoderConfig(
+            width=64, layers=2, activation="gelu", padding="!", penultimate=True, pooled_width=48, **text
+        ),
+        unet=dataclasses.replace(
+            small.unet, heads=(0, 2), context_width=96, depths=(1, 2), pooled_width=48, size_features=16
+        ),
+        zeros_for_empty=True,
+    )
+
+
 def full_size_config(version, prediction_type="epsilon", **changes):
     unet, text_encoder = SIZES[version]
     schedule = NoiseSchedule(prediction_type=prediction_type)
@@ -38,10 +57,10 @@ def full_size_config(version, prediction_type="epsilon", **changes):
     return BaseConfig(**({"name": "any name"} | sizes | changes))
 
 
-def small_booth(dtype="float32", prediction_type="epsilon", seed=0, **kwargs):
+def small_booth(dtype="float32", prediction_type="epsilon", seed=0, config=None, **kwargs):
     """A `DreamBooth` on random weights."""
     keras.utils.set_random_seed(seed)
-    config = small_config(prediction_type)
+    config = config or small_config(prediction_type)
     base = StableDiffusionBase(config, TOKENIZER, dtype)
     return DreamBooth(base, dtype=dtype, **kwargs)
 

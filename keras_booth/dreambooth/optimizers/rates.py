@@ -1,4 +1,4 @@
-"""A learning rate of its own for the text encoder, with any Keras optimizer."""
+"""A learning rate of its own for each text encoder, with any Keras optimizer."""
 
 import dataclasses
 
@@ -7,31 +7,33 @@ from keras import ops
 
 @dataclasses.dataclass(frozen=True)
 class SlowGroup:
-    """Variables that move at another learning rate.
+    """Variables that move at other learning rates.
 
     Args:
-        paths: frozenset of str, the paths of the variables.
-        factor: float >= 0. What their learning rate is multiplied by.
+        factors: dict by the paths of the variables, what the learning rate is multiplied by, float >= 0.
         until: int, the step at which they stop; `None` for never.
     """
 
-    paths: frozenset
-    factor: float
+    factors: dict[str, float]
     until: int | None = None
 
 
 class TwoRates:
-    """Part of an optimizer: the variables of `slow`, a `SlowGroup`, move at another rate, and may stop."""
+    """Part of an optimizer: the variables of `slow`, a `SlowGroup`, move at other rates, and may stop."""
 
     def _groups(self, variables):
-        """The variables' places, fast and slow, each with the factor of their learning rate."""
-        slow = [index for index, variable in enumerate(variables) if variable.path in self.slow.paths]
-        fast = [index for index in range(len(variables)) if index not in set(slow)]
-        factor = self.slow.factor
-        if self.slow.until is not None:
-            # Of all steps, and not of those alone that change the weights, which `iterations` counts.
-            factor = ops.where(self._iterations < self.slow.until, factor, 0.0)
-        return (fast, 1.0), (slow, factor)
+        """The variables' places by their learning rates, each group with its factor; the others' is the first."""
+        places = {None: []} | {factor: [] for factor in sorted(set(self.slow.factors.values()))}
+        for index, variable in enumerate(variables):
+            places[self.slow.factors.get(variable.path)].append(index)
+        return [(group, 1.0 if factor is None else self._slowed(factor)) for factor, group in places.items()]
+
+    def _slowed(self, factor):
+        """The factor of a learning rate as it is now."""
+        if self.slow.until is None:
+            return factor
+        # Of all steps, and not of those alone that change the weights, which `iterations` counts.
+        return ops.where(self._iterations < self.slow.until, factor, 0.0)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         for places, factor in self._groups(trainable_variables):

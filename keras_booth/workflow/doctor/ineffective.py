@@ -64,7 +64,8 @@ def without_lora(config):
 
 def without_text_encoder(training):
     """The text encoder's settings where it is not trained, or not for long."""
-    names = given(training, TrainingOptions(), "text_encoder_learning_rate", "text_encoder_until")
+    rates = "text_encoder_learning_rate", "text_encoder_2_learning_rate"
+    names = given(training, TrainingOptions(), *rates, "text_encoder_until")
     if not training.text_encoder:
         return in_vain("training", names, "the text encoder is not trained; set training.text_encoder true")
     until = training.text_encoder_until

@@ -10,6 +10,7 @@ import yaml
 
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.paths import expand_home
+from keras_booth.tools.preset_names import PRESET_NAMES
 from keras_booth.tools.wording import shown
 from keras_booth.workflow.config import RunConfig
 from keras_booth.workflow.settings.shipped import find_config, shipped_configs
@@ -18,7 +19,6 @@ from keras_booth.workflow.settings.yaml_text import Loader, load_yaml, read_conf
 
 BASE_CONFIG, PRESETS, SWEEP = "base_config", "presets", "sweep"
 DEFAULT_PRESET = "tiny_world"
-KNOWN_PRESETS = ("tiny_world", "stable_diffusion_1.4", "stable_diffusion_2.1")
 MOST_LAYERS = 16
 
 
@@ -101,9 +101,9 @@ def presets_of(path, content, text):
             f"Received: presets={shown(content)} in config={path}"
         )
     for name in content:
-        if name not in KNOWN_PRESETS:
-            close = difflib.get_close_matches(name, KNOWN_PRESETS, n=1)
-            hint = f"; did you mean {close[0]}?" if close else f", but {', '.join(KNOWN_PRESETS)}."
+        if name not in PRESET_NAMES:
+            close = difflib.get_close_matches(name, PRESET_NAMES, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f", but {', '.join(PRESET_NAMES)}."
             raise InputError(f"There is no preset {name}{hint} Received: presets.{name} in config={path}")
     (node,) = [value for name, value in yaml.compose(text, Loader).value if name.value == PRESETS]
     found = {}

@@ -22,6 +22,7 @@ MOST = {
     "training.learning_rate": RATE,
     "training.warmup_steps": STEPS,
     "training.text_encoder_learning_rate": RATE,
+    "training.text_encoder_2_learning_rate": RATE,
     "training.text_encoder_until": STEPS,
     "training.optimizer_arguments": 1e30,
     "training.weight_decay": RATE,

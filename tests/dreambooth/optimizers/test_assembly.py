@@ -34,7 +34,7 @@ def step(optimizer, variables, gradient=1.0):
 
 
 def test_the_order_is_that_of_the_parts():
-    made = assemble(keras.optimizers.AdamW(0.1, **GATHERS), slow=SlowGroup(frozenset(), 0.5), fused=True)
+    made = assemble(keras.optimizers.AdamW(0.1, **GATHERS), slow=SlowGroup({}), fused=True)
     found = [kind for kind in type(made).__mro__ if kind in PARTS]
     assert found == [part for part in PARTS if part in (Leftovers, TwoRates, FusedAdam)]
     assert plain_class(type(made)) is keras.optimizers.AdamW
@@ -82,7 +82,7 @@ def test_state_of_one_that_was_used():
     given, same = (keras.optimizers.SGD(0.1, momentum=0.9) for _ in range(2))
     step(given, [weight])
     step(same, [other])
-    made = assemble(given, slow=SlowGroup(frozenset(), 0.5))
+    made = assemble(given, slow=SlowGroup({}))
     step(made, [weight])
     step(same, [other])
     np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-6)

@@ -81,7 +81,7 @@ def test_inside_of_a_scaled_loss():
 def test_slow_variables_stop_at_a_step_and_not_at_a_change(until, moved):
     slow, fast = (keras.Variable(np.array([1.0], "float32"), name=name) for name in ("slow", "fast"))
     optimizer = KINDS["sgd"](gradient_accumulation_steps=2)
-    optimizer = assemble(optimizer, slow=SlowGroup(frozenset([slow.path]), 0.5, until))
+    optimizer = assemble(optimizer, slow=SlowGroup({slow.path: 0.5}, until))
     optimizer.build([slow, fast])
     values = [1.0]
     for step in range(4):

@@ -201,7 +201,7 @@ def dreambooth(family, parts, scheduler, count, weight):
 
 
 def objective(family, parts, scheduler, count, weight, train_text):
-    """The loss of diffusers' `train_dreambooth.py`, and of its sibling for LoRA on XL, of instance and class samples."""
+    """The loss of diffusers' `train_dreambooth.py`, and of its sibling for LoRA on XL."""
     batch = training_batch(count, family)
     unet, vae = parts["unet"], parts["vae"]
     mean, log_variance = vae._encode(chw(batch["images"])).chunk(2, dim=1)

@@ -7,11 +7,11 @@ import pytest
 from keras_booth.bases import PRESETS
 from keras_booth.bases.base import BaseConfig
 from keras_booth.tools.errors import InputError
+from keras_booth.tools.preset_names import PRESET_NAMES
 from keras_booth.train import main
 from keras_booth.workflow.memory import estimate
 from keras_booth.workflow.parsing import parse_config, read_config
 from keras_booth.workflow.settings.hardware import settings_of
-from keras_booth.workflow.settings.inheritance import KNOWN_PRESETS
 from keras_booth.workflow.settings.shipped import shipped_configs
 from tests.helpers.places import ROOT
 
@@ -97,7 +97,7 @@ class TestInheritance:
             read_config("0.yaml")
 
     def test_presets_are_the_bases(self):
-        assert set(KNOWN_PRESETS) == set(PRESETS)
+        assert set(PRESET_NAMES) == set(PRESETS)
 
 
 class TestShipped:
