@@ -22,6 +22,7 @@ from keras_booth.bases.tokenizer import LONGEST_VOCABULARY, Tokenizer, check_mer
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.plain_files import read_bytes
+from keras_booth.tools.preset_names import LICENCES
 from keras_booth.tools.seeds import seeded_weights
 
 
@@ -57,7 +58,7 @@ PRESETS = {
 
 
 # What is published in diffusers' format alone.
-ON_THE_HUB = {"stable_diffusion_xl": "hf://stabilityai/stable-diffusion-xl-base-1.0"}
+ON_THE_HUB = {name: f"hf://{LICENCES[name][1]}" for name in ("stable_diffusion_xl",)}
 
 
 def load_base(preset: FilePath | BaseRequest, **options: Any) -> StableDiffusionBase:

@@ -141,7 +141,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         """Start from a base.
 
         Args:
-            preset: str. `"tiny_world"`, `"stable_diffusion_1.4"`, `"stable_diffusion_2.1"`; or the path of a folder in
+            preset: str. `"tiny_world"` or another of `keras_booth.bases.PRESETS`; or the path of a folder in
                 diffusers' format; or of a `.safetensors` file in the original layout; or of a `.keras` file, to train
                 on from a saved model; or `"hf://owner/name"` or `"hf://owner/name/file.safetensors"`.
             weights: `"pretrained"`, or `None` for random ones.

@@ -58,7 +58,7 @@ def estimate(config, base_config):
     components = dict(base.components)
     if training.cache_latents and keras.backend.backend() == "tensorflow":
         # They wait in a file; see `DreamBooth.park_encoders`.
-        parked = ("image_encoder", "decoder", *(() if training.text_encoder else ("text_encoder",)))
+        parked = ("image_encoder", "decoder", *(() if training.text_encoder else base.text_encoders))
         components = {name: model for name, model in components.items() if name not in parked}
     held = sum(model.count_params() for model in components.values())
     accumulated = 1 if training.accumulation > 1 else 0
@@ -79,7 +79,8 @@ def trained_parameters(config, base):
     """Number of parameters that a run trains."""
     text_encoder = config.training.text_encoder
     if not config.lora.rank:
-        return base.unet.count_params() + (base.text_encoder.count_params() if text_encoder else 0)
+        encoders = base.text_encoders.values() if text_encoder else ()
+        return sum(model.count_params() for model in (base.unet, *encoders))
     names = [name for name in named_layers(base) if text_encoder or name.startswith("unet.")]
     lora = LoraConfig(config.lora.rank, config.lora.alpha, config.lora.targets)
     return lora_parameters(base, lora.select(names), lora.rank)

@@ -4,14 +4,9 @@ import pathlib
 
 import yaml
 
+from keras_booth.tools.preset_names import LICENCES
 from keras_booth.version import __version__
 
-# The licence of a base is that of what is made of it.
-LICENCES = {
-    "tiny_world": ("apache-2.0", None),
-    "stable_diffusion_1.4": ("creativeml-openrail-m", "CompVis/stable-diffusion-v1-4"),
-    "stable_diffusion_2.1": ("openrail++", "stabilityai/stable-diffusion-2-1-base"),
-}
 USE = """
 To draw the subject that it was trained on, for the person to whom the photographs and the subject belong, or with their
 consent.

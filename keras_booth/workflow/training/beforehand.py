@@ -65,7 +65,8 @@ def check_drawing(config, base_config):
 
 def check_sizes(config, base_config):
     """Refuses what would need many times the memory that there is."""
-    training, widest = config.training, 8 * max(*base_config.unet.widths, base_config.text_encoder.width)
+    widths = [text_encoder.width for text_encoder in base_config.text_encoders.values()]
+    training, widest = config.training, 8 * max(*base_config.unet.widths, *widths)
     require(config.lora.rank <= widest, "lora.rank", f"at most {widest}; 4 to 32 is usual", config.lora.rank)
     floats = training.batch_size * activation_floats(base_config, training.gradient_checkpointing)
     needed, (there, whose) = 2.0 * floats, machine_memory()

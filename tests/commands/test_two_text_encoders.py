@@ -1,0 +1,96 @@
+"""The commands on a base made as Stable Diffusion XL is, of tiny_world's size and random weights."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from keras_booth.bases import (
+    TINY_WORLD_VOCABULARY,
+    StableDiffusionBase,
+    Tokenizer,
+    export_base,
+    load_base,
+    tiny_xl_config,
+)
+from tests.helpers.commands import call, flags, several_devices
+from tests.helpers.photographs import write_photos
+
+pytestmark = pytest.mark.large
+RUN = {
+    **{"base__preset": "tiny-xl", "base__weights": "pretrained", "lora__rank": "2", "training__text_encoder": "true"},
+    **{"training__text_encoder_2_learning_rate": "1e-5", "training__steps": "4", "training__checkpoint_every": "2"},
+    **{"prior__count": "4", "training__validate_every": "2", "sampling__count": "1"},
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Where the commands stand: the base as a folder in diffusers' format, photographs, and a run."""
+    folder = tmp_path_factory.mktemp("xl")
+    tokenizer = Tokenizer(TINY_WORLD_VOCABULARY.read_bytes(), max_length=32)
+    export_base(StableDiffusionBase(tiny_xl_config(tokenizer.vocabulary_size), tokenizer), folder / "tiny-xl")
+    write_photos(folder / "photos")
+    done = call(folder, "train", *flags(**RUN))
+    assert done.code == 0, done.err
+    return folder
+
+
+def called(place, *line, **environment):
+    done = call(place, *line, **environment)
+    assert done.code == 0, done.err
+    return done
+
+
+def test_train(place):
+    """What it leaves: the model, and its LoRA with the names of kohya's trainer for XL."""
+    names = {name.split("_text_model")[0] for name in load_file(place / "run" / "dog-lora.safetensors") if "_te" in name}
+    assert names == {"lora_te1", "lora_te2"}
+    assert any("lora_unet_input_blocks" in name for name in load_file(place / "run" / "dog-lora.safetensors"))
+
+
+def test_resumed(place):
+    """The same weights, bit for bit, as a run that was not stopped."""
+    line = flags(**RUN | {"training__steps": "2"}, output__folder="again")
+    called(place, "train", *line)
+    called(place, "train", *flags(**RUN, output__folder="whole"))
+    one, two = (load_file(place / name / "dog-lora.safetensors") for name in ("run", "whole"))
+    for name, weights in one.items():
+        np.testing.assert_array_equal(two[name], weights)
+
+
+def test_generate_and_export(place):
+    called(place, "generate", "run/dog.keras", "a photo of sks dog!", "--count", 2, "--steps", 2, "--output", "drawn")
+    pictures = [np.asarray(Image.open(path)) for path in sorted((place / "drawn").glob("*.png"))]
+    assert all(picture.std() > 0 for picture in pictures)
+    called(place, "export", "run/dog.keras", "--output", "out")
+    index = json.loads((place / "out" / "model_index.json").read_text())
+    assert index["_class_name"] == "StableDiffusionXLPipeline" and index["force_zeros_for_empty_prompt"]
+    called(place, "export", "run/dog.keras", "--output", "lora.safetensors", "--format", "lora")
+    base, kept = (load_base(place / name) for name in ("out", "run/dog.keras"))
+    for name, part in kept.components.items():
+        for ours, theirs in zip(part.weights, base.components[name].weights, strict=True):
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_full_with_everything(place):
+    """All weights, Adafactor, gradient checkpointing, min-SNR, averages; encoders in each step."""
+    options = {"lora__rank": "0", "training__optimizer": "adafactor", "training__gradient_checkpointing": "true"}
+    options |= {"training__min_snr_gamma": "5", "training__ema_momentum": "0.9", "training__cache_latents": "false"}
+    called(place, "train", *flags(**RUN | options, output__folder="full"))
+
+
+def test_devices(place):
+    """Two share a step: the LoRA of one, up to rounding."""
+    for devices in "12":
+        line = flags(**RUN, output__folder=f"on-{devices}")
+        called(place, "train", *line, "--devices", devices, **several_devices(2))
+    one, two = (load_file(place / f"on-{devices}" / "dog-lora.safetensors") for devices in "12")
+    for name, weights in one.items():
+        np.testing.assert_allclose(two[name], weights, rtol=1e-4, atol=1e-6)
+
+
+def test_evaluate(place):
+    called(place, "evaluate", "run/dog.keras", "photos", "--output", "scores", "--count", 1, "--steps", 2)
