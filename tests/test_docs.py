@@ -20,7 +20,7 @@ COMMANDS = [(page, *command) for page, text in PAGES.items() for command in comm
 CONFIGS = [(page, block) for page, text in PAGES.items() for block in blocks_in(text, "yaml")]
 # A field of a config, as `training.steps` or `--training.steps`; not a module, nor a file of that name.
 GROUPS = "base|subject|prior|training|lora|sampling|output|sweep"
-FIELD = re.compile(rf"(?<![\w./])((?:{GROUPS})\.(?!(?:py|md|safetensors)\b)[a-z_]+)")
+FIELD = re.compile(rf"(?<![\w./])((?:{GROUPS})\.(?!(?:py|md|safetensors)\b)[a-z_0-9]+)")
 
 
 class Loader(yaml.SafeLoader):

@@ -110,3 +110,11 @@ def test_a_wheel_is_enough(tmp_path):
     assert (empty / "runs" / "quickstart" / "dog.keras").is_file()
     assert (empty / "runs" / "quickstart" / "report.html").is_file()
     assert "share/keras_booth/photos" in (empty / "runs" / "quickstart" / "config.yaml").read_text()
+
+
+def test_what_lies_above_the_bases_names_no_family():
+    """A new kind of base is a matter of `bases/`: nothing above it knows Stable Diffusion XL by name."""
+    names = re.compile(r"sdxl|\bxl\b|_xl\b|stable diffusion xl", re.IGNORECASE)
+    paths = [path for path in (ROOT / "keras_booth").rglob("*.py") if not {"bases", "tools"} & set(path.parts)]
+    assert len(paths) > 100
+    assert [str(path) for path in paths if names.search(path.read_text())] == []

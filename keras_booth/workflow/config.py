@@ -31,8 +31,8 @@ class BaseOptions:
     """The base that is fine-tuned.
 
     Args:
-        preset: "tiny_world", "stable_diffusion_1.4" or "stable_diffusion_2.1"; a folder in diffusers' format; a
-            .safetensors file; a .keras file, to train on from it; or hf://owner/name.
+        preset: A name, such as "tiny_world" or "stable_diffusion_1.4"; a folder in diffusers' format; a .safetensors
+            file; a .keras file, to train on from it; or hf://owner/name.
         weights: "pretrained", or null for random ones.
         image_size: Side of the pictures in pixels, or [height, width]; null for the base's own.
         dtype: Precision of text encoder and UNet; null for Keras's own, float32. With bfloat16 the decoder computes in

@@ -1,11 +1,7 @@
 """`python -m keras_booth.train --resume`: killed at any moment, the end is the same."""
 
 import csv
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -21,7 +17,7 @@ from keras_booth.tools.process.shell import command_line
 from keras_booth.workflow import run
 from keras_booth.workflow.files import working_in
 from keras_booth.workflow.parsing import parse_config, to_yaml
-from tests.helpers.commands import call, environment, files, flags
+from tests.helpers.commands import call, files, flags, kill_at, start
 from tests.helpers.full_disk import files_of_at_most
 from tests.helpers.photographs import write_photos
 
@@ -34,28 +30,9 @@ def options(**more):
     return flags(**(fast | more))
 
 
-def start(folder, *arguments):
-    """Start the command in the background."""
-    line = [sys.executable, "-m", "keras_booth.train", *map(str, arguments)]
-    return subprocess.Popen(
-        line, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
 def steps_done(folder):
     log = folder / "run" / "log.csv"
     return log.read_text().count("\n") - 1 if log.exists() else -1
-
-
-def kill_at(process, when):
-    """`kill -9` as soon as `when()` holds; whether it came to that."""
-    while process.poll() is None:
-        if when():
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def weights(folder):

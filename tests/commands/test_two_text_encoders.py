@@ -15,7 +15,7 @@ from keras_booth.bases import (
     load_base,
     tiny_xl_config,
 )
-from tests.helpers.commands import call, flags, several_devices
+from tests.helpers.commands import call, flags, kill_at, several_devices, start
 from tests.helpers.photographs import write_photos
 
 pytestmark = pytest.mark.large
@@ -46,17 +46,20 @@ def called(place, *line, **environment):
 
 def test_train(place):
     """What it leaves: the model, and its LoRA with the names of kohya's trainer for XL."""
-    names = {name.split("_text_model")[0] for name in load_file(place / "run" / "dog-lora.safetensors") if "_te" in name}
+    names = {
+        name.split("_text_model")[0] for name in load_file(place / "run" / "dog-lora.safetensors") if "_te" in name
+    }
     assert names == {"lora_te1", "lora_te2"}
     assert any("lora_unet_input_blocks" in name for name in load_file(place / "run" / "dog-lora.safetensors"))
 
 
 def test_resumed(place):
-    """The same weights, bit for bit, as a run that was not stopped."""
-    line = flags(**RUN | {"training__steps": "2"}, output__folder="again")
-    called(place, "train", *line)
-    called(place, "train", *flags(**RUN, output__folder="whole"))
-    one, two = (load_file(place / name / "dog-lora.safetensors") for name in ("run", "whole"))
+    """The same weights, bit for bit, as a run that was not killed."""
+    log = place / "again" / "log.csv"
+    process = start(place, *flags(**RUN, output__folder="again"))
+    assert kill_at(process, lambda: log.exists() and log.read_text().count("\n") > 3)
+    called(place, "train", "--resume", "again")
+    one, two = (load_file(place / name / "dog-lora.safetensors") for name in ("run", "again"))
     for name, weights in one.items():
         np.testing.assert_array_equal(two[name], weights)
 
@@ -75,6 +78,7 @@ def test_generate_and_export(place):
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.huge
 def test_full_with_everything(place):
     """All weights, Adafactor, gradient checkpointing, min-SNR, averages; encoders in each step."""
     options = {"lora__rank": "0", "training__optimizer": "adafactor", "training__gradient_checkpointing": "true"}
@@ -82,6 +86,7 @@ def test_full_with_everything(place):
     called(place, "train", *flags(**RUN | options, output__folder="full"))
 
 
+@pytest.mark.huge
 def test_devices(place):
     """Two share a step: the LoRA of one, up to rounding."""
     for devices in "12":
@@ -90,7 +95,3 @@ def test_devices(place):
     one, two = (load_file(place / f"on-{devices}" / "dog-lora.safetensors") for devices in "12")
     for name, weights in one.items():
         np.testing.assert_allclose(two[name], weights, rtol=1e-4, atol=1e-6)
-
-
-def test_evaluate(place):
-    called(place, "evaluate", "run/dog.keras", "photos", "--output", "scores", "--count", 1, "--steps", 2)

@@ -1,8 +1,10 @@
 """The commands as a user calls them."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,3 +81,22 @@ def call(folder, command, *arguments, **variables):
 def files(folder):
     """All paths under a folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def start(folder, *arguments):
+    """Start the command in the background."""
+    line = [sys.executable, "-m", "keras_booth.train", *map(str, arguments)]
+    return subprocess.Popen(
+        line, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def kill_at(process, when):
+    """`kill -9` as soon as `when()` holds; whether it came to that."""
+    while process.poll() is None:
+        if when():
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.01)
+    return False
