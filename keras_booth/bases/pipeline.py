@@ -89,7 +89,7 @@ class Compiled(keras.Model):
 def compiled(function: Callable[[dict[str, Tensor]], Any], *parts: keras.Model) -> Compiled:
     """A `Compiled` that calls parts of a base, on the devices that they were made for."""
     with scope_of(parts[0]):
-        return Compiled(function, parts)
+        return Compiled(function, list(parts))
 
 
 class TextToImage:
