@@ -7,7 +7,11 @@ from PIL import Image
 
 from keras_booth.data import photo_dataset
 from keras_booth.dreambooth import LoraConfig
+from keras_booth.evaluation.prompts import PromptSet
+from keras_booth.evaluation.protocol import Protocol, evaluate
 from tests.helpers.booths import fixed_batch, small_booth, small_xl_config
+from tests.helpers.color_metrics import color_metrics
+from tests.helpers.photographs import write_photos
 
 
 def xl_booth(**options):
@@ -71,7 +75,7 @@ class TestTraining:
         assert len(unused) == 18  # the last layer of the first one and its norm
         used = [v for e in booth.base.text_encoders.values() for v in e.weights if id(v) not in unused]
         before, still = values(used), values(booth.base.unused_variables)
-        booth.compile(keras.optimizers.AdamW(1e-2, weight_decay=0.1))
+        booth.compile(keras.optimizers.AdamW(1e-2, weight_decay=0.1), run_eagerly=True)
         history = booth.fit(fixed_batch(booth, [False, True]), verbose=0)
         assert np.isfinite(history.history["loss"]).all()
         # Keys have biases to which the softmax is blind.
@@ -82,7 +86,7 @@ class TestTraining:
         booth = xl_booth()
         frozen = [v for name, part in booth.base.components.items() if name != "unet" for v in part.weights]
         before, unet = values(frozen), values(booth.unet.weights)
-        booth.compile(keras.optimizers.AdamW(1e-2))
+        booth.compile(keras.optimizers.AdamW(1e-2), run_eagerly=True)
         booth.train_on_batch(fixed_batch(booth, [False, True]))
         assert not any(changed(frozen, before))
         assert sum(changed(booth.unet.weights, unet)) > 0.9 * len(unet)
@@ -91,19 +95,21 @@ class TestTraining:
         booth = xl_booth(train_text_encoder=True)
         parts = [encoder.trainable_variables for encoder in booth.base.text_encoders.values()]
         before = [values(part) for part in parts]
-        booth.compile(keras.optimizers.SGD(0.1), text_encoder_rate=0.0, text_encoder_2_rate=0.5)
+        booth.compile(keras.optimizers.SGD(0.1), run_eagerly=True, text_encoder_rate=0.0, text_encoder_2_rate=0.5)
         booth.train_on_batch(fixed_batch(booth, [False, True]))
         first, second = (changed(part, old) for part, old in zip(parts, before, strict=True))
         assert not any(first) and sum(second) > len(second) / 2
         with pytest.raises(ValueError, match="text_encoder_2_rate=-1"):
             booth.compile(text_encoder_2_rate=-1)
 
-    @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "float16"])
+    @pytest.mark.parametrize(
+        "dtype", ["float32", *(pytest.param(dtype, marks=pytest.mark.large) for dtype in ("mixed_bfloat16", "float16"))]
+    )
     def test_lora(self, dtype):
         booth = xl_booth(dtype=dtype, train_text_encoder=True, lora=LoraConfig(2))
         names = {name.split(".")[0] for name in booth.adapters.layers}
         assert names == {"unet", "text_encoder", "text_encoder_2"}
-        booth.compile(keras.optimizers.AdamW(1e-2))
+        booth.compile(keras.optimizers.AdamW(1e-2), run_eagerly=True)
         for _ in range(2):
             booth.train_on_batch(fixed_batch(booth, [False, True]))
         assert booth.decoder.dtype_policy.name == "float32"
@@ -113,6 +119,7 @@ class TestTraining:
             trained = id(layer.lora_kernel_b) not in unused
             assert np.any(keras.ops.convert_to_numpy(layer.lora_kernel_b)) == trained, name
 
+    @pytest.mark.large
     def test_checkpointed_gradients(self):
         losses = []
         for forgets in (False, True):
@@ -189,7 +196,7 @@ class TestPhotographs:
 def test_saved_model(tmp_path):
     """Bit-equal pictures, and everything of its config."""
     booth = xl_booth(lora=LoraConfig(2), train_text_encoder=True)
-    booth.compile(keras.optimizers.AdamW(1e-2), text_encoder_2_rate=0.5)
+    booth.compile(keras.optimizers.AdamW(1e-2), text_encoder_2_rate=0.5, run_eagerly=True)
     booth.train_on_batch(fixed_batch(booth, [False, True]))
     booth.save(tmp_path / "dog.keras", include_optimizer=True)
     again = keras.saving.load_model(tmp_path / "dog.keras")
@@ -204,3 +211,11 @@ def test_an_empty_negative_prompt_is_zeros(booth):
     assert not any(np.any(array) for array in text_to_image.encode_negative("").values())
     assert all(np.any(array) for array in text_to_image.encode_negative("blue").values())
     assert all(np.any(array) for array in text_to_image.encode([""]).values())
+
+
+def test_evaluated(booth, tmp_path):
+    """Beside its photographs and its base, as any other."""
+    folder = write_photos(tmp_path / "dog", count=2)
+    protocol = Protocol(PromptSet(("a {} in red",)), count=1, class_count=2, sampling={"steps": 1})
+    rows = evaluate(booth, folder, color_metrics(), protocol=protocol)
+    assert rows and all(np.isfinite(estimate.value) for row in rows for estimate in row.scores.values())

@@ -13,6 +13,7 @@ import threading
 import pytest
 
 from keras_booth.bases import export_base, load_base
+from keras_booth.tools.preset_names import LICENCES
 from tests.helpers.checkpoints.families import write_checkpoint
 from tests.helpers.checkpoints.variants import mix
 from tests.helpers.places import ROOT, VOCABULARY
@@ -83,6 +84,7 @@ def load(tmp_path_factory):
     (small / "safety_checker").mkdir()
     (small / "safety_checker" / "model.safetensors").write_bytes(b"not needed")
     mix(mixed)
+    mix(write_checkpoint("xl", folder / LICENCES["stable_diffusion_xl"][1]))
     vae = shutil.copytree(mixed / "vae", folder / "owner" / "vae") / "config.json"
     vae.write_text(json.dumps(json.loads(vae.read_text()) | {"scaling_factor": 0.5}))
     (folder / "owner" / "single" / "in").mkdir(parents=True)
@@ -113,12 +115,13 @@ def load(tmp_path_factory):
 def test_download_cache_and_mistakes(load):
     """In one test, because the steps build on each other."""
     call, asked, server = load
-    first, file, again, mixture, vae, *refused = call(
+    first, file, again, mixture, vae, preset, *refused = call(
         "hf://owner/small@main",
         "hf://owner/single/in/one.safetensors@main",
         "hf://owner/single@main/in/one.safetensors",
         "hf://owner/mixed",
         "hf://owner/small hf://owner/vae",
+        "stable_diffusion_xl",
         "hf://owner/nothing",
         "hf://owner/single",
         "hf://owner/small/unet/diffusion_pytorch_model.bin",
@@ -134,6 +137,9 @@ def test_download_cache_and_mistakes(load):
     text = "mixed/text_encoder/model.safetensors"
     assert weights == {*halves, "mixed/vae/diffusion_pytorch_model.fp16.safetensors", text}
     assert vae == "loaded hf://owner/small 0.5" and "vae/diffusion_pytorch_model.fp16.safetensors" in asked
+    assert preset == "loaded stable_diffusion_xl 0.13025"
+    parts = {name.split("/", 1)[1] for name in asked if name.startswith("stable-diffusion-xl-base-1.0/")}
+    assert {"text_encoder_2/model.safetensors", "tokenizer_2/vocab.json", "tokenizer_2/merges.txt"} <= parts
     for line, words in zip(
         refused,
         ("hf://owner/nothing", "for one of its files write hf://owner/single/in/one.safetensors", "pickled"),
