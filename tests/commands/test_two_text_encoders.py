@@ -53,6 +53,7 @@ def test_train(place):
     assert any("lora_unet_input_blocks" in name for name in load_file(place / "run" / "dog-lora.safetensors"))
 
 
+@pytest.mark.huge
 def test_resumed(place):
     """The same weights, bit for bit, as a run that was not killed."""
     log = place / "again" / "log.csv"
