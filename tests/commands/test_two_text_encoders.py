@@ -18,7 +18,6 @@ from keras_booth.bases import (
 from tests.helpers.commands import call, flags, kill_at, several_devices, start
 from tests.helpers.photographs import write_photos
 
-pytestmark = pytest.mark.large
 RUN = {
     **{"base__preset": "tiny-xl", "base__weights": "pretrained", "lora__rank": "2", "training__text_encoder": "true"},
     **{"training__text_encoder_2_learning_rate": "1e-5", "training__steps": "4", "training__checkpoint_every": "2"},
@@ -44,6 +43,7 @@ def called(place, *line, **environment):
     return done
 
 
+@pytest.mark.large
 def test_train(place):
     """What it leaves: the model, and its LoRA with the names of kohya's trainer for XL."""
     names = {
@@ -65,6 +65,7 @@ def test_resumed(place):
         np.testing.assert_array_equal(two[name], weights)
 
 
+@pytest.mark.large
 def test_generate_and_export(place):
     called(place, "generate", "run/dog.keras", "a photo of sks dog!", "--count", 2, "--steps", 2, "--output", "drawn")
     pictures = [np.asarray(Image.open(path)) for path in sorted((place / "drawn").glob("*.png"))]
