@@ -90,8 +90,9 @@ def photo_dataset(
         prior: the class images for prior preservation: a folder, which gets `booth.class_prompt`, or a `PhotoSet`; or
             a list of these; or `None`.
         booth: what is to be trained: any object with `instance_prompt`, `class_prompt`, `image_size` (int or
-            `(height, width)`) and `tokenize(list of str)`, which returns an int array `(count, length)`. If it has a
-            true `takes_sizes`, batches have `sizes`.
+            `(height, width)`) and `tokenize(list of str)`, which returns an int array `(count, length)`. If it has
+            `sizes_of`, a function of (height, width) of a file and (top, left) of what was cut out of it once it was
+            resized, batches have what it makes of them as `sizes`.
         batch_size: int, samples of both kinds in a batch.
         prior_ratio: float >= 0, class images per instance image. 0 leaves `prior` out.
         steps_per_epoch: int, or `None` for as many steps as it takes to see every image of both streams.
@@ -125,8 +126,7 @@ def photo_dataset(
     order = SampleOrder(*([len(photos.paths) for photos in sets[stream]] for stream in STREAMS), ratio, seed, shuffle)
     shots = Shots(sets, booth, crop, flip, seed, cache_latents)
     rows = _share_of(batch_size, *(share or (process_index(), process_count())))
-    texts, with_sizes = Texts(sets, booth, cache_text), getattr(booth, "takes_sizes", False)
-    batches = Batches(shots, texts, order, batch_size, ratio, rows, with_sizes)
+    batches = Batches(shots, Texts(sets, booth, cache_text), order, batch_size, ratio, rows)
     return _as_dataset(batches, steps or math.ceil(order.samples_to_see_all() / batch_size), start_step)
 
 
@@ -154,6 +154,7 @@ class Shots:
 
     def __init__(self, sets, booth, crop, flip, seed, cache_latents):
         self.size = as_pair(booth.image_size)
+        self.sizes_of = getattr(booth, "sizes_of", None)
         self.seed = seed
         self.name = "moments" if cache_latents else "images"
         places = {(stream, number): photos for stream, group in sets.items() for number, photos in enumerate(group)}
@@ -173,7 +174,7 @@ class Shots:
             }
 
     def __call__(self, n, stream, number, index):
-        """`(picture or its moments, sizes)` of a sample; see the top of this module for the sizes."""
+        """`(picture or its moments, sizes or None)` of a sample."""
         photos = self.photos[stream, number]
         rng = np.random.default_rng([self.seed, AUGMENT, n])
         if self.name == "moments":
@@ -182,7 +183,7 @@ class Shots:
             view = self._view(photos, index, rng, *self.ways[stream, number])
             shot = view.of(photos[index])
         original = self.originals[stream, number][index]
-        return shot, np.array([*original, *view.place, *self.size], "float32")
+        return shot, None if self.sizes_of is None else self.sizes_of(original, view.place)
 
     def _view(self, photos, index, rng, crop, flip):
         mirror = bool(flip and rng.random() < 0.5)
@@ -225,18 +226,17 @@ class Batches:
     Args:
         batch_size: int, samples of a batch.
         rows: range, those of them that are wanted.
-        with_sizes: bool. Whether the model takes the sizes of pictures.
     """
 
-    def __init__(self, shots, texts, order, batch_size, ratio, rows, with_sizes=False):
+    def __init__(self, shots, texts, order, batch_size, ratio, rows):
         self.shots = shots
         self.texts = texts
         self.order = order
         self.batch_size = batch_size
         self.rows = rows
         self.weights = {INSTANCE: 1 + ratio, PRIOR: (1 + ratio) / ratio if ratio else 0.0}
-        self.with_sizes = with_sizes
-        names = (shots.name, *texts.names, "is_prior", "sample_weight", *(["sizes"] if with_sizes else []))
+        self.with_sizes = shots.sizes_of is not None
+        names = (shots.name, *texts.names, "is_prior", "sample_weight", *(["sizes"] if self.with_sizes else []))
         self.spec = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in zip(names, self(0), strict=True)}
 
     def __call__(self, step):

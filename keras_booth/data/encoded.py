@@ -73,7 +73,8 @@ class EncodedPhotos:
         self.variants = len(self.views[0])
         known = photos.untouched if latents and crop == "center" and not flip else ()
         known, unknown = sorted(known), [index for index in range(len(photos)) if index not in known]
-        moments = encode([view.of(photos[index]) for index in unknown for view in self.views[index]], booth)
+        shown = [view.of(image) for index in unknown for image in [photos[index]] for view in self.views[index]]
+        moments = encode(shown, booth)
         if known:
             moments += list(booth.moments_of(stack_latents([latents[index] for index in known])))
         moments = np.stack(moments).reshape(len(photos), self.variants, *moments[0].shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -237,9 +237,9 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             return {name: ops.convert_to_numpy(ops.cast(array, "float32")) for name, array in made.items()}
 
     @property
-    def takes_sizes(self) -> bool:
-        """Whether the UNet is told the sizes of pictures, so that batches have them."""
-        return "sizes" in self.base.config.conditioning
+    def sizes_of(self) -> Callable[..., np.ndarray] | None:
+        """What makes a batch's `sizes` (`StableDiffusionBase.sizes_of`); `None` where the UNet is told of none."""
+        return self.base.sizes_of if "sizes" in self.base.config.conditioning else None
 
     @property
     def trains_text(self) -> bool:

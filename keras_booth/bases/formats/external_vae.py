@@ -4,8 +4,9 @@ import dataclasses
 import pathlib
 
 from keras_booth.bases.formats import hub
+from keras_booth.bases.formats.diffusers.components import parse_autoencoder
 from keras_booth.bases.formats.diffusers.config_fields import read
-from keras_booth.bases.formats.diffusers.folder import IGNORED, parse_autoencoder, vae_renaming
+from keras_booth.bases.formats.diffusers.folder import IGNORED, vae_renaming
 from keras_booth.bases.formats.names import DIFFUSERS, ORIGINAL, component_tensors
 from keras_booth.bases.formats.original.shapes import AUTOENCODER, TEXT_ENCODER, UNET, original_name
 from keras_booth.bases.formats.original.single_file import read_autoencoder

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_booth.bases import BaseConfig, export_base
-from keras_booth.bases.formats.diffusers.folder import parse_autoencoder, parse_unet, write_autoencoder, write_unet
+from keras_booth.bases.formats.diffusers.components import parse_autoencoder, parse_unet, write_autoencoder, write_unet
 from keras_booth.bases.networks.autoencoder import AutoencoderConfig, build_decoder
 from keras_booth.bases.networks.corrections import (
     AttentionBlock,

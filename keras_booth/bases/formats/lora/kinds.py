@@ -75,8 +75,8 @@ def refuse_other_widths(shapes, config, path):
     """Raise a `CheckpointError` that names the model, if a LoRA is for text embeddings of another width."""
     own = {"attn2": {config.unet.context_width}, "self_attn": {part.width for part in config.text_encoders.values()}}
     for key, shape in shapes.items():
-        layer = re.search(r"\b(?:\w+_)?(attn2|self_attn)[._](?:to_[kv]|[qkv]_proj)", key)
-        if layer is None or not re.search(PARTS["down"], key) or not shape:
+        layer = re.search(r"(attn2|self_attn)[._](?:processor\.)?(?:to_[kv]|[qkv]_proj|to_q_lora)", key)
+        if layer is None or not re.search(PARTS["down"], key):
             continue
         theirs, ours = shape[1] if len(shape) > 1 else 0, own[layer[1]]
         if theirs not in ours and theirs in WIDTHS:

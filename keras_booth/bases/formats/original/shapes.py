@@ -62,19 +62,19 @@ def refuse_other_models(names, path):
             )
 
 
-def has_second(names, prefix=SECOND_PREFIX):
-    """Whether a file has a second text encoder, or what begins like something else."""
+def has(names, prefix):
+    """Whether any name begins so."""
     return any(name.startswith(prefix) for name in names)
 
 
 def refuse_half(names, path):
     """Raises a `CheckpointError` for a UNet of Stable Diffusion XL without its second text encoder."""
-    if has_second(names, OPEN_CLIP_PREFIX):
+    if has(names, OPEN_CLIP_PREFIX):
         raise CheckpointError(
             f"This is the refiner of Stable Diffusion XL, which has one text encoder and cannot draw by itself: take "
             f"the base, sd_xl_base_1.0. Received: {path}"
         )
-    missing = "The second text encoder (OpenCLIP) is" if has_second(names, TEXT_ENCODER) else "Both text encoders are"
+    missing = "The second text encoder (OpenCLIP) is" if has(names, TEXT_ENCODER) else "Both text encoders are"
     raise CheckpointError(
         f"{missing} missing: take a file of the whole Stable Diffusion XL checkpoint. Received: {path}"
     )
@@ -88,12 +88,12 @@ def refuse_parts(names, path, without_autoencoder=False):
         path: `Path` of the file.
         without_autoencoder: bool. Whether it needs no autoencoder, because another one is given.
     """
-    there = {prefix: any(name.startswith(prefix) for name in names) for prefix in (UNET, TEXT_ENCODER, AUTOENCODER)}
+    there = {prefix: has(names, prefix) for prefix in (UNET, TEXT_ENCODER, AUTOENCODER)}
     if not there[UNET]:
         raise CheckpointError(
             f"The UNet is missing: this is no whole Stable Diffusion 1.x, 2.x or XL checkpoint. Received: {path}"
         )
-    if has_second(names, UNET_OF_XL) and not has_second(names):
+    if has(names, UNET_OF_XL) and not has(names, SECOND_PREFIX):
         refuse_half(names, path)
     if not there[TEXT_ENCODER]:
         raise CheckpointError(

@@ -23,6 +23,7 @@ from keras_booth.bases.formats.original.prediction import find_schedule, log_onc
 from keras_booth.bases.formats.original.shapes import (
     AUTOENCODER,
     UNET,
+    has,
     original_name,
     refuse_other_models,
     refuse_parts,
@@ -236,7 +237,7 @@ def read_text_encoder(shapes, path, kind, prefix=None, most_layers=MOST_LAYERS):
             and else for CLIP's names.
         most_layers: int. Those behind are left out.
     """
-    if prefix or has_open_clip(shapes):
+    if prefix or has(shapes, OPEN_CLIP_PREFIX):
         prefix, positions = prefix or OPEN_CLIP_PREFIX, "positional_embedding"
         layers, tokens = r"transformer\.resblocks\.(\d+)\.", "token_embedding.weight"
     else:
@@ -265,11 +266,6 @@ def read_both(shapes, path):
     }
 
 
-def has_open_clip(names):
-    """Whether a file calls the text encoder's tensors as OpenCLIP does."""
-    return any(name.startswith(OPEN_CLIP_PREFIX) for name in names)
-
-
 def load_single_file(base, checkpoint, without_autoencoder=False):
     """Load what `read_single_file` described: everything is checked before anything is loaded.
 
@@ -278,7 +274,7 @@ def load_single_file(base, checkpoint, without_autoencoder=False):
         checkpoint: `Checkpoint`.
         without_autoencoder: bool. Whether to leave out the autoencoder, because another one is given.
     """
-    components = component_tensors(base, ORIGINAL, has_open_clip(checkpoint.shapes))
+    components = component_tensors(base, ORIGINAL, has(checkpoint.shapes, OPEN_CLIP_PREFIX))
     if without_autoencoder:
         del components["vae"]
     tensors = [tensor for component in components.values() for tensor in component]
