@@ -34,9 +34,17 @@ def supervise(name: str, flags: Sequence[str]) -> int:
     line = [sys.executable, "-m", f"keras_booth.{name}", *flags]
     # A group of its own: Ctrl-C of a terminal comes through here, once.
     child = subprocess.Popen(line, env=os.environ | {PARENT: str(os.getpid())}, start_new_session=True)
+    passed = []
+
+    def pass_on(number, frame):
+        passed.append(number)
+        child.send_signal(number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: child.send_signal(number))
+        signal.signal(number, pass_on)
     code = child.wait()
+    if -code in passed:  # stopped before it could answer a signal itself: nobody else is to blame
+        return 128 - code
     if code < 0:
         print(LOST.format(number=-code), file=sys.stderr)
         return 1

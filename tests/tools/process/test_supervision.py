@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.helpers.places import ROOT
 
 # A package with a command of that name, so that nothing has to be loaded.
@@ -19,8 +21,9 @@ if what == "fail":
     print("said", flush=True)
     leave(2)
 end_with_parent()
+if what == "answer":
+    signal.signal(signal.SIGTERM, lambda *args: leave(7))
 print(os.getpid(), flush=True)
-signal.signal(signal.SIGTERM, lambda *args: leave(143))
 time.sleep(60)
 """
 SUPERVISOR = "import sys; from supervision import supervise; sys.exit(supervise('command', sys.argv[1:]))"
@@ -59,11 +62,13 @@ def test_an_exit_code_comes_through(tmp_path):
     assert (process.returncode, out, err) == (2, "said\n", "")
 
 
-def test_a_signal_comes_through(tmp_path):
-    with start(tmp_path, "wait") as process:
-        process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
-    assert process.returncode == 143
+@pytest.mark.parametrize("what, code", [("answer", 7), ("wait", 143)])
+def test_a_signal_comes_through(tmp_path, what, code):
+    process = start(tmp_path, what)
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[1] == ""
+    assert process.returncode == code
 
 
 def test_it_does_not_outlive_who_watches(tmp_path):
