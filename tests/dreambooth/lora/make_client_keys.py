@@ -6,6 +6,7 @@ what is kept are names alone, in `client_keys.json.gz`.
 """
 
 import ast
+import copy
 import gzip
 import json
 import pathlib
@@ -16,16 +17,29 @@ import unittest.mock
 
 FILE = pathlib.Path(__file__).with_name("client_keys.json.gz")
 FAMILIES = {
-    "1.x": {"context": 768, "linear": False, "heads": 8, "clip": "clip_l", "config": "sd1_clip_config.json"},
+    "1.x": {
+        "unet": {"context_dim": 768, "use_linear_in_transformer": False, "num_heads": 8},
+        "text": {"clip_l": "sd1_clip_config.json"},
+    },
     "2.x": {
-        **{"context": 1024, "linear": True, "heads": [5, 10, 20, 20], "clip": "clip_h"},
-        "config": "text_encoders/sd2_clip_config.json",
+        "unet": {"context_dim": 1024, "use_linear_in_transformer": True, "num_heads": 8},
+        "text": {"clip_h": "text_encoders/sd2_clip_config.json"},
+    },
+    "xl": {
+        "unet": {
+            **{"context_dim": 2048, "use_linear_in_transformer": True, "num_head_channels": 64},
+            **{"num_res_blocks": [2, 2, 2], "channel_mult": [1, 2, 4], "transformer_depth": [0, 0, 2, 2, 10, 10]},
+            **{"transformer_depth_middle": 10, "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10]},
+            **{"num_classes": "sequential", "adm_in_channels": 2816},
+        },
+        "text": {"clip_l": "sd1_clip_config.json", "clip_g": "clip_config_bigg.json"},
     },
 }
+# Of 1.x and 2.x.
 UNET = {
-    **{"in_channels": 4, "out_channels": 4, "model_channels": 320, "num_res_blocks": [2, 2, 2, 2]},
-    **{"channel_mult": [1, 2, 4, 4], "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0], "transformer_depth_middle": 1},
-    **{"transformer_depth_output": [1] * 9 + [0, 0, 0], "use_spatial_transformer": True},
+    **{"image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 320, "use_spatial_transformer": True},
+    **{"num_res_blocks": [2, 2, 2, 2], "channel_mult": [1, 2, 4, 4], "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0]},
+    **{"transformer_depth_middle": 1, "transformer_depth_output": [1] * 9 + [0, 0, 0]},
 }
 AUTOENCODER = {
     **{"z_channels": 4, "in_channels": 3, "out_ch": 3, "ch": 128, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2},
@@ -54,7 +68,7 @@ class OtherModels(types.ModuleType):
 
 
 def comfy_state(root, family):
-    """ComfyUI's models of a family: `(state of the UNet, of the text encoder, of the autoencoder)`, without values."""
+    """ComfyUI's models of a family: `(state of the UNet, of the text encoders, of the autoencoder)`, without values."""
     import comfy.clip_model
     import comfy.ops
     import torch
@@ -62,39 +76,34 @@ def comfy_state(root, family):
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
     with torch.device("meta"):
-        unet = UNetModel(
-            image_size=32,
-            num_heads=8,
-            context_dim=family["context"],
-            use_linear_in_transformer=family["linear"],
-            **{name: list(value) if isinstance(value, list) else value for name, value in UNET.items()},
-        )
-        config = json.loads((root / "comfy" / family["config"]).read_text())
-        clip = comfy.clip_model.CLIPTextModel(config, torch.float32, "meta", comfy.ops.disable_weight_init)
+        unet = UNetModel(**copy.deepcopy(UNET | family["unet"]))
+        text = {}
+        for name, file in family["text"].items():
+            config = json.loads((root / "comfy" / file).read_text())
+            clip = comfy.clip_model.CLIPTextModel(config, torch.float32, "meta", comfy.ops.disable_weight_init)
+            text |= {f"{name}.transformer.{key}": value for key, value in clip.state_dict().items()}
         autoencoder = AutoencoderKL(ddconfig=AUTOENCODER, embed_dim=4)
-    states = [model.state_dict() for model in (unet, clip, autoencoder)]
-    names = ("diffusion_model.", f"{family['clip']}.transformer.", "")
-    return [{prefix + key: value for key, value in state.items()} for prefix, state in zip(names, states, strict=True)]
+    return {f"diffusion_model.{key}": value for key, value in unet.state_dict().items()}, text, autoencoder.state_dict()
 
 
 def original_text(family, state):
-    """The keys of the text encoder in a checkpoint, from ComfyUI's own writer of them."""
-    import comfy.diffusers_convert
-
-    if family["clip"] == "clip_l":
+    """The keys of the text encoders in a checkpoint, from ComfyUI's own writers of them."""
+    if list(family["text"]) == ["clip_l"]:
         return {key.replace("clip_l.", "cond_stage_model."): value for key, value in state.items()}
-    renamed = {key.replace("clip_h", "cond_stage_model.model"): value for key, value in state.items()}
-    return comfy.diffusers_convert.convert_text_enc_state_dict_v20(renamed)
+    import comfy.supported_models
+
+    kind = comfy.supported_models.SDXL if "clip_g" in family["text"] else comfy.supported_models.SD20
+    return kind.process_clip_state_dict_for_saving(None, dict(state))
 
 
-def comfy_keys(unet, text):
+def comfy_keys(family, unet, text):
     """ComfyUI: key -> weight."""
     import comfy
 
     sys.modules["comfy.model_base"] = comfy.model_base = OtherModels("comfy.model_base")
     import comfy.lora
 
-    config = types.SimpleNamespace(unet_config=UNET)
+    config = types.SimpleNamespace(unet_config=UNET | family["unet"])
     found = comfy.lora.model_lora_keys_unet(types.SimpleNamespace(state_dict=lambda: unet, model_config=config), {})
     found |= comfy.lora.model_lora_keys_clip(types.SimpleNamespace(state_dict=lambda: text), {})
     return {key: place.removesuffix(".weight") for key, place in found.items() if key.startswith("lora_")}
@@ -113,7 +122,8 @@ def a1111_keys(root, keys, unet, text, second):
     theirs = {"re": re}
     exec(compile(ast.Module(parts, []), "networks.py", "exec"), theirs)
     modules = {re.sub(r"\.(in_proj_)?(weight|bias)$", "", key) for key in unet}
-    modules |= {re.sub(r"\.?(in_proj_)?(weight|bias)$", "", key).removeprefix("cond_stage_model.") for key in text}
+    prefix = r"^cond_stage_model\.|^conditioner\.embedders\."
+    modules |= {re.sub(rf"\.?(in_proj_)?(weight|bias)$|{prefix}", "", key) for key in text}
     mapping = {name.replace(".", "_"): name for name in modules}
     found = {}
     for key in keys:
@@ -122,6 +132,8 @@ def a1111_keys(root, keys, unet, text, second):
         projection = theirs["re_x_proj"].match(name)
         if module is None and projection:
             module = mapping.get(projection[1])
+        for old, new in (("lora_unet", "diffusion_model"), ("lora_te1_text_model", "0_transformer_text_model")):
+            module = module or mapping.get(key.replace(old, new))
         if module is not None:
             found[key] = module
     return found
@@ -131,21 +143,26 @@ def scripts_keys(family):
     """sd-scripts: the keys of all modules that its LoRA has for a model, with the module."""
     import torch
     from library.original_unet import UNet2DConditionModel
+    from library.sdxl_original_unet import SdxlUNet2DConditionModel
     from networks.lora import LoRANetwork
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    width = family["context"]
-    layers, heads = (12, 12) if width == 768 else (23, 16)
-    config = CLIPTextConfig(hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers)
-    config.num_attention_heads = heads
+    xl, width = len(family["text"]) > 1, family["unet"]["context_dim"]
+    sizes = {768: [(768, 12, 12)], 1024: [(1024, 23, 16)], 2048: [(768, 12, 12), (1280, 32, 20)]}[width]
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads")
+    configs = [CLIPTextConfig(**dict(zip(names, row, strict=True)), intermediate_size=4 * row[0]) for row in sizes]
     with torch.device("meta"):
-        unet = UNet2DConditionModel(64, family["heads"], width, family["linear"])
-        text = CLIPTextModel(config)
-        network = LoRANetwork(text, unet, lora_dim=1, conv_lora_dim=1)
-    modules = {id(module): name for model in (unet, text) for name, module in model.named_modules()}
+        heads = 8 if width == 768 else [5, 10, 20, 20]
+        unet = SdxlUNet2DConditionModel() if xl else UNet2DConditionModel(64, heads, width, width != 768)
+        text = [CLIPTextModel(config) for config in configs]
+        network = LoRANetwork(text if xl else text[0], unet, lora_dim=1, conv_lora_dim=1, is_sdxl=xl)
+    modules = {id(module): name for model in (unet, *text) for name, module in model.named_modules()}
     found = {lora.lora_name: modules[id(lora.org_module)] for lora in network.unet_loras + network.text_encoder_loras}
     # transformers 5 leaves out `text_model`; sd-scripts is made for 4.
-    return {key.replace("lora_te_encoder_", "lora_te_text_model_encoder_"): name for key, name in found.items()}
+    return {
+        re.sub(r"^(lora_te\d?)_encoder_", r"\1_text_model_encoder_", key): name.removeprefix("text_model.")
+        for key, name in found.items()
+    }
 
 
 def main(comfyui, automatic1111, sd_scripts):
@@ -161,7 +178,7 @@ def main(comfyui, automatic1111, sd_scripts):
     for name, family in FAMILIES.items():
         unet, text, autoencoder = comfy_state(comfyui, family)
         original = original_text(family, text)
-        keys = comfy_keys(unet, text)
+        keys = comfy_keys(family, unet, text)
         checkpoint = [f"model.{key}" for key in unet] + [f"first_stage_model.{key}" for key in autoencoder]
         tables[name] = {
             "comfyui": keys,

@@ -11,31 +11,41 @@ import re
 import pytest
 
 from keras_booth.bases import BaseConfig, named_layers, shape_of, stable_diffusion_version
-from keras_booth.bases.formats.lora.names import aliases, kohya_name
+from keras_booth.bases.formats.lora.names import aliases, kohya_names
 from keras_booth.bases.formats.names import ORIGINAL, component_tensors
-from keras_booth.bases.formats.original.modelspec import SIZES
+from keras_booth.bases.formats.original.modelspec import SIZES, XL, XL_SIZES
 from keras_booth.dreambooth import LoraConfig
 
 CLIENTS = json.loads(gzip.decompress(pathlib.Path(__file__).with_name("client_keys.json.gz").read_bytes()))
 TARGETS = ("attention", "feed_forward", "convolution")
-# In a checkpoint, but no part of what Stable Diffusion computes: OpenCLIP's last layer and projection.
-UNUSED = (
-    r"cond_stage_model\.(transformer\.text_projection\.weight|model\.(text_projection|transformer\.resblocks\.23\..*))"
-)
+# In a checkpoint, but no part of what Stable Diffusion computes: OpenCLIP's last layer and projection; positions.
+UNUSED = {
+    "1.x": r"cond_stage_model\.transformer\.text_projection\.weight",
+    "2.x": r"cond_stage_model\.model\.(text_projection|transformer\.resblocks\.23\..*)",
+    "xl": r"conditioner\.embedders\.0\.transformer\.text_model\.embeddings\.position_ids",
+}
+CONFIGS = {
+    **{f"{version}.x": {"unet": unet, "text_encoder": text} for version, (unet, text) in SIZES.items()},
+    "xl": XL_SIZES,
+}
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["1.x", "2.x"])
-def base(request):
+@pytest.fixture(scope="module", params=CONFIGS)
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def base(family):
     """A base of full size, without values."""
-    unet, text_encoder = SIZES[request.param]
-    config = BaseConfig(name="full", image_size=512, unet=unet, text_encoder=text_encoder)
-    assert stable_diffusion_version(config) == request.param
+    config = BaseConfig(name="full", image_size=512, **CONFIGS[family])
+    assert stable_diffusion_version(config) == (XL if family == "xl" else int(family[0]))
     return shape_of(config)
 
 
 @pytest.fixture
-def clients(base):
-    return CLIENTS[f"{stable_diffusion_version(base.config)}.x"]
+def clients(family):
+    return CLIENTS[family]
 
 
 def places(base):
@@ -43,29 +53,33 @@ def places(base):
     found = {}
     for tensors in component_tensors(base, ORIGINAL).values():
         for tensor in tensors:
-            name = re.sub(r"^model\.|^cond_stage_model\.", "", tensor.name)
+            name = re.sub(r"^model\.|^cond_stage_model\.|^conditioner\.embedders\.", "", tensor.name)
             found[id(tensor.variable)] = re.sub(r"\.?(in_proj_)?weight$", "", name)
     return {name: found[id(layer.kernel)] for name, layer in named_layers(base).items()}
 
 
 def test_every_key_of_a_lora(base, clients):
-    written = LoraConfig(targets=TARGETS).select(named_layers(base))
+    written, names = LoraConfig(targets=TARGETS).select(named_layers(base)), kohya_names(base)
     assert len(written) > 300
     for client in ("comfyui", "automatic1111", "sd-scripts"):
-        unknown = {kohya_name(name) for name in written} - clients[client].keys()
+        unknown = {names[name] for name in written} - clients[client].keys()
         assert unknown == set(), client
 
 
-def test_it_means_the_same_layer(base, clients):
+def test_it_means_the_same_layer(family, base, clients):
     """The layer is where our own single file has it."""
-    original = places(base)
+    original, names = places(base), kohya_names(base)
     for name in LoraConfig(targets=TARGETS).select(named_layers(base)):
-        key = kohya_name(name)
+        key = names[name]
         assert clients["automatic1111"][key] == original[name]
         # ComfyUI names the layers of any text encoder as transformers does.
-        comfy = original[name] if name.startswith("unet.") else name.replace("text_encoder.", "transformer.")
-        assert clients["comfyui"][key].removeprefix("clip_l.").removeprefix("clip_h.") == comfy
-        assert name.removeprefix("unet.").removeprefix("text_encoder.text_model.") == clients["sd-scripts"][key]
+        part, _, place = name.partition(".")
+        comfy = original[name] if part == "unet" else f"transformer.{place}"
+        assert re.sub(r"^clip_\w\.", "", clients["comfyui"][key]) == comfy
+        # sd-scripts has diffusers' UNet of 1.x and 2.x, and the original one of XL.
+        if part == "unet" and family == "xl":
+            place = original[name].removeprefix("diffusion_model.")
+        assert clients["sd-scripts"][key] == place.removeprefix("text_model.")
 
 
 def test_every_key_of_theirs_is_read(base, clients):
@@ -74,13 +88,15 @@ def test_every_key_of_theirs_is_read(base, clients):
     layers = set(original.values())
     for client in ("comfyui", "automatic1111"):
         found = {key: place for key, place in clients[client].items() if place in layers}
+        # What ComfyUI calls the added embedding of another family's.
+        found = {key: place for key, place in found.items() if "class_embedding" not in key}
         assert len(found) > 300
         assert {key: original[known[key]] for key in found} == found
     assert clients["sd-scripts"].keys() <= known.keys()
 
 
-def test_every_tensor_of_a_checkpoint(base, clients):
+def test_every_tensor_of_a_checkpoint(family, base, clients):
     ours = {tensor.name for tensors in component_tensors(base, ORIGINAL).values() for tensor in tensors}
     theirs = set(clients["checkpoint"])
     assert ours <= theirs
-    assert [name for name in sorted(theirs - ours) if not re.fullmatch(UNUSED, name)] == []
+    assert [name for name in sorted(theirs - ours) if not re.fullmatch(UNUSED[family], name)] == []
