@@ -1,4 +1,6 @@
-"""Stable Diffusion 1.x at full size with random weights, ours and diffusers', and a process for each measurement.
+"""Stable Diffusion at full size with random weights, ours and diffusers', and a process for each measurement.
+
+The families are 1.x and XL.
 
 `small` is the same with few channels, to try the benchmarks themselves.
 """
@@ -19,6 +21,13 @@ WIDTHS = {False: (320, 640, 1280, 1280), True: (32, 64, 64, 64)}
 CONTEXT = {False: 768, True: 64}
 AUTOENCODER = {False: (128, 256, 512, 512), True: (32, 32, 32, 32)}
 LAYERS = {False: 12, True: 2}
+PRESETS = {"1.x": "stable_diffusion_1.4", "xl": "stable_diffusion_xl"}
+# XL's, its second text encoder's among them.
+XL_WIDTHS = {False: (320, 640, 1280), True: (32, 64, 128)}
+XL_TEXT = {
+    False: {"width": 1280, "layers": 32, "heads": 20, "pooled_width": 1280},
+    True: {"width": 64, "layers": 2, "heads": 4, "pooled_width": 64},
+}
 
 
 def as_a_command():
@@ -29,7 +38,7 @@ def as_a_command():
         import keras_booth.dreambooth  # noqa: F401
 
 
-def our_booth(size, dtype="float32", small=False, **options):
+def our_booth(size, dtype="float32", small=False, family="1.x", **options):
     """A `DreamBooth` for pictures of so many pixels."""
     import keras_booth
     from keras_booth.bases import StableDiffusionBase, describe_base
@@ -37,10 +46,15 @@ def our_booth(size, dtype="float32", small=False, **options):
     with tempfile.TemporaryDirectory() as folder:
         request = {"weights": None, "image_size": size, "vocabulary": write_vocabulary(folder)}
         if not small:
-            return keras_booth.DreamBooth.from_preset("stable_diffusion_1.4", dtype=dtype, **request, **options)
-        config, tokenizer = describe_base("stable_diffusion_1.4", **request)
+            return keras_booth.DreamBooth.from_preset(PRESETS[family], dtype=dtype, **request, **options)
+        config, tokenizer = describe_base(PRESETS[family], **request)
     fields = {"text_encoder": {"width": CONTEXT[True], "layers": LAYERS[True], "heads": 4}}
     fields["unet"] = {"widths": WIDTHS[True], "context_width": CONTEXT[True]}
+    if family == "xl":
+        text = fields["text_encoder_2"] = XL_TEXT[True]
+        sizes = {"widths": XL_WIDTHS[True], "heads": (0, 2, 4), "middle_heads": 4}
+        sizes |= {"context_width": CONTEXT[True] + text["width"], "pooled_width": text["pooled_width"]}
+        fields["unet"] = sizes
     fields["autoencoder"] = {"widths": AUTOENCODER[True]}
     parts = {name: dataclasses.replace(getattr(config, name), **changes) for name, changes in fields.items()}
     return keras_booth.DreamBooth(
@@ -60,24 +74,45 @@ def write_vocabulary(folder):
     return path
 
 
-def their_parts(size, small=False):
-    """diffusers' `(unet, vae, text_encoder)`."""
+def their_parts(size, small=False, family="1.x"):
+    """diffusers' and transformers' `(unet, vae, text encoders)`, in PyTorch's default dtype."""
     import diffusers
-    import transformers
 
     width = CONTEXT[small]
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=size // 8, cross_attention_dim=width, attention_head_dim=8, block_out_channels=WIDTHS[small]
-    )
+    if family == "xl":
+        text = XL_TEXT[small]
+        sizes = {
+            **{"block_out_channels": XL_WIDTHS[small], "cross_attention_dim": width + text["width"]},
+            **{"attention_head_dim": (5, 2, 4) if small else (5, 10, 20), "transformer_layers_per_block": (1, 2, 10)},
+            **{"down_block_types": ("DownBlock2D", *["CrossAttnDownBlock2D"] * 2), "use_linear_projection": True},
+            **{"up_block_types": (*["CrossAttnUpBlock2D"] * 2, "UpBlock2D"), "addition_embed_type": "text_time"},
+            **{"addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": text["pooled_width"] + 6 * 256},
+        }
+    else:
+        sizes = {"block_out_channels": WIDTHS[small], "cross_attention_dim": width, "attention_head_dim": 8}
+    unet = diffusers.UNet2DConditionModel(sample_size=size // 8, **sizes)
     vae = diffusers.AutoencoderKL(
         block_out_channels=AUTOENCODER[small],
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=2,
     )
-    sizes = {"hidden_size": width, "intermediate_size": 4 * width}
-    sizes |= {"num_attention_heads": 4 if small else 12, "num_hidden_layers": LAYERS[small]}
-    return unet, vae, transformers.CLIPTextModel(transformers.CLIPTextConfig(**sizes))
+    return unet, vae, their_text_encoders(small, family)
+
+
+def their_text_encoders(small, family):
+    """transformers' one or two."""
+    import transformers
+
+    def config(width, layers, heads, **other):
+        sizes = {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers}
+        return transformers.CLIPTextConfig(**sizes, num_attention_heads=heads, **other)
+
+    first = transformers.CLIPTextModel(config(CONTEXT[small], LAYERS[small], 4 if small else 12))
+    if family != "xl":
+        return [first]
+    sizes = XL_TEXT[small] | {"hidden_act": "gelu"}
+    return [first, transformers.CLIPTextModelWithProjection(config(projection_dim=sizes.pop("pooled_width"), **sizes))]
 
 
 def their_device():

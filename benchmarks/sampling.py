@@ -36,7 +36,8 @@ def theirs(size, steps, dtype, batch=BATCH, compiled=False, small=False):
 
     precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
     device = their_device()
-    unet, vae, text_encoder = (part.to(device, precision) for part in their_parts(size, small))
+    unet, vae, (text_encoder,) = their_parts(size, small)
+    unet, vae, text_encoder = (part.to(device, precision) for part in (unet, vae, text_encoder))
     scheduler = diffusers.DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,

@@ -1,24 +1,27 @@
-"""Seconds per step and peak memory of DreamBooth on Stable Diffusion 1.x at full size, beside diffusers'.
+"""Seconds per step and peak memory of DreamBooth on Stable Diffusion at full size, beside diffusers'.
 
     python benchmarks/train_step.py --size 128 --steps 5
     python benchmarks/train_step.py --size 512 --steps 3 --trained lora --precisions float32
     python benchmarks/train_step.py --options
+    python benchmarks/train_step.py --family xl --size 256 --trained lora --precisions bfloat16 --checkpointing
 
 Theirs is the loop of diffusers' `train_dreambooth.py` (or `train_dreambooth_lora.py`), written with diffusers' own
-parts: it encodes images and text in every step. Ours is `fit` on `photo_dataset` with `cache_latents`, as `python -m
-keras_booth.train` does it. Both: random weights, one photograph and one class image in a batch, AdamW, gradients
-clipped by their global norm. Each case runs in a process of its own, ours and theirs by turns. With `--options` ours
-alone is measured, with one option after the other.
+parts: it encodes images and text in every step. For XL it is that of `train_dreambooth_lora_sdxl.py`, which encodes the
+prompts once, and then lets go of the text encoders; its autoencoder stays float32. Ours is `fit` on `photo_dataset`
+with `cache_latents`, as `python -m keras_booth.train` does it. Both: random weights, one photograph and one class image
+in a batch, AdamW, gradients clipped by their global norm. Each case runs in a process of its own, ours and theirs by
+turns. With `--options` ours alone is measured, with one option after the other.
 """
 
 import argparse
+import functools
 import itertools
 import json
 import tempfile
 import time
 from pathlib import Path
 
-from full_size import as_a_command, measure, our_booth, peak, their_device, their_parts
+from full_size import PRESETS, as_a_command, measure, our_booth, peak, their_device, their_parts
 
 RANK = 4
 OPTIONS = {
@@ -43,8 +46,9 @@ def ours(
     optimizer="adamw",
     batch=2,
     small=False,
+    family="1.x",
 ):
-    """Median seconds of a step, after the first two: one compiles, in the next the memory is still growing."""
+    """Seconds of the median step and of the first one, which compiles; in the second the memory is still growing."""
     as_a_command()
     import keras
     import numpy as np
@@ -52,7 +56,7 @@ def ours(
 
     import keras_booth
 
-    booth = our_booth(size, dtype, small, lora=keras_booth.LoraConfig(RANK) if lora else None)
+    booth = our_booth(size, dtype, small, family, lora=keras_booth.LoraConfig(RANK) if lora else None)
     times = []
 
     class Clock(keras.callbacks.Callback):
@@ -77,10 +81,10 @@ def ours(
         made = keras.optimizers.get({"class_name": optimizer, "config": settings})
         booth.compile(made, gradient_checkpointing=checkpointing)
         booth.fit(data, verbose=0, callbacks=[Clock()])
-    return float(np.median(times[2:]))
+    return float(np.median(times[2:])), times[0]
 
 
-def theirs(what, precision, size, steps, checkpointing=False, batch=2, compiled=False, small=False):
+def theirs(what, precision, size, steps, checkpointing=False, batch=2, compiled=False, small=False, family="1.x"):
     """The same for diffusers, whose loop is written out here; on a GPU where there is one."""
     import diffusers
     import numpy as np
@@ -89,13 +93,17 @@ def theirs(what, precision, size, steps, checkpointing=False, batch=2, compiled=
 
     dtype = torch.float32 if precision == "float32" else torch.bfloat16
     device = their_device()
-    unet, vae, text_encoder = (part.to(device) for part in their_parts(size, small))
+    # What is frozen is kept in the precision of the run, as in the scripts, and here made in it, as it would be loaded.
+    torch.set_default_dtype(dtype if what == "lora" else torch.float32)
+    unet, vae, text_encoders = their_parts(size, small, family)
+    torch.set_default_dtype(torch.float32)
+    unet.to(device)
+    vae.requires_grad_(False).to(device, torch.float32 if family == "xl" else dtype)
+    for text_encoder in text_encoders:
+        text_encoder.requires_grad_(False).to(device, dtype)
     scheduler = diffusers.DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    # As the scripts do it: what is frozen is kept in the precision of the run; the full fine-tune's UNet stays float32.
-    vae.requires_grad_(False).to(dtype=dtype)
-    text_encoder.requires_grad_(False).to(dtype=dtype)
     if what == "lora":
-        unet.requires_grad_(False).to(dtype=dtype)
+        unet.requires_grad_(False)
         targets = ["to_k", "to_q", "to_v", "to_out.0"]
         unet.add_adapter(peft.LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=targets))
         diffusers.training_utils.cast_training_params(unet, dtype=torch.float32)
@@ -104,18 +112,20 @@ def theirs(what, precision, size, steps, checkpointing=False, batch=2, compiled=
     trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-6, weight_decay=1e-2)
     pixels = torch.rand(batch, 3, size, size, device=device) * 2 - 1
-    tokens = torch.randint(0, 49408, (batch, 77), device=device)
+    conditions = their_conditions(text_encoders, batch, size, device)
+    if family == "xl":
+        conditions = functools.partial(dict, **conditions())
+        del text_encoders
     called = torch.compile(unet) if compiled else unet
     times = []
     for _ in range(steps + 2):
         start = time.perf_counter()
         with torch.autocast(device, dtype=dtype, enabled=precision != "float32"):
-            latents = vae.encode(pixels.to(dtype)).latent_dist.sample() * vae.config.scaling_factor
+            latents = vae.encode(pixels.to(vae.dtype)).latent_dist.sample() * vae.config.scaling_factor
             noise = torch.randn_like(latents)
             timesteps = torch.randint(0, 1000, (batch,), device=device)
             noisy = scheduler.add_noise(latents, noise, timesteps)
-            context = text_encoder(tokens)[0]
-            prediction = called(noisy, timesteps, context).sample
+            prediction = called(noisy, timesteps, **conditions()).sample
             prediction, prior = torch.chunk(prediction, 2, dim=0)
             target, prior_target = torch.chunk(noise, 2, dim=0)
             loss = torch.nn.functional.mse_loss(prediction.float(), target.float())
@@ -127,18 +137,42 @@ def theirs(what, precision, size, steps, checkpointing=False, batch=2, compiled=
         if device == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return float(np.median(times[2:]))
+    return float(np.median(times[2:])), times[0]
+
+
+def their_conditions(text_encoders, batch, size, device):
+    """A function of what goes into their UNet beside latents and timesteps: dict of keyword arguments."""
+    import torch
+
+    tokens = torch.randint(0, 49408, (batch, 77), device=device)
+    sizes = torch.tensor([[size, size, 0, 0, size, size]] * batch, device=device)
+
+    @torch.no_grad()
+    def one():
+        return {"encoder_hidden_states": text_encoders[0](tokens)[0]}
+
+    @torch.no_grad()
+    def two():
+        found = [text_encoder(tokens, output_hidden_states=True) for text_encoder in text_encoders]
+        context = torch.cat([each.hidden_states[-2] for each in found], dim=-1)
+        added = {"text_embeds": found[1].text_embeds, "time_ids": sizes.to(context.dtype)}
+        return {"encoder_hidden_states": context, "added_cond_kwargs": added}
+
+    return one if len(text_encoders) == 1 else two
 
 
 def numbers(flags):
     """What a case is told of the command line."""
-    return ["--size", flags.size, "--steps", flags.steps]
+    small = ["--small"] if flags.small else []
+    return ["--size", flags.size, "--steps", flags.steps, "--family", flags.family, *small]
 
 
 def side_by_side(flags):
     """Print the comparison as a table in Markdown."""
-    print("| trained | precision | ours, s | theirs, s | ratio | ours, GB | theirs, GB | ratio |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| trained | precision | ours, s | theirs, s | ratio | ours, GB | theirs, GB | ratio | first: ours | theirs |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for what, precision in itertools.product(flags.trained, flags.precisions):
         dtype = precision if precision == "float32" or what == "lora" else "mixed_bfloat16"
         options = {"checkpointing": flags.checkpointing}
@@ -147,6 +181,7 @@ def side_by_side(flags):
         cells = [what, precision]
         for key in ("seconds", "gigabytes"):
             cells += [f"{mine[key]:.2f}", f"{other[key]:.2f}", f"{mine[key] / other[key]:.2f}"]
+        cells += [f"{found['first']:.0f}" for found in (mine, other)]
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
@@ -164,6 +199,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
     parser.add_argument("--steps", type=int, default=5, help="steps of which the median is taken")
+    parser.add_argument("--family", choices=PRESETS, default="1.x")
+    parser.add_argument("--small", action="store_true", help="few channels, to try this itself")
     parser.add_argument("--trained", nargs="+", default=["full", "lora"], choices=["full", "lora"])
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"])
     parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing on both sides")
@@ -173,8 +210,9 @@ def main():
     if not flags.case:
         return by_option(flags) if flags.options else side_by_side(flags)
     ((who, options),) = flags.case.items()
-    seconds = {"ours": ours, "theirs": theirs}[who](size=flags.size, steps=flags.steps, **options)
-    print(json.dumps({"seconds": seconds, "gigabytes": peak()}))
+    options |= {"size": flags.size, "steps": flags.steps, "small": flags.small, "family": flags.family}
+    seconds, first = {"ours": ours, "theirs": theirs}[who](**options)
+    print(json.dumps({"seconds": seconds, "first": first, "gigabytes": peak()}))
 
 
 if __name__ == "__main__":

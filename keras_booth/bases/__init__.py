@@ -30,7 +30,7 @@ from keras_booth.bases.networks.autoencoder import LOG_VARIANCE, build_decoder, 
 from keras_booth.bases.networks.checks import check_merging
 from keras_booth.bases.networks.low_rank import LowRank
 from keras_booth.bases.pipeline import Compiled, DrawSettings, TextToImage
-from keras_booth.bases.presets import PRESETS, describe_base, load_base
+from keras_booth.bases.presets import PRESETS, config_at_hand, describe_base, load_base
 from keras_booth.bases.request import BaseRequest
 from keras_booth.bases.sizes import activation_floats, lora_parameters, shape_of
 from keras_booth.bases.tiny_world import IMAGE_SIZE as TINY_WORLD_IMAGE_SIZE
@@ -71,6 +71,7 @@ __all__ = [
     "check_and_load",
     "check_export",
     "check_merging",
+    "config_at_hand",
     "describe_base",
     "export_base",
     "fits",

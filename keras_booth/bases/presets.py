@@ -103,6 +103,26 @@ def describe_base(preset: FilePath | BaseRequest, **options: Any) -> tuple[BaseC
     return describe(request, None if request.vae is None else read_vae(request.vae))[:2]
 
 
+def config_at_hand(preset: FilePath | BaseRequest, **options: Any) -> BaseConfig | None:
+    """The sizes of what `load_base` would make; `None` where that would have to be downloaded first.
+
+    Args:
+        preset: as `load_base` takes it.
+        **options: likewise.
+
+    Raises:
+        InputError: as `describe_base`.
+    """
+    request = dataclasses.replace(requested(preset, options), vae=None)
+    if str(request.preset).startswith(hub.PREFIX):
+        return None
+    if request.preset in PRESETS:
+        # Any vocabulary will do: the sizes do not depend on it.
+        request = dataclasses.replace(request, weights=None, vocabulary=request.vocabulary or VOCABULARY)
+    config, _, _ = describe_preset(request, None)
+    return config if request.image_size is None else config.with_image_size(request.image_size)
+
+
 def requested(preset: FilePath | BaseRequest, options: dict[str, Any]) -> BaseRequest:
     """The `BaseRequest` that a call means."""
     return preset if isinstance(preset, BaseRequest) else BaseRequest(preset=preset, **options)

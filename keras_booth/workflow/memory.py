@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import functools
 import os
 
 import keras
@@ -14,8 +15,9 @@ from keras_booth.tools.errors import OutOfMemory
 
 # Numbers an optimizer keeps for each trained one. Adafactor's rows and columns hardly count.
 MOMENTS = {"adamw": 2, "adam": 2, "lamb": 2, "lion": 1, "adafactor": 0, "sgd": 0}
-# TensorFlow or JAX itself, with what it keeps for kernels.
-RUNTIME = 1.0e9
+# TensorFlow or JAX itself, and what it keeps of a compiled step, for each of the UNet's weights: measured with
+# Stable Diffusion's two UNets, of 686 and 1,680 weights, and few channels.
+RUNTIME, STEP = 0.48e9, 0.76e6
 # Between the arrays lies what is free and fits nothing; measured with Stable Diffusion 1.x from 256 to 768 pixels
 # (`benchmarks/memory.py`).
 GAPS = 1.15
@@ -26,21 +28,27 @@ class Memory:
     """Bytes of a run, estimated.
 
     Args:
-        weights: all components.
+        weights: of the components that stay.
         gradients: of what is trained, with what accumulates them.
         optimizer: moments and averages.
         activations: what the forward pass keeps for the backward pass.
+        start: the weights when the model is made, before those of which training has no use leave memory. What is freed
+            then is used again, and not handed back.
+        runtime: TensorFlow or JAX.
     """
 
     weights: float
     gradients: float
     optimizer: float
     activations: float
+    start: float
+    runtime: float
 
     @property
     def total(self):
-        """float: all of it, what lies between, and the runtime."""
-        return GAPS * (self.weights + self.gradients + self.optimizer + self.activations) + RUNTIME
+        """float: the larger of training and start, what lies between, and the runtime."""
+        training = self.weights + self.gradients + self.optimizer + self.activations
+        return GAPS * max(training, self.start) + self.runtime
 
 
 def estimate(config, base_config):
@@ -53,26 +61,35 @@ def estimate(config, base_config):
     Returns:
         `Memory`.
     """
-    base, training = shape_of(base_config), config.training
+    base, training = base_shape(base_config), config.training
     trained = trained_parameters(config, base)
     components = dict(base.components)
     if training.cache_latents and keras.backend.backend() == "tensorflow":
         # They wait in a file; see `DreamBooth.park_encoders`.
         parked = ("image_encoder", "decoder", *(() if training.text_encoder else base.text_encoders))
         components = {name: model for name, model in components.items() if name not in parked}
-    held = sum(model.count_params() for model in components.values())
+    held, there = (sum(model.count_params() for model in parts.values()) for parts in (components, base.components))
     accumulated = 1 if training.accumulation > 1 else 0
     averaged = 1 if training.ema_momentum is not None else 0
     mixed = config.base.dtype in ("mixed_bfloat16", "mixed_float16")
     half = config.base.dtype in HALF
     floats = activation_floats(base_config, training.gradient_checkpointing)
     activations = training.batch_size * floats * (2 if mixed or half else 4)
+    size = 2.0 if half else 4.0
     return Memory(
-        weights=(2.0 if half else 4.0) * held + (2.0 * base.unet.count_params() if mixed else 0.0),
+        weights=size * held + (2.0 * base.unet.count_params() if mixed else 0.0),
         gradients=4.0 * trained * (1 + accumulated),
         optimizer=4.0 * trained * (MOMENTS[training.optimizer] + averaged),
         activations=float(activations),
+        start=size * there,
+        runtime=RUNTIME + STEP * len(base.unet.weights),
     )
+
+
+@functools.lru_cache(2)
+def base_shape(base_config):
+    """`shape_of`, which takes seconds, of a base that is asked about several times."""
+    return shape_of(base_config)
 
 
 def trained_parameters(config, base):

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import math
 import re
 import types
 import typing
@@ -68,8 +69,8 @@ def make_parser():
     parser.add_argument(
         "--hardware",
         metavar="CARD",
-        help="Settings that fit a graphics card or its memory, t4 or 24gb, for Stable Diffusion 1.x at 512 pixels: "
-        "precision, LoRA or not, batch size, optimizer. Estimated, not tried on each card. Later flags win.",
+        help="Settings that fit the base and its pictures into a graphics card or its memory, t4 or 24gb: precision, "
+        "LoRA or not, batch size, optimizer. Estimated, not tried on each card. Later flags win.",
     )
     for group, kind in GROUPS.items():
         parser.add_class_arguments(kind, group)
@@ -141,8 +142,35 @@ def sweep_flags(flags):
 
 def parse_layers(flags):
     """`(RunConfig, list of `Layer` that it is made of)`; see `parse_config`."""
+    for line, room in with_hardware(option_names(flags, "-", "_")):
+        found = parse_plain(line)
+        needed = 0 if room == math.inf else needed_bytes(found[0])
+        if needed <= room:
+            return found
+    base, sizes = found[0].base, f"needed={needed / 1e9:.1f} GB of {room / 1e9:.1f}"
+    raise InputError(
+        f"--hardware has no settings with which base.preset={base.preset!r} is likely to fit: take a smaller base or "
+        f"base.image_size, or choose the settings yourself, without --hardware. Received: {sizes}"
+    )
+
+
+def needed_bytes(config):
+    """The memory that a run needs, estimated; 0 for a base whose sizes are not at hand."""
+    # These two bring TensorFlow along, which most flags are read without.
+    from keras_booth.bases import config_at_hand
+    from keras_booth.workflow.memory import estimate
+
+    try:
+        base_config = config_at_hand(**dataclasses.asdict(config.base))
+    except (InputError, OSError):  # said where the base is needed
+        return 0
+    return 0 if base_config is None else estimate(config, base_config).total
+
+
+def parse_plain(flags):
+    """`parse_layers` of flags without `--hardware`."""
     parser = make_parser()
-    flags, layers, used = with_layers(with_hardware(option_names(flags, "-", "_")))
+    flags, layers, used = with_layers(flags)
     for layer in layers:
         check_layer(layer)
     check_flags(flags)

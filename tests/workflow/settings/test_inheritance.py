@@ -1,11 +1,11 @@
 """Configs that build on others."""
 
+import dataclasses
 import re
 
 import pytest
 
-from keras_booth.bases import PRESETS
-from keras_booth.bases.base import BaseConfig
+from keras_booth.bases import PRESETS, config_at_hand
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.preset_names import PRESET_NAMES
 from keras_booth.train import main
@@ -119,7 +119,8 @@ class TestShipped:
         text = (ROOT / "configs" / f"{name}.yaml").read_text()
         size = re.search(r"GPU with (\d+) GB", text)
         if size:
-            needed = estimate(parse_config(["--config", name]), BaseConfig(name="stable_diffusion_1.4", image_size=512))
+            config = parse_config(["--config", name])
+            needed = estimate(config, config_at_hand(**dataclasses.asdict(config.base)))
             assert needed.total / 1e9 < 0.9 * int(size[1])
 
     @pytest.mark.parametrize("name", shipped_configs())
@@ -136,7 +137,7 @@ class TestShipped:
 
     def test_the_t4_is_what_hardware_sets(self):
         config = parse_config(["--config", "colab_t4"])
-        for name, value in settings_of("t4").items():
+        for name, value in settings_of("t4")[0].items():
             group, field = name.split(".")
             assert getattr(getattr(config, group), field) == value, name
 
