@@ -109,10 +109,33 @@ class TextToImage:
         self.loops = {}
         self.encoder = compiled(self._condition, *base.text_encoders.values())
         self.decoder = compiled(lambda inputs: base.decode(inputs["latents"]), base.decoder)
+        self.image_encoder = compiled(lambda inputs: base.moments(inputs["pictures"]), base.image_encoder)
 
     def _condition(self, inputs):
         made = self.base.condition(inputs["tokens"])
         return {name: ops.cast(array, "float32") for name, array in made.items()}
+
+    def condition(self, tokens: np.ndarray) -> dict[str, np.ndarray]:
+        """Conditioning of tokens, all in one call: dict of float32 arrays; see `StableDiffusionBase.condition`."""
+        if self.compiles_all:
+            return self.encoder.on_batch({"tokens": np.asarray(tokens)})
+        return {name: ops.convert_to_numpy(array) for name, array in self._condition({"tokens": tokens}).items()}
+
+    def moments(self, pictures: np.ndarray) -> np.ndarray:
+        """Moments of pictures, as float32 array; see `StableDiffusionBase.moments`."""
+        if self.compiles_all:
+            return self.image_encoder.on_batch({"pictures": np.asarray(pictures)})
+        return ops.convert_to_numpy(self.base.moments(ops.convert_to_tensor(pictures)))
+
+    @property
+    def compiles_all(self) -> bool:
+        """Whether what is computed once before training is compiled, too.
+
+        On TensorFlow that takes longer than the computation. On JAX each operation by itself is a program to compile;
+        and of programs that are not waited for, devices that share the weights may begin different ones, and wait for
+        each other for ever.
+        """
+        return keras.backend.backend() == "jax"
 
     def encode(self, prompts: Sequence[str]) -> dict[str, np.ndarray]:
         """Conditioning of some prompts, each of which is encoded once, by itself.

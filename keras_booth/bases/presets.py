@@ -1,5 +1,6 @@
 """All ways to make a base: by name, from a folder, a file, or the hub."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -16,6 +17,7 @@ from keras_booth.bases.formats.original.modelspec import SIZES, XL_SIZES
 from keras_booth.bases.formats.own_weights import load_weights
 from keras_booth.bases.formats.room import require_vocabulary
 from keras_booth.bases.formats.tensors import refuse_pickle
+from keras_booth.bases.networks.low_rank import loaded_later
 from keras_booth.bases.request import BaseRequest
 from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS, tiny_world_config
 from keras_booth.bases.tokenizer import LONGEST_VOCABULARY, Tokenizer, check_merges
@@ -85,7 +87,8 @@ def load_base(preset: FilePath | BaseRequest, **options: Any) -> StableDiffusion
     request = requested(preset, options)
     vae = None if request.vae is None else read_vae(request.vae)
     config, tokenizer, load = describe(request, vae)
-    with seeded_weights(request.seed):
+    later = contextlib.nullcontext() if request.weights is None else loaded_later()
+    with seeded_weights(request.seed), later:
         base = StableDiffusionBase(config, tokenizer, request.dtype)
     if request.weights is not None:
         load(base)

@@ -203,7 +203,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             float32 array `(batch, h, w, 2 * channels)`, for a batch's `moments`.
         """
         with self.base.present():
-            return ops.convert_to_numpy(self.base.moments(placed(images)))
+            return self._parts.text_to_image.moments(images)
 
     def moments_of(self, latents: ArrayLike) -> np.ndarray:
         """What stands for pictures whose latents are known, such as class images, in place of `encode_moments`.
@@ -233,8 +233,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         if self.trains_text:
             raise InputError("The text encoder is trained, so its output cannot be computed before.")
         with self.base.present():
-            made = self.base.condition(placed(tokens))
-            return {name: ops.convert_to_numpy(ops.cast(array, "float32")) for name, array in made.items()}
+            return self._parts.text_to_image.condition(tokens)
 
     @property
     def sizes_of(self) -> Callable[..., np.ndarray] | None:

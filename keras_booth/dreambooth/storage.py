@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import h5py
 import keras
 
-from keras_booth.bases import ARCHIVED_CLASS, CONFIG_FILE, WEIGHTS_FILE, as_stored, open_archive
+from keras_booth.bases import ARCHIVED_CLASS, CONFIG_FILE, WEIGHTS_FILE, as_stored, loaded_later, open_archive
 from keras_booth.tools.annotations import FilePath
 from keras_booth.tools.dtypes import check_stored
 from keras_booth.tools.errors import CheckpointError, InputError
@@ -103,7 +103,8 @@ def built(archive):
     try:
         # Before anything is built, which takes seconds.
         kind.check_config(archive.model, compiled)
-        booth = kind.from_config(archive.model)
+        with loaded_later():
+            booth = kind.from_config(archive.model)
         if compiled is not None:
             booth.compile_from_config(compiled)
     except InputError as error:

@@ -6,7 +6,7 @@ require_backend()
 
 from keras_booth.evaluation.encoders import ImageEncoder, Lpips, TextEncoder, load_clip, load_dino, load_lpips
 from keras_booth.evaluation.intervals import SHARE, Estimate, estimate_mean
-from keras_booth.evaluation.metrics import Metric, default_metrics, metrics_of, paper_metrics
+from keras_booth.evaluation.metrics import Metric, default_metrics, default_metrics_of, metrics_of, paper_metrics
 from keras_booth.evaluation.prompts import PromptSet, default_prompts_of
 from keras_booth.evaluation.protocol import (
     BASE,
@@ -51,6 +51,7 @@ __all__ = [
     "base_prompts",
     "columns",
     "default_metrics",
+    "default_metrics_of",
     "default_prompts_of",
     "estimate_mean",
     "evaluate",

@@ -60,6 +60,9 @@ class Plan:
 
 def make_plan(flags, output):
     """`Plan` of a sweep, of what stands under `sweep` in its config; see `plan_of`."""
+    own = next((flag for flag in flags if flag.partition("=")[0] == "--output.folder"), None)
+    if own is not None:
+        raise InputError(f"The folder of a sweep is --output, and each run has one in it. Received: {own}")
     _, content = parse_sweep(flags)
     return plan_of(flags, content, output)
 

@@ -1,13 +1,16 @@
 """`sweep`: all runs of a plan, and one folder of results."""
 
+import dataclasses
 import json
 import pathlib
 
+from keras_booth.bases import describe_base
+from keras_booth.evaluation import default_metrics_of
 from keras_booth.experiments.cell_files import CELL, CELLS, CONFIG, FAILED, SCORES
 from keras_booth.experiments.page import sweep_page
 from keras_booth.experiments.plan import description, make_plan
 from keras_booth.experiments.results import comma_separated, gather, picture_of_all, tables
-from keras_booth.tools.errors import InputError
+from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.files.writing import whole_file, write_text
 from keras_booth.tools.progress import progress_bar
 from keras_booth.workflow.files import check_writable, working_in
@@ -51,6 +54,7 @@ def do_all(plan, output, engine, encoders=None):
                 subject.make()
         for cell in plan.cells:
             prepare(output / CELLS / cell.name, cell, descriptions[cell.name])
+        check_encoders(plan, output, descriptions)
         do(plan, output, engine)
 
 
@@ -90,6 +94,27 @@ def prepare(folder, cell, wanted):
         (folder / SCORES).unlink(missing_ok=True)
         write_text(folder / CONFIG, to_yaml(cell.config))
         write_text(path, json.dumps(wanted, indent=1) + "\n")
+
+
+def check_encoders(plan, output, descriptions):
+    """Loads what the runs that are missing will be measured with, and lets go of it again.
+
+    Raises:
+        CheckpointError: if it cannot be had: runs of hours would end in that.
+        InputError: without KerasHub.
+    """
+    wanted = {}
+    for cell in plan.cells if plan.options.count else ():
+        if not (output / CELLS / cell.name / SCORES).exists():
+            wanted[cell.config.base] = descriptions[cell.name]["encoders"]
+    for base, encoders in wanted.items():
+        config, _ = describe_base(**dataclasses.asdict(base))
+        for metric in default_metrics_of(config, **encoders):
+            try:
+                metric.prepare()
+            except CheckpointError as error:
+                advice = "All runs will be measured with it, so none was begun: --dino and --clip take folders"
+                raise CheckpointError(f"{error}. {advice}") from error
 
 
 def do(plan, output, engine):

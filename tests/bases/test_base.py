@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases import BaseConfig, StableDiffusionBase
-from keras_booth.bases.tiny_world import tiny_world_config
+from keras_booth.bases import BaseConfig, StableDiffusionBase, shape_of
+from keras_booth.bases.tiny_world import tiny_world_config, tiny_xl_config
 from tests.helpers.arrays import array, normal
 from tests.helpers.booths import small_config
 
@@ -51,3 +51,10 @@ class TestBase:
     def test_config_round_trip(self):
         config = tiny_world_config(vocabulary_size=1211).with_image_size((64, 96))
         assert BaseConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("config", [tiny_world_config, tiny_xl_config])
+def test_all_layers_are_built(config):
+    """Of a model with one that is not, Keras's `predict` computes the first batch op by op on JAX."""
+    for model in shape_of(config(300)).components.values():
+        assert [layer.name for layer in model._flatten_layers() if not layer.built] == []

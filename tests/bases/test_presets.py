@@ -5,10 +5,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases import PRESETS, describe_base, load_base
+from keras_booth.bases import PRESETS, StableDiffusionBase, describe_base, load_base, loaded_later
 from keras_booth.bases.formats.kerascv import _fetch
 from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS
 from keras_booth.tiny_world.scenes import random_scene, render
+from tests.helpers.arrays import array
 from tests.helpers.booths import full_size_config
 
 REFUSED = "http://127.0.0.1:1/"  # nobody listens there
@@ -156,3 +157,19 @@ def test_zero_terminal_snr():
     assert config.schedule.sampling_timesteps(5)[0] == config.schedule.steps - 1
     with pytest.raises(ValueError, match="v_prediction"):
         describe_base("tiny_world", prediction_type="epsilon", zero_terminal_snr=True)
+
+
+def test_what_is_loaded_later_is_made_without_random_numbers(base):
+    """Kernels, until the weights are there; a base without weights has random ones."""
+
+    def empty(base):
+        return [path for part in base.components.values() for path, v in kernels(part) if not np.any(v)]
+
+    def kernels(part):
+        return [(variable.path, array(variable)) for variable in part.weights if variable.path.endswith("kernel")]
+
+    assert empty(base) == [] == empty(load_base("tiny_world"))
+    with loaded_later():
+        made = StableDiffusionBase(base.config)
+    assert len(empty(made)) > 0.9 * sum(len(kernels(part)) for part in made.components.values())
+    assert empty(StableDiffusionBase(base.config)) == []

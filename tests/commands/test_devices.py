@@ -53,6 +53,16 @@ def test_generate(place):
         require_equal_pictures(path, place / "drawn-2" / path.name)
 
 
+def test_train_with_shared_weights(place):
+    """On JAX, from class images to samples: each device has a part of the weights."""
+    line = flags(**RUN | {"training__steps": "1"}, output__folder="shared")
+    done = call(place, "train", *line, "--devices", 2, "--sharding", "model", **several_devices(2, "jax"))
+    assert done.code == 0, done.err
+    up = [array for name, array in load_file(place / "shared" / "dog-lora.safetensors").items() if "lora_up" in name]
+    assert all(np.isfinite(array).all() for array in up) and any(array.any() for array in up)
+    assert np.asarray(Image.open(place / "shared" / "samples.png")).std() > 0
+
+
 @pytest.mark.parametrize(
     "line, said",
     [

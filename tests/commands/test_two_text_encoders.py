@@ -15,7 +15,8 @@ from keras_booth.bases import (
     load_base,
     tiny_xl_config,
 )
-from tests.helpers.commands import call, flags, kill_at, several_devices, start
+from tests.helpers.commands import call, eager_cells, flags, kill_at, several_devices, start
+from tests.helpers.encoders.models import write_model
 from tests.helpers.photographs import write_photos
 
 RUN = {
@@ -97,3 +98,31 @@ def test_devices(place):
     one, two = (load_file(place / f"on-{devices}" / "dog-lora.safetensors") for devices in "12")
     for name, weights in one.items():
         np.testing.assert_allclose(two[name], weights, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.huge
+def test_shared_weights(place):
+    """Each of two devices keeps a part of the weights: the LoRA of one, up to rounding."""
+    for name, devices, more in (("whole", "1", []), ("shared", "2", ["--sharding", "model"])):
+        line = flags(**RUN, output__folder=name)
+        called(place, "train", *line, "--devices", devices, *more, **several_devices(2, "jax"))
+    one, two = (load_file(place / name / "dog-lora.safetensors") for name in ("whole", "shared"))
+    for name, weights in one.items():
+        np.testing.assert_allclose(two[name], weights, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.huge
+def test_sweep(place):
+    """Two runs, each drawn in two ways, and a picture of all; with small encoders in the places of DINO and CLIP."""
+    sizes = {"subject.photos": "photos", "subject.class_noun": "dog", "sampling.steps": 1, "prior.steps": 1}
+    sizes |= {"sweep.count": 1, "sweep.class_count": 2, "sweep.prompts": '["a photo of {} in the snow"]'}
+    line = [part for name, value in sizes.items() for part in (f"--{name}", value)]
+    grid = {"base_config": "dreambooth_lora_prior", "sweep": {"grid": {"training.learning_rate": [1e-4, 2e-4]}}}
+    grid["sweep"]["draw"] = {"sampling.guidance_scale": [1, 4]}
+    (place / "sweep.yaml").write_text(json.dumps(grid))
+    own = [f"--{name.replace('__', '.')}={value}" for name, value in RUN.items()]
+    encoders = [part for name in ("dino", "clip") for part in (f"--{name}", write_model(place / name, name))]
+    called(place, "sweep", "sweep.yaml", "--output", "sweep", *own, *line, *encoders, **eager_cells())
+    table = (place / "sweep" / "table.md").read_text()
+    assert table.count("learning_rate 0.0002") >= 2 and "not measured" not in table
+    assert (place / "sweep" / "grid.png").exists()

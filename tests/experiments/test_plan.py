@@ -11,6 +11,7 @@ from keras_booth.experiments.results import Result, places_of
 from keras_booth.experiments.subjects import class_noun
 from keras_booth.workflow.parsing import parse_config
 from keras_booth.workflow.settings.shipped import shipped_configs
+from tests.helpers.checkpoints.families import write_checkpoint
 from tests.helpers.commands import files
 from tests.helpers.photographs import write_photos
 
@@ -211,6 +212,7 @@ class TestCommand:
                 ["s.yaml", "--output", "s.yaml"],
                 "output must be a folder, but s.yaml is a file. Received: output='s.yaml'",
             ),
+            (["s.yaml", "--output.folder", "here"], "The folder of a sweep is --output, and each run has one in it."),
             (["s.yaml", "--engine", "ray", "--address", "127.0.0.1:1"], "No Ray cluster answers; begin one with: ray"),
         ],
     )
@@ -253,3 +255,18 @@ class TestCommand:
         (cell.with_name(plan.cells[0].name) / "cell.json").write_text(json.dumps({"label": "rank 2"}))
         assert sweep.main(["s.yaml", "--output", "out"]) == 2
         assert "has a run of that name with another subject; give a fresh --output" in capsys.readouterr().err
+
+    def test_encoders_that_cannot_be_had(self, tmp_path, monkeypatch, capsys):
+        """Said before the first run, which they would measure after hours."""
+        monkeypatch.chdir(tmp_path)
+        write_photos(tmp_path / "photos")
+        write_checkpoint("xl", tmp_path / "base")
+        Path("s.yaml").write_text(f"{BASE}sweep: {{grid: {{training.steps: [1, 2]}}}}\n")
+        line = ["s.yaml", "--output", "out", "--base.preset", "base", "--base.weights", "pretrained"]
+        assert sweep.main([*line, "--dino", "nowhere"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("There is no folder of a vit model. Received: ") and said.count("\n") == 1
+        assert said.endswith(
+            "nowhere. All runs will be measured with it, so none was begun: --dino and --clip take folders\n"
+        )
+        assert not list(tmp_path.glob("out/cells/*/run")) and not list(tmp_path.glob("out/cells/*/failed.txt"))

@@ -101,6 +101,8 @@ class PaddedConv2D(KerasCVPaddedConv2D):
         self.conv2d = Conv2D(filters, kernel_size, strides=strides, padding="same" if self.pads_itself else "valid")
 
     def build(self, input_shape):
+        # Of a model with a layer that is not built Keras's `predict` computes its first batch without compiling (JAX).
+        self.padding2d.build(input_shape)
         self.conv2d.build(self._padded_shape(input_shape))
 
     def compute_output_shape(self, input_shape):

@@ -5,6 +5,9 @@ them afterwards is corrected here: it forms the whole product in every call (and
 and B into the kernel on saving and forgets them on loading. Without matrices the layers are Keras's own.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -14,6 +17,20 @@ from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 
 MATRICES = ("lora_kernel_a", "lora_kernel_b")
+
+
+_loaded_later = contextvars.ContextVar("loaded_later", default=False)
+
+
+@contextlib.contextmanager
+def loaded_later() -> Iterator[None]:
+    """In it layers are made without random numbers, which take longer than reading the weights that replace them: on
+    JAX each shape is a program to compile."""
+    token = _loaded_later.set(True)
+    try:
+        yield
+    finally:
+        _loaded_later.reset(token)
 
 
 class LowRank:
@@ -43,6 +60,8 @@ class LowRank:
         """Kernel, bias, A or B: under the policy bfloat16 only what is frozen may be in half precision."""
         if kwargs.get("name") in MATRICES:
             kwargs["dtype"] = "float32"
+        elif _loaded_later.get():
+            kwargs["initializer"] = "zeros"
         return super().add_weight(*args, **kwargs)
 
     def matrices(self, dtype: str) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_booth.bases import known_classes
+from keras_booth.bases import BaseConfig, known_classes
 from keras_booth.dreambooth import DreamBooth
 from keras_booth.evaluation.encoders.clip import CLIP
 from keras_booth.evaluation.encoders.dino import DINO
@@ -31,7 +31,14 @@ def default_metrics(
         dino: folder of DINO, or an address on the hub; `None` for the original's.
         clip: folder of CLIP, or an address on the hub; `None` for the original's.
     """
-    if known_classes(booth.base.config) is not None:
+    return default_metrics_of(booth.base.config, lpips=lpips, dino=dino, clip=clip)
+
+
+def default_metrics_of(
+    config: BaseConfig, *, lpips: FilePath | None = None, dino: FilePath | None = None, clip: FilePath | None = None
+) -> tuple[Metric, ...]:
+    """`default_metrics` of a base that need not be there yet, by its `BaseConfig`."""
+    if known_classes(config) is not None:
         return (SubjectRead(), ClassRead(), *metrics_of(*tiny_world_loaders(), TINY_NAMES))
     *others, diversity = paper_metrics(lpips or "", dino or DINO, clip or CLIP)
     return (*others, diversity) if lpips else tuple(others)
