@@ -106,9 +106,10 @@ def check_encoders(plan, output, descriptions):
     wanted = {}
     for cell in plan.cells if plan.options.count else ():
         if not (output / CELLS / cell.name / SCORES).exists():
-            wanted[cell.config.base] = descriptions[cell.name]["encoders"]
-    for base, encoders in wanted.items():
-        config, _ = describe_base(**dataclasses.asdict(base))
+            base = dataclasses.asdict(cell.config.base)
+            wanted[repr(base)] = base, descriptions[cell.name]["encoders"]
+    for base, encoders in wanted.values():
+        config, _ = describe_base(**base)
         for metric in default_metrics_of(config, **encoders):
             try:
                 metric.prepare()
