@@ -108,6 +108,25 @@ def test_in_a_model(places, wanted, tmp_path):
     assert_same_autoencoder(again, wanted)
 
 
+def test_one_that_is_made_for_half_precision(tmp_path):
+    """A folder like that of sdxl-vae-fp16-fix: its numbers and its scale, in float32 whatever the base is in."""
+    base = write_checkpoint("xl", tmp_path / "base")
+    shutil.copytree(base / "vae", tmp_path / "fixed")
+    half = {name: (array * 0.5).astype("float16") for name, array in load_file(base / "vae" / NAME).items()}
+    save_file(half, tmp_path / "fixed" / NAME)
+    config = json.loads((base / "vae" / "config.json").read_text())
+    (tmp_path / "fixed" / "config.json").write_text(
+        json.dumps(config | {"force_upcast": False, "scaling_factor": 0.25})
+    )
+    found = load_base(base, vae=tmp_path / "fixed", dtype="bfloat16")
+    assert found.config.latent_scale == 0.25
+    kernel = half["decoder.conv_out.weight"].transpose(2, 3, 1, 0).astype("float32")
+    ours = [array.numpy() for array in found.decoder.weights if tuple(array.shape) == kernel.shape]
+    assert any(np.array_equal(array, kernel) for array in ours)
+    assert {str(array.dtype) for part in (found.image_encoder, found.decoder) for array in part.weights} == {"float32"}
+    assert found.decoder.compute_dtype == "float32"
+
+
 class TestRefusals:
     def refusal(self, preset, vae):
         with pytest.raises(ValueError) as error:
