@@ -3,6 +3,7 @@
 import sys
 from argparse import BooleanOptionalAction
 
+from keras_booth.tools.dtypes import POLICIES
 from keras_booth.tools.process.command import Parser, add_device_flags, command, user_path
 from keras_booth.tools.process.quiet import quiet_import
 
@@ -40,6 +41,11 @@ def make_parser():
     add("--lora", type=user_path, help="LoRA file for the model, in diffusers' or kohya's layout")
     add("--lora-scale", type=float, default=1.0, help="what the LoRA is weighed by (default: 1)")
     add("--merge-tokens", type=float, help="share of tokens to merge, for speed at a large size (default: the model's)")
+    add(
+        "--dtype",
+        choices=POLICIES,
+        help="precision to compute in; bfloat16 takes half the memory (default: the model's)",
+    )
     add("--batch-size", type=int, default=8, help="pictures drawn at once (default: 8)")
     add_device_flags(parser)
     return parser
@@ -53,7 +59,7 @@ def main(argv=None):
     with quiet_import():
         from keras_booth.tools.process.devices import on_devices
         from keras_booth.workflow.pictures import PictureOptions, draw_pictures
-    own = ("model", "prompts", "output", "prompt_file", "lora", "lora_scale", "merge_tokens")
+    own = ("model", "prompts", "output", "prompt_file", "lora", "lora_scale", "merge_tokens", "dtype")
     rest = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
     options = PictureOptions(**{name: value for name, value in rest.items() if name not in own})
     with on_devices(devices):

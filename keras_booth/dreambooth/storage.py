@@ -12,7 +12,7 @@ import keras
 
 from keras_booth.bases import ARCHIVED_CLASS, CONFIG_FILE, WEIGHTS_FILE, as_stored, loaded_later, open_archive
 from keras_booth.tools.annotations import FilePath
-from keras_booth.tools.dtypes import check_stored
+from keras_booth.tools.dtypes import POLICIES, check_stored
 from keras_booth.tools.errors import CheckpointError, InputError
 from keras_booth.tools.files.writing import scratch_folder, whole_file
 
@@ -75,20 +75,25 @@ def halved(name, array):
     return as_stored(name, array, "float16", "the model") if array.dtype == "float32" else array
 
 
-def load(path: FilePath) -> DreamBooth:
+def load(path: FilePath, dtype: str | None = None) -> DreamBooth:
     """Open a `.keras` file that `DreamBooth.save` wrote.
 
     Args:
         path: the file.
+        dtype: dtype policy of text encoder and UNet, to draw in another precision than that of the file: `"bfloat16"`
+            takes half the memory; `None` for the file's.
 
     Returns:
         `DreamBooth`.
 
     Raises:
         CheckpointError: if the file is missing, damaged, or holds something else.
+        InputError: for an unknown dtype.
     """
+    if dtype is not None and dtype not in POLICIES:
+        raise InputError(f"`dtype` must be one of {POLICIES}. Received: dtype={dtype!r}")
     archive = open_archive(path, thorough=True)
-    booth = built(archive)
+    booth = built(archive, dtype)
     booth.base.source = str(path)
     # The archive's own, which was looked at: a config only names it.
     booth.base.tokenizer = archive.tokenizer
@@ -96,15 +101,16 @@ def load(path: FilePath) -> DreamBooth:
     return booth
 
 
-def built(archive):
-    """The model that an archive describes, with other weights; compiled, if it was saved with its optimizer."""
+def built(archive, dtype=None):
+    """The model that an archive describes, with other weights, and in another precision by choice; compiled, if it was
+    saved with its optimizer."""
     place, compiled = f"{CONFIG_FILE} of {archive.members.path}", archive.whole.get("compile_config")
     kind = keras.saving.get_registered_object(ARCHIVED_CLASS)
     try:
         # Before anything is built, which takes seconds.
         kind.check_config(archive.model, compiled)
         with loaded_later():
-            booth = kind.from_config(archive.model)
+            booth = kind.from_config(archive.model | ({} if dtype is None else {"dtype": dtype}))
         if compiled is not None:
             booth.compile_from_config(compiled)
     except InputError as error:

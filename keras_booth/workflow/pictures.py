@@ -87,7 +87,7 @@ class PictureOptions:
 
 
 def draw_pictures(
-    model, prompts, output, *, prompt_file=None, lora=None, lora_scale=1.0, merge_tokens=None, options=None
+    model, prompts, output, *, prompt_file=None, lora=None, lora_scale=1.0, merge_tokens=None, dtype=None, options=None
 ):
     """Draws pictures and writes each as a PNG, with what it was drawn with in the file; of several also a sheet.
 
@@ -100,6 +100,7 @@ def draw_pictures(
         lora: str or `Path` of a LoRA file for the model.
         lora_scale: float. What the LoRA is weighed by.
         merge_tokens: float in `[0, 0.75)`, share of the tokens that are merged; `None` for the model's own.
+        dtype: str, the precision in which the model computes; `None` for its own.
         options: `PictureOptions`.
 
     Returns:
@@ -116,7 +117,7 @@ def draw_pictures(
     prompts = gather_prompts(prompts, prompt_file)
     check_writable(output, "output")
     start = None if options.image is None else read_photo(options.image)
-    booth = open_model(model, lora, lora_scale)
+    booth = open_model(model, lora, lora_scale, dtype)
     if merge_tokens is not None:
         booth.base.merge_tokens(merge_tokens)
     all_settings = settings_of(booth, options)
@@ -132,10 +133,13 @@ def draw_pictures(
         notes["lora_scale"] = lora_scale
     if any(booth.base.merged_tokens):
         notes["merged_tokens"] = booth.base.merged_tokens[0]
+    if dtype is not None:
+        notes["dtype"] = dtype
     others = {
         "image": None if start is None else hashlib.blake2b(start.tobytes(), digest_size=16).hexdigest(),
         "lora": lora and [str(lora), lora_scale],
         "merge_tokens": merge_tokens,
+        "dtype": dtype,
     }
     naming = {"own": booth.draw_settings(), "others": others}
     paths = [picture.write(folder, notes, options, naming, booth.base.schedule) for picture in drawn]
@@ -156,9 +160,10 @@ def gather_prompts(prompts, path):
     return list(dict.fromkeys(prompts))
 
 
-def open_model(model, lora=None, lora_scale=1.0):
-    """Opens a saved model, or a base, with a LoRA by choice."""
-    booth = load(model) if str(model).endswith(".keras") else DreamBooth.from_preset(model)
+def open_model(model, lora=None, lora_scale=1.0, dtype=None):
+    """Opens a saved model, or a base, with a LoRA by choice, in its own precision or another one."""
+    archived = str(model).endswith(".keras")
+    booth = load(model, dtype) if archived else DreamBooth.from_preset(model, dtype=dtype)
     if lora is not None:
         booth.load_lora(lora)
         booth.lora_scale = lora_scale

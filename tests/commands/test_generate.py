@@ -122,6 +122,15 @@ class TestManyPictures:
         assert not np.array_equal(found, plain)
         assert Image.open(tmp_path / name).text["merged_tokens"] == "0.5"
 
+    @pytest.mark.large  # compiles a loop of its own; part of CI
+    def test_in_half_precision(self, model, drawn, tmp_path):
+        """Nearly the same picture, which says it."""
+        ((name, found),) = self.draw(tmp_path, model, PROMPT, "--steps", "2", "--dtype", "bfloat16").items()
+        plain = np.asarray(Image.open(drawn.folder / "out" / "new" / f"{NAME}-00-{STEPS}.png"))
+        difference = np.abs(found.astype("int") - plain)
+        assert 0 < difference.mean() < 10
+        assert name.startswith(f"{NAME}-00-{STEPS}-") and Image.open(tmp_path / name).text["dtype"] == "bfloat16"
+
     @pytest.mark.large
     def test_over_a_picture(self, model, workplace, tmp_path):
         flags = (model, PROMPT, "--image", "photos/0.png", "--steps", "4")
@@ -177,6 +186,7 @@ class TestBadInput:
             (["--strength", "0"], "strength must be in (0, 1]. Received: strength=0.0"),
             (["--guidance-rescale", "2"], "guidance_rescale must be in [0, 1]"),
             (["--merge-tokens", "0.9"], "`ratio` must be in [0, 0.75)"),
+            (["--dtype", "fp16"], "argument --dtype: invalid choice: 'fp16'"),
             (
                 ["--prompt-file", "none.txt"],
                 "prompt_file cannot be read (No such file or directory). Received: prompt_file=none.txt",

@@ -14,6 +14,7 @@ import pytest
 
 import keras_booth
 from keras_booth.dreambooth import DreamBooth, LoraConfig
+from keras_booth.tools.errors import InputError
 from tests.helpers.booths import fixed_batch, small_booth
 from tests.helpers.photographs import levels
 from tests.helpers.places import PHOTOS, ROOT, VOCABULARY
@@ -119,6 +120,19 @@ class TestFile:
         )
         assert not loaded.compiled and loaded.trained_steps == 2
         np.testing.assert_array_equal(reopened.pictures(loaded), saved.pictures)
+
+    def test_opens_in_another_precision(self, saved, loaded):
+        """The same numbers, rounded, in what is not computed in float32 anyway."""
+        half = keras_booth.load(saved.path, "bfloat16")
+        assert half.dtype_policy.name == "bfloat16"
+        for part in ("unet", "text_encoder", "image_encoder"):
+            for ours, theirs in zip(getattr(half, part).weights, getattr(loaded, part).weights, strict=True):
+                expected = keras.ops.cast(theirs, ours.dtype)
+                np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(array) for array in (ours, expected)))
+        assert {str(variable.dtype) for variable in half.image_encoder.weights} == {"float32"}
+        assert "bfloat16" in {str(variable.dtype) for variable in half.unet.weights}
+        with pytest.raises(InputError, match="`dtype` must be one of .*Received: dtype='half'"):
+            keras_booth.load(saved.path, "half")
 
     def test_saving_changes_nothing(self, saved):
         assert saved.compiled == (True, 2)
