@@ -116,13 +116,12 @@ def config_at_hand(preset: FilePath | BaseRequest, **options: Any) -> BaseConfig
     Raises:
         InputError: as `describe_base`.
     """
-    request = dataclasses.replace(requested(preset, options), vae=None)
+    request = requested(preset, options)
     if str(request.preset).startswith(hub.PREFIX):
         return None
-    if request.preset in PRESETS:
-        # Any vocabulary will do: the sizes do not depend on it.
-        request = dataclasses.replace(request, weights=None, vocabulary=request.vocabulary or VOCABULARY)
-    config, _, _ = describe_preset(request, None)
+    # The sizes do not depend on the vocabulary, which a file may lack; an archive has its own.
+    vocabulary = None if is_archive(request.preset) else VOCABULARY
+    config, _, _ = describe_preset(dataclasses.replace(request, vae=None, weights=None, vocabulary=vocabulary), None)
     return config if request.image_size is None else config.with_image_size(request.image_size)
 
 

@@ -5,12 +5,21 @@ import keras
 import numpy as np
 import pytest
 
-from keras_booth.bases import PRESETS, StableDiffusionBase, describe_base, load_base, loaded_later
+from keras_booth.bases import (
+    PRESETS,
+    StableDiffusionBase,
+    config_at_hand,
+    describe_base,
+    export_base,
+    load_base,
+    loaded_later,
+)
 from keras_booth.bases.formats.kerascv import _fetch
 from keras_booth.bases.tiny_world import VOCABULARY, WEIGHTS
 from keras_booth.tiny_world.scenes import random_scene, render
 from tests.helpers.arrays import array
 from tests.helpers.booths import full_size_config
+from tests.helpers.checkpoints.families import FAMILIES, write_checkpoint
 
 REFUSED = "http://127.0.0.1:1/"  # nobody listens there
 
@@ -157,6 +166,18 @@ def test_zero_terminal_snr():
     assert config.schedule.sampling_timesteps(5)[0] == config.schedule.steps - 1
     with pytest.raises(ValueError, match="v_prediction"):
         describe_base("tiny_world", prediction_type="epsilon", zero_terminal_snr=True)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sizes_without_a_download(family, tmp_path):
+    """Of a folder, and of a single file, which has no vocabulary."""
+    folder = write_checkpoint(family, tmp_path / "base")
+    wanted, base = describe_base(folder)[0], load_base(folder)
+    file = export_base(base, tmp_path / "base.safetensors", format="safetensors")
+    for place in (folder, file):
+        found = config_at_hand(place, image_size=[64, 64])
+        assert (found.unet, found.autoencoder, found.image_size) == (wanted.unet, wanted.autoencoder, (64, 64))
+    assert config_at_hand("hf://someone/else") is None
 
 
 def test_what_is_loaded_later_is_made_without_random_numbers(base):
