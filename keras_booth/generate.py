@@ -35,6 +35,7 @@ def make_parser():
     add("--sampler", help="ddim, euler, euler_ancestral or dpmpp_2m (default: the model's)")
     add("--spacing", help="which timesteps are visited: leading, trailing or linspace (default: the model's)")
     add("--karras", action=BooleanOptionalAction, help="visit Karras's noise levels (default: the sampler's)")
+    add("--rho", type=float, help="exponent of Karras's noise levels, 1 to 100 (default: the model's)")
     add("--eta", type=float, help="share of the noise that is replaced in each step, 0 to 1 (default: the sampler's)")
     add("--image", type=user_path, help="picture to draw over")
     add("--strength", type=float, default=0.8, help="how far to go from --image, up to 1 (default: 0.8)")

@@ -4,7 +4,7 @@ from keras_booth.tools.process.backend import require_backend
 
 require_backend()
 
-from keras_booth.bases.base import BaseConfig, StableDiffusionBase, global_policy
+from keras_booth.bases.base import BaseConfig, StableDiffusionBase, described, global_policy
 from keras_booth.bases.formats.archive import CLASS as ARCHIVED_CLASS
 from keras_booth.bases.formats.archive import CONFIG_FILE, VOCABULARY_FILE, open_archive, read_archive
 from keras_booth.bases.formats.export import check_export, export_base
@@ -73,6 +73,7 @@ __all__ = [
     "check_merging",
     "config_at_hand",
     "describe_base",
+    "described",
     "export_base",
     "fits",
     "global_policy",

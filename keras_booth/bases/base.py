@@ -18,7 +18,7 @@ from keras_booth.bases.networks.text_encoder import TextEncoderConfig, build_tex
 from keras_booth.bases.networks.unet import SIZE_NUMBERS, UNetConfig, build_unet
 from keras_booth.bases.parking import Parked
 from keras_booth.bases.tokenizer import Tokenizer
-from keras_booth.diffusion import SAMPLERS, NoiseSchedule
+from keras_booth.diffusion import RHOS, SAMPLERS, NoiseSchedule
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.files.typed_fields import check_types, fits, make
@@ -32,7 +32,7 @@ MOST_PIXELS = 2048 * 2048
 LATENT_SCALES = 1e-4, 1e4
 # Fields that earlier versions did not write, and those of them that are left out where they say nothing, so that a
 # description stays what it was.
-LEFT_OUT = ("text_encoder_2", "zeros_for_empty", "depths", "pooled_width", "size_features", "penultimate")
+LEFT_OUT = ("text_encoder_2", "zeros_for_empty", "depths", "pooled_width", "size_features", "penultimate", "rho")
 WRITTEN_LATER = ("added_tokens", "groups", *LEFT_OUT)
 
 
@@ -48,6 +48,7 @@ class BaseConfig:
         sampling_steps: int. Default number of sampling steps.
         guidance_scale: float. Default guidance scale.
         sampler: str. Default sampler, one of `keras_booth.diffusion.SAMPLERS`.
+        rho: float. Default exponent of Karras's noise levels: see `keras_booth.diffusion.Sampling`.
         text_encoder_2: the config of a second text encoder, whose embeddings stand beside the first one's; or `None`.
         zeros_for_empty: bool. Whether an empty negative prompt means embeddings of zeros
             (`force_zeros_for_empty_prompt` in diffusers).
@@ -65,6 +66,7 @@ class BaseConfig:
     sampler: str = "dpmpp_2m"
     text_encoder_2: TextEncoderConfig | None = None
     zeros_for_empty: bool = False
+    rho: float | None = None
 
     def __post_init__(self):
         size = self.image_size
@@ -97,6 +99,8 @@ class BaseConfig:
             raise InputError(f"guidance_scale must be >= 0. Received: guidance_scale={self.guidance_scale}")
         if self.sampler not in SAMPLERS:
             raise InputError(f"sampler must be one of {tuple(SAMPLERS)}. Received: sampler={shown(self.sampler)}")
+        if self.rho is not None and not RHOS[0] <= self.rho <= RHOS[1]:
+            raise InputError(f"rho must be in {list(RHOS)}. Received: rho={self.rho!r}")
         check_text_encoders(self.text_encoders, self.unet)
 
     @property

@@ -86,6 +86,7 @@ def tiny_world_config(vocabulary_size: int) -> BaseConfig:
         ),
         schedule=NoiseSchedule(prediction_type="v_prediction", timestep_spacing="trailing"),
         latent_scale=1.0,
-        sampling_steps=10,
+        sampling_steps=7,
+        rho=3.0,
         guidance_scale=3.0,
     )

@@ -42,6 +42,7 @@ def make_path(
     whole: bool,
     beyond: int = 0,
     karras_over_all: bool = False,
+    rho: float | None = None,
     stops_early: bool = False,
 ) -> Path:
     """The path of a sampler, as diffusers' scheduler of the same name takes it.
@@ -54,6 +55,8 @@ def make_path(
         whole: bool. Whether timesteps are rounded.
         beyond: int. Points below the last level that the spacing reckons with.
         karras_over_all: bool. Whether Karras's levels begin and end with the schedule's, not with the spacing's.
+        rho: float >= 1, the exponent of Karras's levels; `None` for theirs, 7. With one that is given, they begin and
+            end with the schedule's, and the lowest is not visited: the step before it ends without noise.
         stops_early: bool. Whether the last step ends at the schedule's lowest level, if the schedule says so.
     """
     trailing = (spacing or schedule.timestep_spacing) == "trailing"
@@ -64,9 +67,12 @@ def make_path(
     table = schedule.sigmas
     sigmas = np.interp(timesteps, np.arange(schedule.steps), table)
     if karras:
-        low, high = (table[0], table[-1]) if karras_over_all else (sigmas[-1], sigmas[0])
-        ramp = np.linspace(0, 1, steps) if steps > 1 else np.zeros(1)
-        sigmas = (high ** (1 / RHO) + ramp * (low ** (1 / RHO) - high ** (1 / RHO))) ** RHO
+        whole_range = karras_over_all or rho is not None
+        low, high = (table[0], table[-1]) if whole_range else (sigmas[-1], sigmas[0])
+        # Of few steps one at the lowest level is lost: what is left of the noise there is not seen.
+        count, root = (steps, 1 / RHO) if rho is None else (steps + 1, 1 / rho)
+        ramp = np.linspace(0, 1, count)[:steps]
+        sigmas = (high**root + ramp * (low**root - high**root)) ** (1 / root)
         timesteps = np.interp(np.log(sigmas), np.log(table), np.arange(schedule.steps))
         timesteps = np.round(timesteps) if whole else timesteps
     last = table[0] if stops_early and not schedule.ends_clean else 0.0

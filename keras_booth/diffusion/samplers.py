@@ -19,6 +19,8 @@ from keras_booth.diffusion.schedule import SPACINGS, NoiseSchedule
 from keras_booth.tools.annotations import Tensor
 from keras_booth.tools.errors import InputError
 
+RHOS = 1, 100  # exponents of Karras's levels; at 100 they are as good as even in the logarithm
+
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
@@ -82,6 +84,9 @@ class Sampling:
             `None` for the sampler's own: yes for `"dpmpp_2m"`, which at 10 steps is then nearer to the truth than all
             others (`tests/diffusion/test_samplers.py`), unless a spacing is named, or the schedule begins with noise
             alone.
+        rho: float in `[1, 100]`. Exponent of Karras's levels: the greater, the more of them near the picture. `None`
+            for 7, with the levels that diffusers visits. With one that is given, the schedule's lowest level is not
+            visited, but the end: of few steps that one is better spent above it.
         eta: float in `[0, 1]`. Share of the noise that is replaced in each step; `None` for the sampler's own: 1 for
             `"euler_ancestral"`, else 0. `"dpmpp_2m"` takes 0 only.
     """
@@ -91,6 +96,7 @@ class Sampling:
     spacing: str | None = None
     karras: bool | None = None
     eta: float | None = None
+    rho: float | None = None
 
     def __post_init__(self):
         if self.sampler not in SAMPLERS:
@@ -101,6 +107,8 @@ class Sampling:
             raise InputError(f"`spacing` must be one of {SPACINGS}. Received: spacing={self.spacing!r}")
         if self.eta is not None and not 0 <= self.eta <= 1:
             raise InputError(f"`eta` must be in [0, 1]. Received: eta={self.eta}")
+        if self.rho is not None and not RHOS[0] <= self.rho <= RHOS[1]:
+            raise InputError(f"`rho` must be in {list(RHOS)}. Received: rho={self.rho}")
         if self.eta and self.sampler == "dpmpp_2m":
             raise InputError(f"'dpmpp_2m' replaces no noise: leave `eta` out. Received: eta={self.eta}")
 
@@ -112,7 +120,7 @@ class Sampling:
     def path(self, schedule: NoiseSchedule) -> Path:
         """The `Path` on a schedule."""
         sampler = SAMPLERS[self.sampler]
-        path = make_path(schedule, self.steps, self.spacing, self.visits_karras(schedule), **sampler.path)
+        path = make_path(schedule, self.steps, self.spacing, self.visits_karras(schedule), rho=self.rho, **sampler.path)
         if not sampler.full_start and (self.spacing or schedule.timestep_spacing) != "leading":
             path = dataclasses.replace(path, scale=float(path.sigmas[0]))
         return path

@@ -164,7 +164,8 @@ class Draws:
                 raise InputError(f"`steps` is said by the Sampling already. Received: steps={steps}, sampler={sampler}")
             sampling = sampler
         else:
-            sampling = Sampling(sampler or config.sampler, config.sampling_steps if steps is None else steps)
+            steps = config.sampling_steps if steps is None else steps
+            sampling = Sampling(sampler or config.sampler, steps, rho=config.rho)
         most = self.base.schedule.steps
         if sampling.steps > most:
             raise InputError(f"`steps` must be in [1, {most}]. Received: steps={sampling.steps}")

@@ -43,6 +43,7 @@ class PictureOptions:
         sampler: str, or `None` for the model's own.
         spacing: str. Which timesteps are visited; `None` for the model's own.
         karras: bool. Whether to visit Karras's noise levels; `None` for the model's own.
+        rho: float in `[1, 100]`, exponent of Karras's noise levels; `None` for the model's own.
         eta: float in `[0, 1]`. Share of the noise that is replaced in each step; `None` for the sampler's own.
         image: path of a picture to draw over, or `None`.
         strength: float in `(0, 1]`. How far the pictures may go from `image`.
@@ -58,6 +59,7 @@ class PictureOptions:
     sampler: str | None = None
     spacing: str | None = None
     karras: bool | None = None
+    rho: float | None = None
     eta: float | None = None
     image: str | None = None
     strength: float = 0.8
@@ -123,7 +125,7 @@ def draw_pictures(
     all_settings = settings_of(booth, options)
     start = None if start is None else fit_to(start, booth.image_size)
     said = unknown_to(booth.base.config, prompts, booth.class_noun)
-    for text in said + drawn_without_effect(options, all_settings, lora, lora_scale):
+    for text in said + drawn_without_effect(options, all_settings, booth.base.schedule, lora, lora_scale):
         logging.getLogger("keras_booth").warning(text)
     drawn = draw_each(booth, prompts, all_settings, start, options)
     folder = pathlib.Path(output)
@@ -175,7 +177,7 @@ def settings_of(booth, options):
     all_settings = []
     for steps, scale in itertools.product(options.steps or (None,), options.guidance_scale or (None,)):
         own = booth.draw_settings(steps, scale, options.sampler)
-        changes = {name: getattr(options, name) for name in ("spacing", "karras", "eta")}
+        changes = {name: getattr(options, name) for name in ("spacing", "karras", "rho", "eta")}
         sampling = dataclasses.replace(
             own.sampling, **{name: value for name, value in changes.items() if value is not None}
         )
@@ -213,7 +215,7 @@ class Picture:
             self.prompt,
             self.settings,
             self.pixels.shape[:2],
-            self.settings.sampling.visits_karras(schedule),
+            schedule,
             seed=self.seed,
             index=self.index,
             model=notes["model"],

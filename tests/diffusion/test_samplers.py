@@ -119,6 +119,7 @@ CHOICES = [
     {"sampler": "euler_ancestral"},
     {"sampler": "dpmpp_2m", "karras": False},
     {"sampler": "dpmpp_2m", "karras": True},
+    {"sampler": "dpmpp_2m", "karras": True, "rho": 3.0},
 ]
 
 
@@ -213,6 +214,8 @@ class TestSampling:
             {"eta": -0.1},
             {"eta": 1.5},
             {"sampler": "dpmpp_2m", "eta": 0.5},
+            {"rho": 0.9},
+            {"rho": 101},
         ],
     )
     def test_refuses(self, fields):
@@ -226,6 +229,17 @@ class TestSampling:
         path = Sampling(sampler=sampler, karras=karras, steps=steps).path(NoiseSchedule())
         assert len(path.timesteps) == steps and len(path.sigmas) == steps + 1
         assert np.all(np.isfinite(path.sigmas)) and np.all(np.diff(path.sigmas) <= 0)
+
+    @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m"])
+    @pytest.mark.parametrize("rho", [1, 3, 7.0, 100])
+    def test_another_exponent(self, sampler, rho):
+        """Even steps of the root, of which the last would be at the schedule's lowest level."""
+        schedule = NoiseSchedule()
+        path = Sampling(sampler, 7, karras=True, rho=rho).path(schedule)
+        roots = np.append(path.sigmas[:-1], schedule.sigmas[0]) ** (1 / rho)
+        np.testing.assert_allclose(np.diff(roots), (roots[-1] - roots[0]) / 7)
+        assert path.sigmas[0] == pytest.approx(schedule.sigmas[-1]) and path.sigmas[-1] == 0
+        assert np.all(np.diff(path.timesteps) < 0) and path.timesteps[0] == 999
 
     def test_a_named_spacing_is_taken(self):
         own, named, both = (

@@ -84,6 +84,12 @@ class TestGenerate:
         other = dataclasses.replace(sampling, karras=False)
         assert levels(booth.generate(PROMPT, count=2, sampler=other), pictures[:2]) > 1
 
+    def test_the_base_says_the_exponent(self, booth, monkeypatch):
+        """For what is left open; a `Sampling` says all."""
+        monkeypatch.setattr(booth.base, "config", dataclasses.replace(booth.base.config, rho=3.0))
+        assert booth.draw_settings(5, sampler="euler").sampling == Sampling("euler", 5, rho=3.0)
+        assert booth.draw_settings(sampler=Sampling("euler", 5)).sampling.rho is None
+
     def test_over_a_picture(self, booth):
         """The less strength, the nearer to the picture."""
         image = booth.generate("a cat", seed=3)[0]

@@ -1,7 +1,6 @@
 """Class images: what the frozen base draws of the class, so that it is kept (arXiv:2208.12242, section 3.2)."""
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import logging
@@ -11,7 +10,7 @@ import keras
 import numpy as np
 import tqdm
 
-from keras_booth.bases import vocabulary_digest
+from keras_booth.bases import described, vocabulary_digest
 from keras_booth.dreambooth.prior.cache import ClassCache
 from keras_booth.tools.errors import InputError
 from keras_booth.tools.process.processes import first_says, is_first, wait_for_first
@@ -49,7 +48,7 @@ def describe(booth, prompt, settings, seed):
         "merged_tokens": booth.base.merged_tokens,
         "dtype": booth.dtype_policy.name,
         "prompt": prompt,
-        **dataclasses.asdict(settings),
+        **described(settings),
         "seed": seed,
     }
 

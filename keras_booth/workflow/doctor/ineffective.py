@@ -157,12 +157,13 @@ def without_say(config):
     return list(dict.fromkeys(found))
 
 
-def drawn_without_effect(options, all_settings, lora=None, lora_scale=1.0):
+def drawn_without_effect(options, all_settings, schedule, lora=None, lora_scale=1.0):
     """What is said in vain of the pictures that are drawn.
 
     Args:
         options: `PictureOptions`.
         all_settings: list of `DrawSettings` that became of them.
+        schedule: `NoiseSchedule` of the model.
         lora: path of a LoRA file, or `None`.
         lora_scale: float.
 
@@ -180,4 +181,6 @@ def drawn_without_effect(options, all_settings, lora=None, lora_scale=1.0):
         found.append("--lora-scale has no effect: there is no --lora.")
     if options.eta is not None and all(settings.sampling.steps == 1 for settings in all_settings):
         found.append("--eta has no effect: with one step there is no noise to replace.")
+    if options.rho is not None and not any(settings.sampling.visits_karras(schedule) for settings in all_settings):
+        found.append("--rho has no effect: none of Karras's noise levels are visited; --karras visits them.")
     return found

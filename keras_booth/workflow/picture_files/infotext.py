@@ -8,21 +8,23 @@ from keras_booth.version import __version__
 SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "euler_ancestral": "Euler a", "dpmpp_2m": "DPM++ 2M"}
 
 
-def infotext(prompt, settings, size, karras, *, seed, index=0, model=None):
+def infotext(prompt, settings, size, schedule, *, seed, index=0, model=None):
     """The text of the field `parameters`, which AUTOMATIC1111, Forge and sites for pictures read.
 
     Args:
         prompt: str.
         settings: `DrawSettings`.
         size: (height, width) in pixels.
-        karras: bool. Whether Karras's noise levels were visited.
+        schedule: `NoiseSchedule` of the model.
         seed, index: int. Seed, and the picture's number among those of the seed.
         model: str or `Path`, what was drawn with.
     """
-    sampler = SAMPLERS.get(settings.sampling.sampler, settings.sampling.sampler)
+    sampling = settings.sampling
+    sampler, karras = SAMPLERS.get(sampling.sampler, sampling.sampler), sampling.visits_karras(schedule)
     fields = {
-        "Steps": settings.sampling.steps,
+        "Steps": sampling.steps,
         "Sampler": f"{sampler} Karras" if karras else sampler,
+        **(karras_levels(sampling, schedule) if karras else {}),
         "CFG scale": f"{settings.guidance_scale:g}",
         "Seed": seed,
         "Size": f"{size[1]}x{size[0]}",
@@ -37,6 +39,14 @@ def infotext(prompt, settings, size, karras, *, seed, index=0, model=None):
         lines.append(f"Negative prompt: {one_line(settings.negative_prompt)}")
     found = [f"{name}: {quoted(value)}" for name, value in fields.items() if value not in (None, "")]
     return "\n".join([*lines, ", ".join(found)])
+
+
+def karras_levels(sampling, schedule):
+    """Karras's levels, where they are not the usual ones: with these two numbers AUTOMATIC1111 visits the same."""
+    if sampling.rho is None:
+        return {}
+    lowest = sampling.path(schedule).sigmas[-2]
+    return {"Schedule min sigma": f"{lowest:.4g}", "Schedule rho": f"{sampling.rho:g}"}
 
 
 def one_line(text):

@@ -100,6 +100,7 @@ DELETED = object()
         (["base", "image_size"], [65536, 65536], "image_size must be of at most"),
         (["base", "image_size"], None, "image_size must be a list of an integer, an integer"),
         (["base", "sampling_steps"], 0, "sampling_steps must be in [1, 1000]"),
+        (["base", "rho"], 0.5, "rho must be in [1, 100]"),
         (["base", "sampler"], {"a": 1}, "sampler must be a text"),
         (["base", "guidance_scale"], -1, "guidance_scale must be >= 0"),
         (["vocabulary"], "0" * 32, "not that of its model"),

@@ -15,6 +15,7 @@ from PIL import Image
 
 from keras_booth.bases import Tokenizer
 from keras_booth.data import photo_dataset
+from keras_booth.diffusion import Sampling
 from keras_booth.dreambooth import DreamBooth, LoraConfig
 from keras_booth.dreambooth.prior import cache
 from keras_booth.dreambooth.prior.drawing import describe
@@ -215,6 +216,13 @@ class TestDescription:
     def test_samplers(self, booth):
         one, other = (describe(booth, "a dog", booth.draw_settings(1, sampler=name), 0) for name in ("ddim", "euler"))
         assert one != other and one == describe(booth, "a dog", booth.draw_settings(1, sampler="ddim"), 0)
+
+    def test_sets_drawn_before_there_was_another_exponent_are_found(self, booth):
+        usual, other = (
+            describe(booth, "a dog", booth.draw_settings(sampler=Sampling(steps=1, rho=rho)), 0)["sampling"]
+            for rho in (None, 3.0)
+        )
+        assert "rho" not in usual and other == {**usual, "rho": 3.0}
 
     def test_lora_counts_once_it_is_trained(self, booth):
         """Before, its product is zero, whatever its seed: the plain model's images serve."""

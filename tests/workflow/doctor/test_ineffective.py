@@ -3,7 +3,7 @@
 import pytest
 
 from keras_booth.bases import DrawSettings
-from keras_booth.diffusion import Sampling
+from keras_booth.diffusion import NoiseSchedule, Sampling
 from keras_booth.workflow.doctor.ineffective import drawn_without_effect, without_effect
 from keras_booth.workflow.doctor.report import diagnose
 from keras_booth.workflow.parsing import parse_config
@@ -93,14 +93,16 @@ def test_the_doctor_says_it_too(tmp_path):
 
 
 class TestDrawing:
-    def said(self, scale=5.0, steps=20, others=None, **options):
+    def said(self, scale=5.0, steps=20, others=None, sampler="ddim", **options):
         options = PictureOptions(**options)
-        return drawn_without_effect(options, [DrawSettings(Sampling("ddim", steps), scale)], **(others or {}))
+        sampling = Sampling(sampler, steps, rho=options.rho)
+        return drawn_without_effect(options, [DrawSettings(sampling, scale)], NoiseSchedule(), **(others or {}))
 
     def test_nothing_to_say(self):
         assert self.said() == []
         assert self.said(negative_prompt="cat", guidance_rescale=0.7, eta=0.5, image="x.png", strength=0.5) == []
         assert self.said(others={"lora": "x", "lora_scale": 0.5}) == []
+        assert self.said(rho=3.0, sampler="dpmpp_2m") == []
 
     @pytest.mark.parametrize(
         "options, flag",
@@ -109,6 +111,7 @@ class TestDrawing:
             ({"scale": 1.0, "guidance_rescale": 0.7}, "--guidance-rescale"),
             ({"strength": 0.5}, "--strength"),
             ({"eta": 0.5, "steps": 1}, "--eta"),
+            ({"rho": 3.0}, "--rho"),
             ({"others": {"lora_scale": 0.5}}, "--lora-scale"),
         ],
     )

@@ -6,10 +6,11 @@ a JSON string. Above it is the prompt, and after "Negative prompt:" the negative
 
 import json
 
+import numpy as np
 import pytest
 
 from keras_booth.bases import DrawSettings
-from keras_booth.diffusion import SAMPLERS, Sampling
+from keras_booth.diffusion import SAMPLERS, NoiseSchedule, Sampling
 from keras_booth.workflow.picture_files import infotext as module
 from keras_booth.workflow.picture_files.infotext import infotext
 
@@ -31,12 +32,12 @@ def parse(text):
     return prompt.strip(), negative.strip(), settings
 
 
-def draw(sampler="dpmpp_2m", **fields):
-    return DrawSettings(Sampling(sampler, 10), **({"guidance_scale": 3.0} | fields))
+def draw(sampler="dpmpp_2m", karras=True, rho=None, **fields):
+    return DrawSettings(Sampling(sampler, 10, karras=karras, rho=rho), **({"guidance_scale": 3.0} | fields))
 
 
 def test_all_settings():
-    text = infotext("a photo of sks dog", draw(), (64, 96), True, seed=7, model="runs/a, b/dog.keras")
+    text = infotext("a photo of sks dog", draw(), (64, 96), NoiseSchedule(), seed=7, model="runs/a, b/dog.keras")
     assert text.startswith(
         "a photo of sks dog\nSteps: 10, Sampler: DPM++ 2M Karras, CFG scale: 3, Seed: 7, Size: 96x64"
     )
@@ -55,14 +56,24 @@ def test_all_settings():
 
 def test_prompts_that_could_be_taken_for_something_else():
     prompt = "a dog,\nNegative prompt: none, Steps: 3, (red:1.2)"
-    settings = draw(negative_prompt="blurry: very,\nSteps: 1", guidance_scale=7.5, strength=0.65)
-    text = infotext(prompt, settings, (64, 64), False, seed=0, index=2, model='my "dog", the 2nd: new')
+    settings = draw(karras=False, negative_prompt="blurry: very,\nSteps: 1", guidance_scale=7.5, strength=0.65)
+    text = infotext(prompt, settings, (64, 64), NoiseSchedule(), seed=0, index=2, model='my "dog", the 2nd: new')
     assert text.count("\n") == 2
     _, negative, settings = parse(text.replace("Negative prompt: none", ""))
     assert negative == "blurry: very, Steps: 1"
     assert settings["Model"] == 'my "dog", the 2nd: new'
     assert settings["Denoising strength"] == "0.65" and settings["CFG scale"] == "7.5" and settings["Index"] == "2"
     assert settings["Sampler"] == "DPM++ 2M"
+
+
+def test_levels_that_are_not_the_usual_ones():
+    """AUTOMATIC1111 spaces as many levels as there are steps from the highest to "Schedule min sigma"."""
+    settings, schedule = draw(rho=3.0), NoiseSchedule()
+    found = parse(infotext("a dog", settings, (64, 64), schedule, seed=0))[2]
+    rho, lowest, highest = float(found["Schedule rho"]), float(found["Schedule min sigma"]), schedule.sigmas[-1]
+    theirs = np.linspace(highest ** (1 / rho), lowest ** (1 / rho), int(found["Steps"])) ** rho
+    np.testing.assert_allclose(theirs, settings.sampling.path(schedule).sigmas[:-1], rtol=1e-3)
+    assert "Schedule" not in infotext("a dog", draw(rho=3.0, karras=False), (64, 64), schedule, seed=0)
 
 
 def test_every_sampler_has_their_name():
@@ -80,4 +91,4 @@ def test_every_sampler_has_their_name():
     ],
 )
 def test_names_of_models(model, name):
-    assert parse(infotext("a dog", draw(), (64, 64), False, seed=0, model=model))[2]["Model"] == name
+    assert parse(infotext("a dog", draw(), (64, 64), NoiseSchedule(), seed=0, model=model))[2]["Model"] == name

@@ -36,7 +36,10 @@ def test_every_setting_has_its_name():
         *(picture(), picture(seed=1), picture(index=1), picture("a dog!"), picture("A dog")),
         *(picture(sampling={"steps": steps}) for steps in (1, 20, 51)),
         *(picture(sampling={"sampler": sampler}) for sampler in ("euler", "euler_ancestral", "dpmpp_2m")),
-        *(picture(sampling=change) for change in ({"spacing": "trailing"}, {"karras": True}, {"eta": 0.5})),
+        *(
+            picture(sampling=change)
+            for change in ({"spacing": "trailing"}, {"karras": True}, {"rho": 3.0}, {"eta": 0.5})
+        ),
         *(picture(guidance_scale=scale) for scale in (1.0, 7.0, 7.5000001, 75.0)),
         *(
             picture(guidance_rescale=0.7),
