@@ -23,6 +23,7 @@ CHOICES = {
     "euler_ancestral": {"sampler": "euler_ancestral"},
     "dpmpp_2m, spacing's levels": {"sampler": "dpmpp_2m", "karras": False},
     "dpmpp_2m": {"sampler": "dpmpp_2m"},
+    "dpmpp_2m, rho 3": {"sampler": "dpmpp_2m", "rho": 3.0},
 }
 
 
@@ -30,18 +31,22 @@ def main():
     """Draw, measure, print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=64, help="pictures, each with a prompt of its own")
+    parser.add_argument("--seed", type=int, default=0, help="of prompts and noise")
+    parser.add_argument("--samplers", nargs="+", choices=CHOICES, default=list(CHOICES))
     parser.add_argument("--steps", type=int, nargs="+", default=[6, 8, 10, 15, 25, 50])
     flags = parser.parse_args()
     keep_freed_memory()
     booth, judge = keras_booth.DreamBooth.from_preset("tiny_world"), load_judge()
-    prompts, wanted = base_prompts(flags.count)
-    truth = booth.generate(prompts, sampler=Sampling("dpmpp_2m", 200), batch_size=16).astype("float32")
+    prompts, wanted = base_prompts(flags.count, flags.seed)
+    truth = booth.generate(prompts, sampler=Sampling("dpmpp_2m", 200), seed=flags.seed, batch_size=16).astype("float32")
     named = [name for name, values in wanted.items() if any(value is not None for value in values)]
     print(f"| sampler | steps | distance | {' | '.join(named)} |")
     print("|---|---|---|" + "---|" * len(named))
-    for name, options in CHOICES.items():
+    for name in flags.samplers:
         for steps in flags.steps:
-            pictures = booth.generate(prompts, sampler=Sampling(steps=steps, **options), batch_size=16)
+            pictures = booth.generate(
+                prompts, sampler=Sampling(steps=steps, **CHOICES[name]), seed=flags.seed, batch_size=16
+            )
             distance = float(np.sqrt(np.square(pictures - truth).mean()))
             read = agreement(judge, pictures, wanted)
             shown = "" if name == "euler_ancestral" else f"{distance:.1f}"
