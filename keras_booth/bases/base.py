@@ -169,8 +169,9 @@ class BaseConfig:
         return made
 
 
-def described(config):
-    """A config as a dict, and the configs in it; without the fields of `LEFT_OUT` that say what they say by default."""
+def described(config: Any) -> dict[str, Any]:
+    """A dataclass of settings as a dict, and those in it; without the fields of `LEFT_OUT` that say what they say by
+    default."""
     return {
         field.name: described(value) if dataclasses.is_dataclass(value) else value
         for field in dataclasses.fields(config)

@@ -53,7 +53,8 @@ class TestPictures:
         lines = text["parameters"].split("\n")
         assert lines[0] == PROMPT
         settings = (
-            "Steps: 2, Sampler: DPM++ 2M Karras, CFG scale: 3, Seed: 0, Size: 128x128, Model: dog, Index: 2, Version:"
+            "Steps: 2, Sampler: DPM++ 2M Karras, Schedule min sigma: 2.607, Schedule rho: 3, CFG scale: 3, Seed: 0, "
+            "Size: 128x128, Model: dog, Index: 2, Version:"
         )
         assert lines[1].startswith(settings) and len(lines) == 2
 
