@@ -64,7 +64,7 @@ def test_a_padded_plan_is_the_same(name, steps):
     table = plan.padded()
     assert len(table) == (32 if steps == 17 else 16)
     fresh = np.pad(fresh, ((0, len(table) - steps), *[(0, 0)] * (fresh.ndim - 1)), constant_values=np.nan)
-    fresh = fresh.astype("float32") if sampling.share else None
+    fresh = keras.ops.convert_to_tensor(fresh.astype("float32")) if sampling.share else None
 
     def predict(latents, timesteps):
         return 0.5 * latents + 1e-3 * timesteps[:, None, None, None]
