@@ -111,6 +111,10 @@ class Sampling:
             raise InputError(f"`rho` must be in {list(RHOS)}. Received: rho={self.rho}")
         if self.eta and self.sampler == "dpmpp_2m":
             raise InputError(f"'dpmpp_2m' replaces no noise: leave `eta` out. Received: eta={self.eta}")
+        # Descriptions of 3 and 3.0 must be the same.
+        for name in ("eta", "rho"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else float(value))
 
     @property
     def share(self) -> float:

@@ -20,11 +20,11 @@ def infotext(prompt, settings, size, schedule, *, seed, index=0, model=None):
         model: str or `Path`, what was drawn with.
     """
     sampling = settings.sampling
-    sampler, karras = SAMPLERS.get(sampling.sampler, sampling.sampler), sampling.visits_karras(schedule)
+    sampler = SAMPLERS.get(sampling.sampler, sampling.sampler)
     fields = {
         "Steps": sampling.steps,
-        "Sampler": f"{sampler} Karras" if karras else sampler,
-        **(karras_levels(sampling, schedule) if karras else {}),
+        "Sampler": f"{sampler} Karras" if sampling.visits_karras(schedule) else sampler,
+        **unusual_levels(sampling, schedule),
         "CFG scale": f"{settings.guidance_scale:g}",
         "Seed": seed,
         "Size": f"{size[1]}x{size[0]}",
@@ -41,9 +41,9 @@ def infotext(prompt, settings, size, schedule, *, seed, index=0, model=None):
     return "\n".join([*lines, ", ".join(found)])
 
 
-def karras_levels(sampling, schedule):
+def unusual_levels(sampling, schedule):
     """Karras's levels, where they are not the usual ones: with these two numbers AUTOMATIC1111 visits the same."""
-    if sampling.rho is None:
+    if sampling.rho is None or not sampling.visits_karras(schedule):
         return {}
     lowest = sampling.path(schedule).sigmas[-2]
     return {"Schedule min sigma": f"{lowest:.4g}", "Schedule rho": f"{sampling.rho:g}"}
