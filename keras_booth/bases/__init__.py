@@ -28,7 +28,7 @@ from keras_booth.bases.identifiers import rare_identifiers, rarity
 from keras_booth.bases.knowledge import known_classes
 from keras_booth.bases.networks.autoencoder import LOG_VARIANCE, build_decoder, build_image_encoder
 from keras_booth.bases.networks.checks import check_merging
-from keras_booth.bases.networks.low_rank import LowRank, loaded_later
+from keras_booth.bases.networks.low_rank import LowRank, loaded_later, matrices_left_out
 from keras_booth.bases.pipeline import Compiled, DrawSettings, TextToImage
 from keras_booth.bases.presets import PRESETS, config_at_hand, describe_base, load_base
 from keras_booth.bases.request import BaseRequest
@@ -82,6 +82,7 @@ __all__ = [
     "kohya_names",
     "load_base",
     "loaded_later",
+    "matrices_left_out",
     "load_weights",
     "lora_aliases",
     "lora_parameters",

@@ -35,6 +35,7 @@ POLICIES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
 SETTINGS = (
     "optimizer",
     "prior_loss_weight",
+    "prior_target",
     "min_snr_gamma",
     "noise_offset",
     "text_encoder_rate",

@@ -226,12 +226,17 @@ class Batches:
             )
 
     def _require_same_parts(self):
-        """Refuse to train other variables than those that `compile` found trainable."""
+        """Refuse to train other variables than those that `compile` found trainable, or such as have no say."""
         now = {id(variable) for variable in self.trainable_variables}
         if now != self._parts.compiled_for:
             raise InputError(
                 "Parts of the model were frozen or set free after `compile`, which then does not hold for them: call "
                 f"`compile` again. Received: {len(now)} trainable variables, not {len(self._parts.compiled_for)}"
+            )
+        if self.adapters is not None and (self.adapters.merged or self.adapters.scale == 0):
+            raise InputError(
+                "LoRA that is merged into the kernels, or weighed by 0, cannot be trained: call `unmerge_lora`, or set "
+                f"`lora_scale = 1.0`. Received: merged={self.adapters.merged}, lora_scale={self.adapters.scale:g}"
             )
 
 

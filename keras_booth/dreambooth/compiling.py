@@ -7,6 +7,7 @@ import keras
 
 from keras_booth.tools.errors import InputError
 
+PRIOR_TARGETS = ("images", "base")
 UNUSED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
@@ -19,6 +20,18 @@ def check_number(name, value, above=None, optional=False):
         rule = ">= 0" if above is None else f"> {above}"
         raise InputError(f"`{name}` must be a number {rule}. Received: {name}={value!r}")
     return float(value)
+
+
+def check_prior_target(booth, target):
+    """The target of class images; refuse the base's prediction where the base is not there any more."""
+    if target not in PRIOR_TARGETS:
+        raise InputError(f"`prior_target` must be one of {PRIOR_TARGETS}. Received: prior_target={target!r}")
+    if target == "base" and booth.adapters is None:
+        raise InputError(
+            "`prior_target` 'base' is for LoRA, beside which the base's weights stay as they are: make the model with "
+            "lora=LoraConfig(…), or take 'images'. Received: prior_target='base' of a model without LoRA"
+        )
+    return target
 
 
 def refuse_unused(arguments):

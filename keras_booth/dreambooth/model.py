@@ -12,11 +12,18 @@ from keras import ops
 from keras.optimizers import LossScaleOptimizer
 from numpy.typing import ArrayLike
 
-from keras_booth.bases import BaseRequest, StableDiffusionBase, TextToImage, export_base, load_base
+from keras_booth.bases import (
+    BaseRequest,
+    StableDiffusionBase,
+    TextToImage,
+    export_base,
+    load_base,
+    matrices_left_out,
+)
 from keras_booth.diffusion import snr_weights
 from keras_booth.dreambooth.archived import Archived
 from keras_booth.dreambooth.batches import Batches
-from keras_booth.dreambooth.compiling import check_number, check_trainable, refuse_unused
+from keras_booth.dreambooth.compiling import check_number, check_prior_target, check_trainable, refuse_unused
 from keras_booth.dreambooth.drawing import Draws
 from keras_booth.dreambooth.history import History
 from keras_booth.dreambooth.lora.adapters import LoraConfig
@@ -44,7 +51,8 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
 
         L = E ||e(z_t, c) - target||^2 + prior_loss_weight * E ||e(z'_t, c') - target'||^2
 
-    over instance photographs with the prompt c and class images with the prompt c'.
+    over instance photographs with the prompt c and class images with the prompt c'. Either target is what was added to
+    the picture, or by choice target' is what the base predicts; see `compile`.
 
     Args:
         base: `StableDiffusionBase`.
@@ -76,6 +84,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
     seed = Fixed("make a new model with it")
     train_text_encoder = Fixed("make a new model with it")
     prior_loss_weight = Fixed("call `compile` again with it")
+    prior_target = Fixed("call `compile` again with it")
     min_snr_gamma = Fixed("call `compile` again with it")
     noise_offset = Fixed("call `compile` again with it")
     text_encoder_rate = Fixed("call `compile` again with it")
@@ -108,7 +117,8 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         self._name(identifier, class_noun, instance_prompt, class_prompt)
         seed = chosen_seed(seed, below=2**31)
         self._parts.fixed |= {"seed": seed, "train_text_encoder": bool(train_text_encoder)}
-        self._parts.fixed |= {"prior_loss_weight": 1.0, "min_snr_gamma": None, "noise_offset": 0.0}
+        self._parts.fixed |= {"prior_loss_weight": 1.0, "prior_target": "images"}
+        self._parts.fixed |= {"min_snr_gamma": None, "noise_offset": 0.0}
         self._parts.fixed |= {"text_encoder_rate": 1.0, "text_encoder_2_rate": None, "text_encoder_until": None}
         for name, part in base.components.items():
             setattr(self, name, part)
@@ -262,6 +272,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         self,
         optimizer: str | dict[str, Any] | keras.optimizers.Optimizer = "adamw",
         prior_loss_weight: float = 1.0,
+        prior_target: str = "images",
         min_snr_gamma: float | None = None,
         noise_offset: float = 0.0,
         text_encoder_rate: float = 1.0,
@@ -277,6 +288,10 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             optimizer: `keras.optimizers.Optimizer`, name or config. With `gradient_accumulation_steps` the gradients
                 that are left over at the end of a `fit` change the weights, too.
             prior_loss_weight: float >= 0, lambda in the objective. 0 is training without prior preservation.
+            prior_target: `"images"` or `"base"`. What the prediction for a class image is held against: what was added
+                to the image, as in the paper; or what the model without its LoRA predicts, so that the class stays what
+                it was with every flaw and all variety of the base. The prior loss then begins at 0. Takes one more
+                forward pass, and no memory for weights.
             min_snr_gamma: float > 0. Weighs each sample of both terms so that an error of z_0 counts
                 min(SNR, gamma) (arXiv:2303.09556); `None` for the paper's unweighted objective.
             noise_offset: float >= 0. Standard deviation of noise that is the same all over a channel, which teaches
@@ -294,6 +309,7 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         """
         settings = {
             "prior_loss_weight": check_number("prior_loss_weight", prior_loss_weight),
+            "prior_target": check_prior_target(self, prior_target),
             "min_snr_gamma": check_number("min_snr_gamma", min_snr_gamma, above=0, optional=True),
             "noise_offset": check_number("noise_offset", noise_offset),
             "text_encoder_rate": check_number("text_encoder_rate", text_encoder_rate),
@@ -344,7 +360,8 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
                 `moments`; and of `tokens`, int, as `tokenize` makes them, or of what `encode_text` made of them. Where
                 the base takes them, by choice of `sizes`, float `(batch, 6)`: see `StableDiffusionBase.sizes_of`. To
                 fix what is otherwise drawn at random it may hold `posterior_noise` and `noise`, float arrays of the
-                latents' shape, and `timesteps`, int `(batch,)`.
+                latents' shape, and `timesteps`, int `(batch,)`. `is_prior`, bool `(batch,)`, is for
+                `prior_target="base"`.
 
         Returns:
             dict of `prediction` and `target`, float32 arrays of the latents' shape, and `timesteps`.
@@ -370,14 +387,25 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             steps = base.schedule.steps
             timesteps = of_batch(lambda rows: keras.random.randint((rows,), 0, steps, seed=self.seed_generator), size)
         noisy = base.schedule.add_noise(latents, noise, timesteps)
-        given = {name: batch[name] for name in base.config.conditioning if name in batch}
-        if "context" not in given:
-            given |= base.condition(batch["tokens"], training)
+        target = base.schedule.target(latents, noise, timesteps)
+        if self.prior_target == "base" and "is_prior" in batch:
+            of_base = ops.stop_gradient(self._base_prediction(noisy, timesteps, batch))
+            target = ops.where(ops.reshape(batch["is_prior"], (-1, 1, 1, 1)), of_base, target)
         return {
-            "prediction": base.denoise(noisy, timesteps, given, training),
-            "target": base.schedule.target(latents, noise, timesteps),
+            "prediction": base.denoise(noisy, timesteps, self._conditioning(batch, training), training),
+            "target": target,
             "timesteps": timesteps,
         }
+
+    def _conditioning(self, batch, training):
+        """What the UNet is told of the pictures of a batch."""
+        given = {name: batch[name] for name in self.base.config.conditioning if name in batch}
+        return given if "context" in given else given | self.base.condition(batch["tokens"], training)
+
+    def _base_prediction(self, noisy, timesteps, batch):
+        """What UNet and text encoders predict without LoRA."""
+        with matrices_left_out():
+            return self.base.denoise(noisy, timesteps, self._conditioning(batch, False), False)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -53,6 +53,7 @@ def compile_booth(config, booth):
     booth.compile(
         optimizer=make_optimizer(training),
         prior_loss_weight=config.prior.loss_weight,
+        prior_target=config.prior.target if config.prior.wanted else "images",
         min_snr_gamma=training.min_snr_gamma,
         noise_offset=training.noise_offset,
         text_encoder_rate=1.0 if rate is None else rate / training.learning_rate,

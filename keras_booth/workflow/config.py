@@ -114,6 +114,8 @@ class PriorOptions:
         settings: Settings in which every other class image shows the class, by turns: [in the snow, on the beach]; what
             settings look like is kept, too. Null for the class prompt alone.
         ratio: Class images per photograph in training.
+        target: What the model's prediction for a class image is held against, what was added to the image (images, as
+            in the paper), or what the base predicts (base, for LoRA), which keeps the class as the base draws it.
         folder: Your own class images; null to have the base draw them once and keep them in a cache.
         seed: Seed of the drawn class images.
         steps: Sampling steps of the drawn class images; null for the base's own.
@@ -125,6 +127,7 @@ class PriorOptions:
     count: int = 200
     settings: tuple[str, ...] | None = None
     ratio: float = 1.0
+    target: Literal["images", "base"] = "images"
     folder: str | None = None
     seed: int = 0
     steps: int | None = None
@@ -376,6 +379,11 @@ class RunConfig:
         odd = re.search(r"[^\"]*[\ud800-\udfff][^\"]*", text)
         if odd:
             raise InputError(f"Names and texts must be UTF-8; rename the file or folder. Received: {odd[0]!a}")
+        if self.prior.target == "base" and self.prior.wanted and not self.lora.rank:
+            raise InputError(
+                "prior.target base is for LoRA, beside which the base stays as it is. Set lora.rank, or prior.target "
+                "images. Received: prior.target=base, lora.rank=0"
+            )
         pairs = [(subject.identifier.strip().lower(), subject.class_noun.strip().lower()) for subject in self.subjects]
         twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
         if twice:

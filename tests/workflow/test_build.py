@@ -6,9 +6,12 @@ import keras
 import pytest
 
 from keras_booth.bases import Tokenizer
+from keras_booth.dreambooth import LoraConfig
 from keras_booth.tools.errors import InputError
-from keras_booth.workflow.build import check_words, learning_rate, make_optimizer
+from keras_booth.workflow.build import check_words, compile_booth, learning_rate, make_optimizer
 from keras_booth.workflow.config import SubjectOptions, TrainingOptions
+from keras_booth.workflow.parsing import parse_config
+from tests.helpers.booths import small_booth
 from tests.helpers.places import VOCABULARY
 
 
@@ -24,6 +27,22 @@ def test_words_for_a_subject_fit_into_a_prompt(words, fits):
         InputError, match=f"^subject.identifier must be a rare word: with class_noun it has {tokens} tok"
     ):
         check_words(subject, tokenizer)
+
+
+@pytest.mark.parametrize(
+    "options, target",
+    [
+        (["lora.rank=2", "prior.target=base"], "base"),
+        (["lora.rank=2"], "images"),
+        (["lora.rank=0", "prior.target=base", "prior.ratio=0"], "images"),
+    ],
+)
+def test_what_class_images_are_held_against(options, target):
+    required = ["--subject.photos=photos", "--subject.class_noun=dog"]
+    config = parse_config([*required, *(f"--{option}" for option in options)])
+    booth = small_booth(lora=LoraConfig(2) if config.lora.rank else None)
+    compile_booth(config, booth)
+    assert booth.prior_target == target
 
 
 def rate_at(step, **options):

@@ -93,6 +93,15 @@ def test_half_precision_is_for_lora():
         RunConfig(subject=subject, base=base)
 
 
+def test_the_bases_prediction_is_for_lora():
+    """As the target of class images; where there are none nobody asks."""
+    subject = SubjectOptions(photos="photos", class_noun="dog")
+    assert RunConfig(subject=subject, prior=PriorOptions(target="base"), lora=LoraOptions(rank=4))
+    assert RunConfig(subject=subject, prior=PriorOptions(target="base", loss_weight=0.0))
+    with pytest.raises(ValueError, match="Set lora.rank, or prior.target images. Received: prior.target=base, lora.ra"):
+        RunConfig(subject=subject, prior=PriorOptions(target="base"))
+
+
 @pytest.mark.parametrize(
     "options, fields, message",
     [

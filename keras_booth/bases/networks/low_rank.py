@@ -33,6 +33,25 @@ def loaded_later() -> Iterator[None]:
         _loaded_later.reset(token)
 
 
+_left_out = contextvars.ContextVar("left_out", default=False)
+
+
+@contextlib.contextmanager
+def matrices_left_out() -> Iterator[None]:
+    """In it layers compute with their kernel alone, also while a step is compiled: what the base would do. Nothing must
+    be differentiated through what is computed in it."""
+    token = _left_out.set(True)
+    try:
+        yield
+    finally:
+        _left_out.reset(token)
+
+
+def are_left_out() -> bool:
+    """Whether this is called in `matrices_left_out`."""
+    return _left_out.get()
+
+
 class LowRank:
     """What the layers below share: A and B beside a kernel that stays as it is.
 
@@ -76,7 +95,7 @@ class LowRank:
     @property
     def adds(self) -> bool:
         """Whether a call has to add what A and B say."""
-        return self.lora_enabled and not self.lora_merged
+        return self.lora_enabled and not self.lora_merged and not are_left_out()
 
     @property
     def factor(self) -> float:

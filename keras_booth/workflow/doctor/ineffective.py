@@ -90,7 +90,7 @@ def without_prior(config):
             subjects += [name for name in ("class_images",) if getattr(subject, name)]
             subjects += ["class_prompt"] if _has_class_prompt(subject) else []
         return [
-            *in_vain("prior", given(prior, default, *sampling, "folder", *other), reason),
+            *in_vain("prior", given(prior, default, *sampling, "folder", "target", *other), reason),
             *in_vain("subject", list(dict.fromkeys(subjects)), f"{reason} to train on"),
         ]
     if all(subject.class_images or prior.folder for subject in config.subjects):

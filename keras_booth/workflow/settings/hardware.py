@@ -78,7 +78,8 @@ def settings_of(card: str) -> list[dict[str, int | float | bool | str]]:
     half = "bfloat16" if bfloat else "float16"
     found = []
     for chosen in [SETTINGS[size] for size in sorted(SETTINGS, reverse=True) if size <= gigabytes] + [*ECONOMICAL]:
-        own = {"base.dtype": f"mixed_{half}"}
+        # Beside weights that are trained there is no base to hold class images against.
+        own = {"base.dtype": f"mixed_{half}", "prior.target": "images"}
         if "lora.rank" in chosen:
             own = {"base.dtype": half, "training.learning_rate": LORA_RATE}
         found.append(COMMON | own | chosen)

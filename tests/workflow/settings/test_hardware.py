@@ -103,6 +103,12 @@ def test_it_takes_its_place_among_the_flags(tmp_path):
     assert with_hardware(["--a", "--hardware=8gb"])[0][0][:2] == ["--a", "--lora.rank=8"]
 
 
+@pytest.mark.parametrize("card, target", [("8gb", "base"), ("24gb", "images")])
+def test_where_lora_gives_way_class_images_are_the_target(card, target):
+    config = parse_config([*REQUIRED, "--lora.rank=16", "--prior.target=base", "--hardware", card])
+    assert (config.lora.rank > 0) == (target == "base") and config.prior.target == target
+
+
 def test_a_mistake(tmp_path):
     for flags, said in (
         (["--hardware", "rtx4091"], "did you mean rtx4090? Received: --hardware='rtx4091'"),
