@@ -27,11 +27,12 @@ def model_card(config, files):
     subject, training = config.subject, config.training
     prompts = list(config.sampling.prompts)
     head = yaml.safe_dump(front_matter(config), sort_keys=False, allow_unicode=True, width=120)
-    way = f"a LoRA of rank {config.lora.rank}" if config.lora.rank else "all weights of the UNet"
-    way += ", and those of the text encoder" if training.text_encoder else ""
+    way = f"a LoRA of rank {config.lora.rank} on the UNet" if config.lora.rank else "all weights of the UNet"
+    way += " and the text encoder" if training.text_encoder else ""
+    held = ", held against what the base predicts" if config.prior.target == "base" else ""
     prior = (
-        f"{config.prior.count} class images (“{subject.class_prompt}”) kept the class what it was, weighed "
-        f"{config.prior.loss_weight:g}."
+        f"{config.prior.count} class images (“{subject.class_prompt}”) kept the class what it was{held}, "
+        f"weighed {config.prior.loss_weight:g}."
         if config.prior.wanted
         else "No class images were used: other things of the class may look like the subject now."
     )

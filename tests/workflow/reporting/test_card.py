@@ -42,6 +42,11 @@ class TestCard:
         assert head["pipeline_tag"] == "text-to-image" and head["widget"][0]["text"].startswith("a photo of sks dog")
         assert 'keras.saving.load_model("dog.keras")' in body and "LoRA of rank 4" in body
 
+    def test_how_it_was_trained(self):
+        _, body = card("--lora.rank", "4", "--training.text_encoder=true", "--prior.target", "base")
+        assert "a LoRA of rank 4 on the UNet and the text encoder." in body
+        assert "kept the class what it was, held against what the base predicts, weighed 1." in body
+
     def test_says_what_it_is_not_for(self):
         _, body = card("--prior.loss_weight", "0")
         assert "not for pictures of people who have not agreed" in body
