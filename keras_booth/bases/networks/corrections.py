@@ -18,7 +18,7 @@ from keras_cv.src.models.stable_diffusion.resnet_block import ResnetBlock as Ker
 from keras_booth.bases.networks import winograd
 from keras_booth.bases.networks.attention import attend
 from keras_booth.bases.networks.lean import gated_gelu, normalize_channels, normalize_groups
-from keras_booth.bases.networks.low_rank import Convolution, Dense, are_left_out
+from keras_booth.bases.networks.low_rank import Convolution, Dense
 from keras_booth.bases.networks.token_merging import count_merged, match, merge, unmerge
 from keras_booth.tools.process.machine import has_accelerator
 
@@ -41,10 +41,7 @@ class GradientCheckpointing:
     forgets = False
 
     def call(self, inputs):
-        # Of what is computed without LoRA nothing goes back; and JAX, which knows a block by its name and the shapes of
-        # its inputs, would take what it noted of the block with LoRA.
-        forgets = self.forgets and not are_left_out()
-        return keras.remat(super().call)(inputs) if forgets else super().call(inputs)
+        return keras.remat(super().call)(inputs) if self.forgets else super().call(inputs)
 
 
 class Conv2D(Convolution):

@@ -7,7 +7,6 @@ and B into the kernel on saving and forgets them on loading. Without matrices th
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -20,36 +19,28 @@ MATRICES = ("lora_kernel_a", "lora_kernel_b")
 
 
 _loaded_later = contextvars.ContextVar("loaded_later", default=False)
-
-
-@contextlib.contextmanager
-def loaded_later() -> Iterator[None]:
-    """In it layers are made without random numbers, which take longer than reading the weights that replace them: on
-    JAX each shape is a program to compile."""
-    token = _loaded_later.set(True)
-    try:
-        yield
-    finally:
-        _loaded_later.reset(token)
-
-
 _left_out = contextvars.ContextVar("left_out", default=False)
 
 
-@contextlib.contextmanager
-def matrices_left_out() -> Iterator[None]:
+def loaded_later() -> contextlib.AbstractContextManager[None]:
+    """In it layers are made without random numbers, which take longer than reading the weights that replace them: on
+    JAX each shape is a program to compile."""
+    return _while_true(_loaded_later)
+
+
+def matrices_left_out() -> contextlib.AbstractContextManager[None]:
     """In it layers compute with their kernel alone, also while a step is compiled: what the base would do. Nothing must
     be differentiated through what is computed in it."""
-    token = _left_out.set(True)
+    return _while_true(_left_out)
+
+
+@contextlib.contextmanager
+def _while_true(variable):
+    token = variable.set(True)
     try:
         yield
     finally:
-        _left_out.reset(token)
-
-
-def are_left_out() -> bool:
-    """Whether this is called in `matrices_left_out`."""
-    return _left_out.get()
+        variable.reset(token)
 
 
 class LowRank:
@@ -95,7 +86,7 @@ class LowRank:
     @property
     def adds(self) -> bool:
         """Whether a call has to add what A and B say."""
-        return self.lora_enabled and not self.lora_merged and not are_left_out()
+        return self.lora_enabled and not self.lora_merged and not _left_out.get()
 
     @property
     def factor(self) -> float:
