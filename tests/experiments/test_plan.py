@@ -49,7 +49,7 @@ class TestRuns:
         assert [cell.label for cell in trained[::2]] == [cell.label for cell in trained[1::2]] == labels
         assert [cell.config.training.seed for cell in trained] == [0, 1] * 4
         assert [cell.config.prior.loss_weight for cell in trained] == [0.0] * 4 + [1.0] * 4
-        assert [cell.config.lora.rank for cell in trained] == [0] * 4 + [4] * 4
+        assert [cell.config.lora.rank for cell in trained] == [16] * 4 + [4] * 4
 
     def test_ways_of_drawing(self, plan):
         found = plan("{draw: {sampling.steps: [3, 5], sampling.guidance_scale: [1, 2.5]}}")
@@ -78,7 +78,7 @@ class TestRuns:
 class TestShipped:
     @pytest.mark.parametrize("preset", ["tiny_world", "stable_diffusion_1.4"])
     def test_five_variants_are_the_five_configs(self, tmp_path, preset):
-        """The quickstart's way stands for that with prior loss alone where the base is small."""
+        """Where the base is small, the text encoder is trained beside class images, too."""
         names = [
             "dreambooth",
             "dreambooth_text_encoder",
@@ -88,9 +88,10 @@ class TestShipped:
         ]
         cells = make_plan(["--config", "sweep_variants", "--base.preset", preset], tmp_path).cells
         for cell, name in zip(cells, names, strict=True):
+            more = []
             if preset == "tiny_world" and name == "dreambooth_prior":
-                name = "quickstart"
-            config = parse_config(["--config", name, "--base.preset", preset])
+                more = ["--training.text_encoder=true", "--training.text_encoder_learning_rate=3e-4"]
+            config = parse_config(["--config", name, "--base.preset", preset, *more])
             assert (cell.config.training, cell.config.lora) == (config.training, config.lora), name
             assert cell.config.prior.loss_weight == config.prior.loss_weight
 

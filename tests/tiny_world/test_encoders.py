@@ -34,7 +34,7 @@ def pictures(pairs):
 
 @pytest.fixture(scope="module")
 def trained(pairs, pictures):
-    return train_encoders(pictures, captions_of_pairs(pairs, 0), steps=30, batch_size=8)
+    return train_encoders(pictures, captions_of_pairs(pairs, 0), steps=60, batch_size=8)
 
 
 def test_loss_of_two_pairs():
