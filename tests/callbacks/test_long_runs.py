@@ -15,9 +15,11 @@ from keras_booth.workflow.subjects import Pictures, build_dataset, find_pictures
 from tests.helpers.places import ROOT
 
 SUBJECTS = 5
-# The paper's plain recipe, without captions, and class images in no settings. On this base it is at its best before 150
-# steps, and then ties the subject to its photographs' settings (docs/TINY_WORLD.md); here it goes on to twice as many.
+# The paper's plain recipe: all weights, no captions, class images as they are and in no settings. On this base it is at
+# its best before 150 steps, and then ties the subject to its photographs' settings (docs/TINY_WORLD.md); here it goes
+# on to twice as many.
 FLAGS = [
+    *("--lora.rank", "0", "--training.learning_rate", "4e-4", "--prior.target", "images"),
     *("--subject.captions", "false", "--prior.guidance_scale", "3", "--prior.settings", "null"),
     *("--training.steps", "300", "--training.learning_rate_schedule", "constant"),
 ]
