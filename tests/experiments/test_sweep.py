@@ -21,7 +21,8 @@ CONFIG = """
 base_config: quickstart
 base: {weights: null}
 subject: {photos: photos}
-prior: {count: 2, steps: 1}
+prior: {count: 2, steps: 1, target: images}
+lora: {rank: 0}
 training: {batch_size: 2, checkpoint_every: 1}
 sampling: {count: 1, steps: 1, prompts: [a photo of sks dog]}
 sweep:
