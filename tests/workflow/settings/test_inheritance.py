@@ -110,8 +110,9 @@ class TestShipped:
         assert config.base == quickstart.base and config.training.steps == quickstart.training.steps
         assert config.sampling == quickstart.sampling and config.subject.captions
         if config.prior.loss_weight:
-            prior = dataclasses.replace(config.prior, target=quickstart.prior.target)
-            assert (prior, config.training.batch_size) == (quickstart.prior, quickstart.training.batch_size)
+            target = "base" if name == "quickstart" else "images"
+            prior = dataclasses.replace(quickstart.prior, target=target)
+            assert (config.prior, config.training.batch_size) == (prior, quickstart.training.batch_size)
         if not config.lora.rank:
             assert config.training.learning_rate == 4e-4
 
