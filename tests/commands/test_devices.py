@@ -32,7 +32,9 @@ def called(folder, *line):
 
 def require_equal_pictures(one, other):
     one, other = (np.asarray(Image.open(path)).astype(int) for path in (one, other))
-    assert np.abs(one - other).max() <= 1
+    apart = np.abs(one - other)
+    # Sums in another order: a level here and there, of which a sheet's resampling can make two.
+    assert apart.max() <= 2 and np.mean(apart > 0) < 1e-3
 
 
 def test_train(place):
