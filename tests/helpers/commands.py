@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.helpers.places import ROOT
+from tests.helpers.processes import eager
 
 # Random weights: nothing is learned, but everything happens.
 TINY = {
@@ -73,7 +74,16 @@ def environment(folder):
 
 def call(folder, command, *arguments, **variables):
     """Runs `python -m keras_booth.COMMAND` in a folder, as a user does; with further variables of the environment."""
-    line = [sys.executable, "-m", f"keras_booth.{command}", *map(str, arguments)]
+    return _ended(folder, ["-m", f"keras_booth.{command}", *arguments], variables)
+
+
+def call_eagerly(folder, command, *arguments):
+    """The same without the tracing, which takes most of the time of a tiny run."""
+    return _ended(folder, [eager.__file__, command, *arguments], {})
+
+
+def _ended(folder, arguments, variables):
+    line = [sys.executable, *map(str, arguments)]
     done = subprocess.run(line, cwd=folder, env=environment(folder) | variables, capture_output=True, text=True)
     return Done(done.returncode, done.stdout, done.stderr, folder)
 
