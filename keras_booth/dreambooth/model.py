@@ -272,7 +272,6 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         self,
         optimizer: str | dict[str, Any] | keras.optimizers.Optimizer = "adamw",
         prior_loss_weight: float = 1.0,
-        prior_target: str = "images",
         min_snr_gamma: float | None = None,
         noise_offset: float = 0.0,
         text_encoder_rate: float = 1.0,
@@ -280,6 +279,8 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
         text_encoder_until: int | None = None,
         gradient_checkpointing: bool = False,
         jit_compile: bool | str | None = None,
+        *,
+        prior_target: str = "images",
         **kwargs: Any,
     ) -> None:
         """Configure training.
@@ -288,10 +289,6 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             optimizer: `keras.optimizers.Optimizer`, name or config. With `gradient_accumulation_steps` the gradients
                 that are left over at the end of a `fit` change the weights, too.
             prior_loss_weight: float >= 0, lambda in the objective. 0 is training without prior preservation.
-            prior_target: `"images"` or `"base"`. What the prediction for a class image is held against: what was added
-                to the image, as in the paper; or what the model without its LoRA predicts, so that the class stays what
-                it was with every flaw and all variety of the base. The prior loss then begins at 0. Takes one more
-                forward pass, and no memory for weights.
             min_snr_gamma: float > 0. Weighs each sample of both terms so that an error of z_0 counts
                 min(SNR, gamma) (arXiv:2303.09556); `None` for the paper's unweighted objective.
             noise_offset: float >= 0. Standard deviation of noise that is the same all over a channel, which teaches
@@ -302,6 +299,10 @@ class DreamBooth(Subject, Adapted, Draws, History, Batches, Archived, keras.Mode
             gradient_checkpointing: bool. Whether the blocks' inner values are computed again in the backward pass
                 instead of kept: less memory, more time.
             jit_compile: bool or `"auto"`; `None` for the faster one: no XLA on TensorFlow without a GPU.
+            prior_target: `"images"` or `"base"`. What the prediction for a class image is held against: what was added
+                to the image, as in the paper; or what the model without its LoRA predicts, so that the class stays what
+                it was with every flaw and all variety of the base. The prior loss then begins at 0. Takes one more
+                forward pass, and no memory for weights.
             **kwargs: `run_eagerly`, `steps_per_execution` and `auto_scale_loss` of `keras.Model.compile`.
 
         Raises:

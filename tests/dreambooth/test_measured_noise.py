@@ -111,7 +111,7 @@ class TestEvaluate:
 class TestValidation:
     def fit(self, rate=1e-3, epochs=2, **options):
         keras.utils.clear_session()
-        booth = compiled(small_booth(), rate)
+        booth = compiled(small_booth(), rate, run_eagerly=True)  # tracing would take longer
         data = photographs(booth)
         options = {name: data for name in options}
         history = booth.fit(data, epochs=epochs, verbose=0, **options).history

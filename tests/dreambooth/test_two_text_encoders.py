@@ -132,7 +132,7 @@ class TestTraining:
         """The same loss, whether text and pictures were encoded before or are in the step."""
         batch = fixed_batch(booth, [False, True])
         batch["sizes"] = np.array([[30, 40, 0, 3, 16, 16], [16, 16, 0, 0, 16, 16]], "float32")
-        booth.compile(keras.optimizers.SGD(0.0))
+        booth.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
         plain = booth.test_on_batch(batch)
         cached = {name: array for name, array in batch.items() if name not in ("images", "tokens")}
         cached |= {"moments": booth.encode_moments(batch["images"])} | booth.encode_text(batch["tokens"])
@@ -187,7 +187,7 @@ class TestPhotographs:
 
     def test_fit(self, folder):
         booth = xl_booth(lora=LoraConfig(2))
-        booth.compile(keras.optimizers.AdamW(1e-3))
+        booth.compile(keras.optimizers.AdamW(1e-3), run_eagerly=True)
         data = photo_dataset(folder, folder, booth, batch_size=2, cache_latents=True, cache_text=True)
         history = booth.fit(data, epochs=2, verbose=0)
         assert np.isfinite(history.history["loss"]).all()
