@@ -81,7 +81,10 @@ def test_commands_run(tmp_path):
     # A table of what can be done comes before the training that makes it possible.
     commands.sort(key=lambda command: (command[0] != "train", "--base.preset" in command[1]))
     for name, text in commands:
-        # As a reader calls it, and so that the memory of one is not that of all.
+        # In a process of its own, as a reader calls it, and so that the memory of one is not that of all.
         done = call_eagerly(tmp_path, name, *small(name, text))
         assert done.code == 0, (name, text, done.err)
     assert len(commands) > 12
+    for folder in ("quickstart", "mine"):
+        for file in ("dog.keras", "samples.png", "loss.png", "log.csv", "config.yaml"):
+            assert (tmp_path / "runs" / folder / file).stat().st_size > 0, (folder, file)

@@ -103,7 +103,7 @@ def test_training(place, number, tmp_path):
     whole, length = place
     write_photos(tmp_path / "photos")
     chance, arguments = random.Random(int(number)), flags(**RUN)
-    for _ in range(6):
+    for _ in range(10):
         stopped(tmp_path, number, chance.uniform(0.2, 1.0) * length, "train", *arguments)
         if (tmp_path / "run" / "config.yaml").exists():
             arguments = ["--resume", "run"]
@@ -128,7 +128,7 @@ def test_exporting(place, number, output, kind):
     out, command = whole / f"out-{int(number)}-{output}", ["export", whole / "run" / "dog.keras", "--format", kind]
     length = finish(whole, *command, "--output", out / "whole" / output)
     chance = random.Random(int(number))
-    for _ in range(3):
+    for _ in range(5):
         stopped(whole, number, chance.uniform(0.6, 1.0) * length, *command, "--output", out / output)
         made = out / output
         if made.exists():

@@ -37,7 +37,8 @@ def predicted(booth, batch):
     return {name: array(value).astype("float64") for name, value in booth(batch).items()}
 
 
-@pytest.mark.parametrize("dtype, checkpointing", [("float32", True), ("mixed_bfloat16", False), ("bfloat16", False)])
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "bfloat16"])
 def test_the_target_is_what_the_base_predicts(dtype, checkpointing):
     """Of class images; photographs keep theirs. Text encoders are the base's, too."""
     booth = made(dtype)
@@ -111,7 +112,7 @@ def test_prompts_that_were_encoded_before():
 
 def test_goes_on_after_loading_bit_for_bit(tmp_path):
     """In the compiled step. What is saved says the target, and the base is what is under the LoRA."""
-    booth = small_booth(lora=LoraConfig(2))
+    booth = made()
     booth.compile(keras.optimizers.AdamW(1e-2), prior_target="base")
     batch = fixed_batch(booth, MIXED)
     booth.train_on_batch(batch)
